@@ -1,0 +1,48 @@
+# make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
+# make test              everything CI checks; make quick leaves out the end-to-end tests
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+SNAKEMAKE = $(VENV)/bin/snakemake --configfile $(CONFIG) --quiet rules
+CONFIG := config.yaml
+STUDY = results/$(shell sed -n 's/^study: *\([A-Za-z0-9_]*\).*/\1/p' $(CONFIG))
+UV_VERSION := 0.13.8
+
+.PHONY: run test quick lint format lock clean
+
+run: $(VENV)/.ready
+	@$(SNAKEMAKE)
+	@[ -e $(STUDY)/report.html ] && [ -z "$$(find $(STUDY) -maxdepth 2 -name '*.[cp][sn][vg]' -newer $(STUDY)/report.html)" ] \
+		|| $(SNAKEMAKE) --report $(STUDY)/report.html
+	@echo "report: $(STUDY)/report.html"
+	@echo "result table: $(STUDY)/summary.csv (all measurements: $(STUDY)/metrics.csv)"
+
+test: lint
+	$(PYTHON) -m pytest
+
+quick: lint
+	$(PYTHON) -m pytest -m "not slow"
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/snakefmt --check Snakefile workflow/Snakefile rules
+	$(VENV)/bin/snakemake --lint
+
+format: $(VENV)/.ready
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/snakefmt Snakefile workflow/Snakefile rules
+
+# after a change of pyproject.toml; names no host
+lock: $(VENV)/.ready
+	$(VENV)/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -o requirements.lock
+
+clean:
+	rm -rf results .snakemake
+
+$(VENV)/.ready: requirements.lock
+	python3.11 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode --python $(PYTHON) requirements.lock
+	echo "$(CURDIR)/workflow" > "$$($(PYTHON) -c 'import site; print(site.getsitepackages()[0])')/dagal.pth"
+	touch $@

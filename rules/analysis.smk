@@ -1,0 +1,108 @@
+"""Analysis: tables and figures of a study, from the metrics, scores and benchmark files of its nodes."""
+
+
+rule metrics:
+    input:
+        nodes=all_nodes("metrics.json"),
+        code=code("metrics"),
+    output:
+        metrics=report(
+            f"{RESULTS}/metrics.csv",
+            caption="../workflow/report/metrics.rst",
+            category="Tables",
+            labels={"table": "all measurements"},
+        ),
+        classes=f"{RESULTS}/classes.csv",
+    log:
+        f"{RESULTS}/metrics.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        study=STUDY,
+        methods=overview(),
+    script:
+        "../workflow/scripts/metrics.py"
+
+
+rule summary:
+    input:
+        metrics=f"{RESULTS}/metrics.csv",
+        code=code("summary"),
+    output:
+        report(
+            f"{RESULTS}/summary.csv",
+            caption="../workflow/report/summary.rst",
+            category="Tables",
+            labels={"table": "summary per method"},
+        ),
+    log:
+        f"{RESULTS}/summary.log",
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/summary.py"
+
+
+rule costs:
+    input:
+        benchmarks=benchmarks,
+        code=code("costs"),
+    output:
+        report(
+            f"{RESULTS}/costs.csv",
+            caption="../workflow/report/costs.rst",
+            category="Tables",
+            labels={"table": "time and memory per job"},
+        ),
+    log:
+        f"{RESULTS}/costs.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        study=STUDY,
+    script:
+        "../workflow/scripts/costs.py"
+
+
+rule informativeness:
+    input:
+        unpack(first_scores),
+        truth=f"{DATASET}/truth.h5",
+        code=code("informativeness"),
+    output:
+        curves=f"{RESULTS}/informativeness.csv",
+        dispersion=f"{RESULTS}/dispersion.csv",
+    log:
+        f"{RESULTS}/informativeness.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        methods=overview(),
+    script:
+        "../workflow/scripts/informativeness.py"
+
+
+for figure, (table, category) in FIGURES.items():
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            table=f"{RESULTS}/{table}.csv",
+            code=code("figure"),
+        output:
+            report(
+                f"{RESULTS}/figures/{figure}.png",
+                caption=f"../workflow/report/{figure}.rst",
+                category=category,
+                labels={"figure": figure.replace("_", " ")},
+            ),
+        log:
+            f"{RESULTS}/figures/{figure}.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            figure=figure,
+            dpi=CONFIG["plots"]["dpi"],
+        script:
+            "../workflow/scripts/figure.py"

@@ -1,0 +1,182 @@
+"""Config, paths and input functions shared by all rules. Needs the config; makes no file."""
+
+import ast
+import sys
+from pathlib import Path
+
+WORKFLOW = Path(workflow.current_basedir).parent / "workflow"
+sys.path.insert(0, str(WORKFLOW))
+sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
+
+from dagal import artifacts, datasets
+from dagal.acquisition import methods
+from dagal.config import check_pool, load, pool_size
+from dagal.errors import UserError
+
+
+def known_pool_size(settings):
+    """Size of the unlabeled pool: from the split if it is there, else from what the raw data says of itself, else None."""
+    split = Path(f"results/{settings['study']}/seed{settings['seeds'][0]}/split.h5")
+    if split.exists():
+        with artifacts.opened(split, "split") as file:
+            if file.attrs["params_hash"] == artifacts.params_hash({"pool": settings["pool"]}):
+                return len(file["pool"])
+    counts = datasets.train_counts(settings["dataset"])
+    return None if counts is None else pool_size(settings, counts)
+
+
+def checked_config():
+    """The config with defaults; a mistake ends the run with one sentence before any job starts."""
+    try:
+        settings = load(config)
+        size = known_pool_size(settings)
+        if size is not None:
+            check_pool(settings, size)
+        return settings
+    except UserError as error:
+        sys.exit(f"dagal: {error}")
+
+
+CONFIG = checked_config()
+STUDY = CONFIG["study"]
+METHODS = CONFIG["methods"]
+SEEDS = CONFIG["seeds"]
+CYCLES = range(CONFIG["cycles"] + 1)
+RESULTS = f"results/{STUDY}"
+DATASET = f"results/datasets/{CONFIG['dataset']['name']}"
+SEED = f"{RESULTS}/seed{{seed}}"
+START = f"{SEED}/start-{{learner}}/cycle0"
+NODE = f"{SEED}/{{branch}}/cycle{{cycle}}"
+QUERY_CYCLE = r"[1-9]\d*"
+
+# figure -> (table it is drawn from, category in the report)
+FIGURES = {"learning_curves": ("metrics", "Results"), "class_distribution": ("classes", "Results")}
+if CONFIG["cycles"]:
+    FIGURES["informativeness"] = ("informativeness", "Analysis")
+    if "label_dispersion" in METHODS:
+        FIGURES["dispersion_histogram"] = ("dispersion", "Analysis")
+
+
+wildcard_constraints:
+    seed=r"\d+",
+    cycle=r"\d+",
+    learner=r"\w+",
+    branch=r"start-\w+|(?!start)\w+",
+
+
+def code(script):
+    """The script and every library module that it imports, directly or not: editing one of them reruns the rule."""
+    found, waiting = [], [WORKFLOW / "scripts" / f"{script}.py", WORKFLOW / "scripts" / "job.py"]
+    while waiting:
+        path = waiting.pop()
+        if path in found or not path.exists():
+            continue
+        found.append(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                target = WORKFLOW.joinpath(*name.split("."))
+                waiting += [target.with_suffix(".py"), target / "__init__.py"]
+    return sorted(map(str, found))
+
+
+def node(seed, branch, cycle):
+    """Folder of one node of the chain."""
+    return NODE.format(seed=seed, branch=branch, cycle=cycle)
+
+
+def start(method):
+    """Branch of cycle 0, shared by all methods with the same learner."""
+    return f"start-{METHODS[method]['learner']}"
+
+
+def branch_of(method, cycle):
+    return method if cycle else start(method)
+
+
+def parent(wildcards):
+    """Folder of the previous cycle: the shared start before cycle 1, else the method's own."""
+    cycle = int(wildcards.cycle) - 1
+    return node(wildcards.seed, branch_of(wildcards.branch, cycle), cycle)
+
+
+def learner(wildcards):
+    """Training settings of a branch; where the job runs does not belong to them."""
+    branch = wildcards.branch
+    name = branch.removeprefix("start-") if branch.startswith("start-") else METHODS[branch]["learner"]
+    return {key: value for key, value in CONFIG["learners"][name].items() if key != "device"}
+
+
+def gpus(wildcards):
+    branch = wildcards.branch
+    name = branch.removeprefix("start-") if branch.startswith("start-") else METHODS[branch]["learner"]
+    return 0 if CONFIG["learners"][name]["device"] == "cpu" else 1
+
+
+def threads(wildcards):
+    return learner(wildcards)["threads"]
+
+
+def signals(wildcards):
+    """Signals of the one pass over the pool: what the method reads; all of them at the start, so that a method added
+    later finds what it needs without running the start again."""
+    if wildcards.branch.startswith("start-"):
+        return sorted({name for kind, name in methods.SIGNALS.values() if kind == "signals"})
+    return [name for kind, name in methods.signals(METHODS[wildcards.branch]) if kind == "signals"]
+
+
+def signal_files(parts):
+    """Input function: the parent's artifacts that the given parts (score, select) of the branch's method read."""
+
+    def files(wildcards):
+        settings, folder = METHODS[wildcards.branch], parent(wildcards)
+        functions = [methods.find(part, settings[part]) for part in parts]
+        kinds = {methods.SIGNALS[a][0] for f in functions for a in methods.inputs(f) if a in methods.SIGNALS}
+        paths = {kind: f"{DATASET}/truth.h5" if kind == "truth" else f"{folder}/{kind}.h5" for kind in sorted(kinds)}
+        return paths | {"labeled": f"{folder}/labeled.h5", "function": [methods.source(f) for f in functions]}
+
+    return files
+
+
+def all_nodes(file):
+    """The file of every node of the study, the shared ones once."""
+    branches = {(branch_of(method, cycle), cycle): None for method in METHODS for cycle in CYCLES}
+    return [f"{node(seed, branch, cycle)}/{file}" for seed in SEEDS for branch, cycle in branches]
+
+
+def overview():
+    """Learner of each method, and whether it can be used without the hidden labels."""
+    return {
+        method: {"learner": settings["learner"], "deployable": ("truth", "labels") not in methods.signals(settings)}
+        for method, settings in METHODS.items()
+    }
+
+
+def benchmarks(wildcards):
+    """Benchmark file of every heavy job of the study."""
+    found = all_nodes("train.benchmark.tsv")
+    for seed in SEEDS:
+        for method in METHODS:
+            kinds = {kind for kind, _ in methods.signals(METHODS[method])} - {"truth"}
+            for cycle in CYCLES[1:]:
+                folder = node(seed, branch_of(method, cycle - 1), cycle - 1)
+                found += [f"{folder}/{kind}.benchmark.tsv" for kind in kinds]
+                found += [f"{node(seed, method, cycle)}/{part}.benchmark.tsv" for part in methods.HOMES]
+    return sorted(set(found))
+
+
+def first_scores(wildcards):
+    """Scores that every method gives the pool with the initial model, and that model's own predictions."""
+    pairs = [(seed, method) for seed in SEEDS for method in METHODS]
+    return {
+        "scores": [f"{node(seed, method, 1)}/scores.h5" for seed, method in pairs],
+        "signals": [f"{node(seed, start(method), 0)}/signals.h5" for seed, method in pairs],
+    }
+
+
+def figures(wildcards):
+    return [f"{RESULTS}/figures/{name}.png" for name in FIGURES]

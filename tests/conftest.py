@@ -1,0 +1,74 @@
+"""Running the real workflow on small studies."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "study": "small",
+    "dataset": {"name": "digits"},
+    "pool": {"initial": {"size": 20}, "imbalance": {"kind": "step", "factor": 0.1}},
+    "budget": 10,
+    "cycles": 2,
+    "seeds": [0],
+    "learners": {
+        "mlp": {
+            "architecture": "mlp",
+            "hidden_units": [16],
+            "dropout": 0.2,
+            "epochs": 2,
+            "batch_size": 32,
+            "optimizer": {"name": "adam", "lr": 0.001},
+            "device": "cpu",
+        }
+    },
+    "methods": {"random": {}, "entropy": {}},
+}
+
+
+class Workflow:
+    """The project's Snakefile run in a folder of its own on a config of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.config = folder / "study.yaml"
+
+    def write(self, config: dict) -> None:
+        self.config.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        command = [
+            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder),
+            "--profile", str(ROOT / "profiles" / "default"), *arguments, "--configfile", str(self.config),
+        ]  # fmt: skip
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=environment, timeout=900)
+        if check and done.returncode:
+            raise AssertionError(f"snakemake failed:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+        return done
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Jobs per rule of a dry run, `all` left out."""
+        done = self.snakemake("--dry-run", "--quiet", "rules", *arguments)
+        table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", done.stdout + done.stderr, re.M | re.S)
+        if not table:
+            assert "Nothing to be done" in done.stdout + done.stderr
+            return {}
+        rows = [line.split() for line in table[1].splitlines()]
+        return {rule: int(count) for rule, count in rows if rule != "all"}
+
+    def files(self, pattern: str) -> dict[str, bytes]:
+        """Contents of the result files that match."""
+        results = self.folder / "results"
+        return {str(path.relative_to(results)): path.read_bytes() for path in sorted(results.glob(pattern))}
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    return Workflow(tmp_path)

@@ -1,0 +1,202 @@
+"""Artifacts: what is written is what is read, complete or not at all, byte for byte the same."""
+
+import json
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from dagal import __version__, artifacts
+from dagal.artifacts import SCHEMAS
+from dagal.errors import UserError
+
+ORIGIN = artifacts.provenance("score", {"budget": 5}, seed=3)
+SCORES = {"ids": np.array([2, 5, 9]), "score": np.array([0.5, -1.0, 1e-300])}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "made" / "by" / "write.h5"
+
+
+@pytest.fixture
+def scores(path):
+    artifacts.write(path, "scores", ORIGIN, SCORES)
+    return path
+
+
+def files_in(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_what_is_written_is_read_in_the_order_asked_for(scores):
+    score, ids = artifacts.read(scores, "scores", "score", "ids")
+    for found, written in ((score, SCORES["score"]), (ids, SCORES["ids"])):
+        assert found.dtype == written.dtype
+        np.testing.assert_array_equal(found, written)
+    assert files_in(scores.parent) == [scores.name]
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_every_data_set_of_every_kind_is_described(path, kind):
+    version, descriptions = SCHEMAS[kind]
+    artifacts.write(path, kind, ORIGIN, {name: np.zeros((2, 3), np.float32) for name in descriptions})
+    with h5py.File(path) as file:
+        assert file.attrs["schema"] == f"{kind}/{version}"
+        assert {name: dataset.attrs["description"] for name, dataset in file.items()} == descriptions
+    assert all(descriptions.values())
+
+
+def test_root_attributes_tell_the_origin(path):
+    artifacts.write(path, "scores", ORIGIN, SCORES, class_names=np.array(["a", "ö"], h5py.string_dtype()))
+    found = artifacts.attributes(path, "scores")
+    assert found.pop("class_names").tolist() == ["a", "ö"]
+    assert found == {
+        "schema": "scores/1",
+        "created_by": "score",
+        "params_hash": artifacts.params_hash({"budget": 5}),
+        "seed": 3,
+        "dagal_version": __version__,
+    }
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path):
+    # large enough for chunks and gzip
+    data = {"ids": np.arange(300_000), "score": np.linspace(0, 1, 300_000)}
+    artifacts.write(tmp_path / "one.h5", "scores", ORIGIN, data)
+    time.sleep(1.1)  # HDF5's time stamps count seconds
+    artifacts.write(tmp_path / "other.h5", "scores", ORIGIN, data)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "other.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "shape", "dtype", "chunks", "compression"),
+    [
+        ("scores", "ids", (10,), np.int64, None, None),
+        ("scores", "ids", (1 << 20,), np.int64, (1 << 17,), "gzip"),
+        ("scores", "score", (1 << 20,), np.float64, (1 << 17,), None),
+        ("history", "trajectory", (4, 1 << 20), np.uint8, (4, 1 << 18), "gzip"),
+        ("images", "images", (1 << 11, 32, 32, 3), np.uint8, (341, 32, 32, 3), None),
+    ],
+)
+def test_large_data_sets_are_chunked_along_the_samples(path, kind, name, shape, dtype, chunks, compression):
+    with artifacts.create(path, kind, ORIGIN) as writer:
+        dataset = writer.dataset(name, shape, dtype)
+        assert (dataset.chunks, dataset.compression) == (chunks, compression)
+
+
+@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path, existing, error):
+    path = tmp_path / "scores.h5"
+    if existing:
+        artifacts.write(path, "scores", ORIGIN, SCORES)
+    before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
+    with pytest.raises(error), artifacts.create(path, "scores", ORIGIN) as writer:  # noqa: PT012
+        writer.dataset("ids", (3,), np.int64)[...] = 7
+        assert path.exists() == existing  # not under its name before it is complete
+        raise error
+    assert {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)} == before
+
+
+def test_a_rewrite_replaces_the_whole_file(scores):
+    artifacts.write(scores, "scores", ORIGIN, {"ids": np.array([1])})
+    assert artifacts.read(scores, "scores", "ids")[0].tolist() == [1]
+    with pytest.raises(KeyError):
+        artifacts.read(scores, "scores", "score")
+
+
+def test_unknown_data_sets_and_kinds_are_refused(tmp_path):
+    with pytest.raises(KeyError, match="probabilities"):
+        artifacts.write(tmp_path / "x.h5", "scores", ORIGIN, {"probabilities": np.zeros(3)})
+    with pytest.raises(KeyError, match="nonsense"):
+        artifacts.write(tmp_path / "x.h5", "nonsense", ORIGIN, {})
+    assert files_in(tmp_path) == []
+
+
+def as_text(path):
+    path.write_text("ids,score\n1,2\n")
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def other_version(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema"] = "scores/999"
+
+
+def without_schema(path):
+    with h5py.File(path, "r+") as file:
+        del file.attrs["schema"]
+
+
+@pytest.mark.parametrize("damage", [as_text, truncate, empty, other_version, without_schema])
+def test_a_damaged_file_is_named_with_what_to_do(scores, damage):
+    damage(scores)
+    with pytest.raises(UserError, match=r"write\.h5 .*; delete it and run again\.$"):
+        artifacts.read(scores, "scores", "ids")
+
+
+def test_a_file_of_another_kind_is_refused(scores):
+    with pytest.raises(UserError, match="'scores/1' where 'query/1' is needed"):
+        artifacts.read(scores, "query", "ids")
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 20, 1000])
+@pytest.mark.parametrize(
+    "positions",
+    [[], [19], [0, 19], [19, 0, 5, 5, 6, 0], list(range(20)), np.random.default_rng(0).integers(20, size=50)],
+    ids=["none", "last", "ends", "unordered", "all", "many"],
+)
+def test_rows_equal_fancy_indexing(tmp_path, positions, block):
+    values = np.random.default_rng(1).integers(255, size=(20, 2, 3)).astype(np.uint8)
+    positions = np.asarray(positions, np.int64)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        found = artifacts.rows(file.create_dataset("x", data=values), positions, block)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, values[positions])
+
+
+@pytest.mark.parametrize("positions", [[20], [0, 25, 3], [-1], [5, -3]])
+def test_rows_outside_the_data_set_are_refused(tmp_path, positions):
+    with h5py.File(tmp_path / "x.h5", "w") as file, pytest.raises(IndexError):
+        artifacts.rows(file.create_dataset("x", data=np.arange(20)), np.array(positions))
+
+
+def test_params_hash_depends_on_values_only():
+    base = {"lr": 0.1, "steps": [1, 2], "learner": {"kind": "mlp", "width": 64}}
+    shuffled = {"learner": {"width": 64, "kind": "mlp"}, "steps": [1, 2], "lr": 0.1}
+    others = [
+        {**base, "lr": 0.2},
+        {**base, "steps": [2, 1]},
+        {**base, "learner": {"kind": "mlp", "width": 65}},
+        {**base, "lr": "0.1"},
+        {**base, "extra": None},
+        {},
+    ]
+    assert artifacts.params_hash(base) == artifacts.params_hash(shuffled)
+    assert len({artifacts.params_hash(params) for params in (base, *others)}) == 1 + len(others)
+
+
+def test_json_round_trip(tmp_path):
+    data = {"accuracy": 0.1 + 0.2, "per_class": [1.0, None], "name": "ö"}
+    artifacts.write_json(tmp_path / "new" / "metrics.json", data)
+    assert json.loads((tmp_path / "new" / "metrics.json").read_text()) == data
+    assert files_in(tmp_path / "new") == ["metrics.json"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), object()])
+def test_json_refuses_what_is_not_json(tmp_path, value):
+    path = tmp_path / "metrics.json"
+    artifacts.write_json(path, {"accuracy": 0.5})
+    with pytest.raises((ValueError, TypeError)):
+        artifacts.write_json(path, {"accuracy": value})
+    assert json.loads(path.read_text()) == {"accuracy": 0.5}
+    assert files_in(tmp_path) == ["metrics.json"]

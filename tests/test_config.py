@@ -1,0 +1,129 @@
+"""Every mistake in the config is one sentence that names the key, the value and what is allowed."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from dagal.config import check_pool, load, pool_size
+from dagal.errors import UserError
+
+DEFAULT = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())
+DIGITS_COUNTS = np.full(10, 140)
+
+
+def changed(path: str, value):
+    """The default study with one dotted key set, or dropped for value ... ."""
+    config = copy.deepcopy(DEFAULT)
+    *parents, last = path.split(".")
+    place = config
+    for key in parents:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("budgets", 5, ["'budgets' is unknown", "did you mean 'budget'", "cycles"]),
+        ("pool.inital", 5, ["'pool.inital' is unknown", "did you mean 'initial'", "imbalance"]),
+        ("learners.mlp.optimizer.rate", 1, ["'learners.mlp.optimizer.rate' is unknown", "lr"]),
+        ("budget", ..., ["'budget' is missing"]),
+        ("pool.initial.size", ..., ["'pool.initial.size' is missing"]),
+        ("budget", "ten", ["'budget'", "'ten'", "integer"]),
+        ("budget", 0, ["'budget' is 0", "at least 1"]),
+        ("cycles", 2.5, ["'cycles' is 2.5", "integer"]),
+        ("seeds", [0, 1, 0], ["'seeds' is [0, 1, 0]", "repeat"]),
+        ("seeds", [], ["'seeds'", "at least 1"]),
+        ("seeds", [-1], ["'seeds.0' is -1", "at least 0"]),
+        ("study", "my study", ["'study' is 'my study'", "letters"]),
+        ("dataset.name", "cifar11", ["'dataset.name' is 'cifar11'", "'dataset.loader'", "image_folder"]),
+        ("dataset.loader", "cifar", ["'dataset.loader' is 'cifar'", "cifar10"]),
+        ("pool.imbalance.kind", "stepped", ["'stepped'", "step", "exponential"]),
+        ("pool.imbalance.factor", 0, ["'pool.imbalance.factor' is 0", "more than 0"]),
+        ("learners.mlp.dropout", 1, ["'learners.mlp.dropout' is 1", "less than 1"]),
+        ("learners.mlp.architecture", "vgg", ["'vgg'", "resnet18_cifar"]),
+        ("learners.mlp.dropout", 0, ["'methods.bald'", "draws", "dropout"]),
+        ("methods", {}, ["'methods'", "at least 1"]),
+        ("methods.entropi", None, ["'methods.entropi'", "unknown score 'entropi'", "entropy"]),
+        ("methods.entropy", {"select": "best"}, ["'methods.entropy'", "unknown select 'best'", "top_k"]),
+        ("methods.entropy", {"score_options": {"beta": 1}}, ["no option 'beta'", "none"]),
+        ("methods.entropy", {"learner": "cnn"}, ["'cnn'", "mlp"]),
+        ("methods.entropy", {"subset": -1}, ["'methods.entropy.subset' is -1", "at least 0"]),
+        ("methods.start_entropy", {"score": "entropy"}, ["'methods.start_entropy'", "rename"]),
+        ("methods.entropy", "top", ["'methods.entropy' is 'top'", "object"]),
+    ],
+)
+def test_mistake_is_one_sentence(path, value, words):
+    with pytest.raises(UserError) as caught:
+        load(changed(path, value))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    for word in words:
+        assert word in message
+
+
+def test_several_learners_must_be_named():
+    config = changed("learners.lenet", {"architecture": "lenet", "epochs": 1})
+    with pytest.raises(UserError, match="methods.random' must name its learner.*mlp, lenet"):
+        load(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("budget", 2000, ["'budget' is 2000", "pool"]),
+        ("cycles", 100, ["'cycles' is 100", "at most"]),
+        ("pool.initial.size", 5000, ["'pool'", "5000"]),
+        ("pool.validation", 5000, ["'pool'", "5000"]),
+        ("pool.initial", {"size": 1399, "kind": "balanced"}, ["'budget'", "0 images"]),
+    ],
+)
+def test_study_larger_than_pool(path, value, words):
+    config = load(changed(path, value))
+    with pytest.raises(UserError) as caught:
+        check_pool(config, pool_size(config, DIGITS_COUNTS))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_pool_check_counts_the_thinned_pool():
+    """step with factor .1 after 50 balanced: 5 x 135 + 5 x floor(13.5 + .5) = 745 images, so 14 cycles of 50."""
+    config = changed("pool.initial.kind", "balanced")
+    assert pool_size(load(config), DIGITS_COUNTS) == 745
+    config["cycles"] = 14
+    check_pool(load(config), 745)
+    config["cycles"] = 15
+    with pytest.raises(UserError, match="pool of 745 images; at most 14 cycles"):
+        check_pool(load(config), 745)
+
+
+def test_defaults_are_filled_in_and_the_input_is_untouched():
+    before = copy.deepcopy(DEFAULT)
+    config = load(DEFAULT)
+    assert before == DEFAULT
+    assert config["pool"]["validation"] == 0
+    assert config["learners"]["mlp"]["augmentation"] == {"crop": None, "flip": False, "pad": 0}
+    assert config["dataset"] | {"loader": "digits", "path": "data/raw/digits"} == config["dataset"]
+    assert config["methods"]["entropy"] == {
+        "score": "entropy", "select": "top_k", "score_options": {}, "select_options": {}, "subset": 0, "learner": "mlp",
+    }  # fmt: skip
+    assert config["methods"]["kcenter_greedy"]["select"] == "kcenter_greedy"
+    assert config["methods"]["oracle"]["score"] == "misclassified"
+    assert list(config["methods"]) == list(DEFAULT["methods"])
+
+
+def test_order_of_keys_changes_nothing():
+    """Snakemake compares parameters by their text: a reordered config must not rerun anything."""
+    config = copy.deepcopy(DEFAULT)
+    config["learners"]["mlp"] = dict(reversed(config["learners"]["mlp"].items()))
+    config = dict(reversed(config.items()))
+    assert str(load(config)["learners"]) == str(load(DEFAULT)["learners"])
+    assert str(load(config)["pool"]) == str(load(DEFAULT)["pool"])

@@ -1,0 +1,228 @@
+"""The published set-ups in experiments/, and config/README.md against the schema."""
+
+import re
+import shutil
+
+import pytest
+import yaml
+from conftest import ROOT, SMALL
+
+from dagal import datasets
+from dagal.config import SCHEMA, check_pool, load, pool_size
+
+STUDIES = {path.stem: path for path in sorted((ROOT / "experiments").glob("*.yaml"))}
+RAW = {name: yaml.safe_load(path.read_text()) for name, path in STUDIES.items()}
+README = (ROOT / "config" / "README.md").read_text()
+COUNTS = {"cifar10_jpeg": [5000] * 10}  # image folders whose content is known
+
+CIFAR = {
+    "initial": 5000, "validation": 0, "budget": 2500, "cycles": 4, "seeds": 3, "architecture": "resnet18_cifar",
+    "weights": None, "epochs": 100, "optimizer": "sgd", "lr": 0.02, "momentum": 0.9, "weight_decay": 0, "batch_size": 128,
+    "schedule": "multi_step", "milestones": [60, 80], "pad": 4, "flip": True,
+}  # fmt: skip
+DISPERSION = CIFAR | {
+    "kind": "random", "imbalance": "none", "factor": 1, "gamma": 0.2,
+    "methods": ["random", "margin", "bald", "kcenter_greedy", "label_dispersion", "oracle"],
+}  # fmt: skip
+BALANCE = CIFAR | {"kind": "balanced", "gamma": 0.5, "methods": ["random", "entropy", "kcenter_greedy"]}
+TINY = BALANCE | {
+    "initial": 9000, "validation": 10000, "budget": 4500, "architecture": "resnet101", "epochs": 30, "lr": 0.01,
+    "weights": "data/raw/weights/resnet101.pth", "milestones": [10, 15, 20, 25], "methods": ["random", "entropy", "bald"],
+}  # fmt: skip
+PUBLISHED = {f"label_dispersion_{name}": DISPERSION for name in ("cifar10", "cifar100")}
+for tag, factor in {"if1": 1, "if03": 0.3, "if01": 0.1}.items():
+    thinned = {"imbalance": "step" if factor < 1 else "none", "factor": factor}
+    for name in ("cifar10", "cifar100", "tiny_imagenet"):
+        PUBLISHED[f"class_balance_{name}_{tag}"] = (TINY if name == "tiny_imagenet" else BALANCE) | thinned
+PUBLISHED["noisy_constrained_mnist_lenet"] = {
+    "initial": 100, "kind": "balanced", "validation": 300, "imbalance": "none", "budget": 10, "cycles": 100, "seeds": 3,
+    "architecture": "lenet", "epochs": 100, "optimizer": "sgd", "lr": 0.001, "momentum": 0, "weight_decay": 0.0001,
+    "batch_size": 64, "schedule": "constant", "pad": 0, "flip": False, "methods": ["random", "entropy", "bald"],
+}  # fmt: skip
+
+
+def settings_of(name: str) -> dict:
+    """What a paper's section on its set-up states, from the config with defaults filled in."""
+    config = load(RAW[name])
+    (learner,) = config["learners"].values()
+    pool, optimizer, schedule = config["pool"], learner["optimizer"], learner["schedule"]
+    return {
+        "initial": pool["initial"]["size"], "kind": pool["initial"]["kind"], "validation": pool["validation"],
+        "imbalance": pool["imbalance"]["kind"], "factor": pool["imbalance"]["factor"],
+        "budget": config["budget"], "cycles": config["cycles"], "seeds": len(config["seeds"]),
+        "methods": list(config["methods"]), "optimizer": optimizer["name"], "schedule": schedule["name"],
+    } | {
+        key: value for part in (learner, optimizer, schedule, learner["augmentation"]) for key, value in part.items()
+        if key not in ("name", "optimizer", "schedule")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_study_is_valid_and_fits_its_pool(name):
+    config = load(RAW[name])
+    assert config["study"] == name  # the results are found under the name of the file
+    counts = COUNTS.get(config["dataset"]["name"])
+    if counts is None:
+        counts = datasets.train_counts(config["dataset"])
+    check_pool(config, pool_size(config, counts))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_study_says_where_it_comes_from(name):
+    comment = STUDIES[name].read_text().split("study:")[0]
+    assert all(line.startswith("#") for line in comment.splitlines())
+    assert "Raw data:" in comment
+    if name in PUBLISHED:
+        assert re.search(r"\((paper|thesis) 00\d\)", comment)
+        assert all(word in comment for word in ("sec", "fig.", "Asked:", "Published", "Where this deviates"))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_settings(name):
+    found, expected = settings_of(name), PUBLISHED[name]
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_every_study_is_pinned():
+    assert set(STUDIES) == {*PUBLISHED, "cifar10_smoke"}
+
+
+def test_pools_of_class_balance():
+    """Thinned are the last half of the classes in what the initial draw left: 4,500 each of CIFAR-10."""
+    sizes = {}
+    for name in PUBLISHED:
+        config = load(RAW[name])
+        sizes[name] = pool_size(config, datasets.train_counts(config["dataset"]))
+    assert sizes["class_balance_cifar10_if1"] == 45000
+    assert sizes["class_balance_cifar10_if03"] == 5 * 4500 + 5 * 1350
+    assert sizes["class_balance_cifar10_if01"] == 5 * 4500 + 5 * 450
+    assert sizes["class_balance_cifar100_if01"] == 50 * 450 + 50 * 45
+    assert sizes["class_balance_tiny_imagenet_if1"] == 90000 - 9000
+
+
+def keys(value, prefix=""):
+    """Dotted keys of a config; the name of a learner is none of its keys."""
+    if not isinstance(value, dict):
+        return {prefix}
+    names = {name: "*" if prefix == "learners" else name for name in value}
+    return set().union(*(keys(value[name], f"{prefix}.{shown}".strip(".")) for name, shown in names.items()))
+
+
+def test_smoke_study_has_the_keys_of_the_published_one():
+    """Only where the data lie, the device and the methods differ."""
+    free = re.compile(r"dataset\.|methods\.|learners\.\*\.device$")
+    smoke, published = (
+        {key for key in keys(RAW[name]) if not free.match(key)}
+        for name in ("cifar10_smoke", "class_balance_cifar10_if01")
+    )
+    assert smoke == published
+    assert RAW["cifar10_smoke"]["pool"]["imbalance"] == RAW["class_balance_cifar10_if01"]["pool"]["imbalance"]
+
+
+def test_studies_of_a_data_set_share_it():
+    """The prepared data set lies under its name alone: other settings would overwrite it."""
+    default = yaml.safe_load((ROOT / "config.yaml").read_text())
+    found = {}
+    for config in map(load, [default, *RAW.values()]):
+        assert found.setdefault(config["dataset"]["name"], config["dataset"]) == config["dataset"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10_smoke", "label_dispersion_cifar10", "noisy_constrained_mnist_lenet"])
+def test_study_plans(workflow, name):
+    workflow.config = STUDIES[name]
+    planned, config = workflow.planned(), load(RAW[name])
+    queries = len(config["seeds"]) * len(config["methods"]) * config["cycles"]
+    assert planned["score"] == planned["select"] == planned["oracle"] == queries
+    assert planned["train"] == planned["evaluate"] == queries + len(config["seeds"])
+
+
+def test_nothing_of_the_default_study_leaks_into_another(workflow):
+    """The default study lies where Snakemake looks for it; only what another study names is planned."""
+    shutil.copy(ROOT / "config.yaml", workflow.folder)
+    workflow.write(SMALL | {"study": "minimal", "dataset": {"name": "mnist"}, "cycles": 1, "methods": {"random": None}})
+    done = workflow.snakemake("--dry-run")
+    output = done.stdout + done.stderr
+    assert set(re.findall(r"results/(?:datasets/)?(\w+)", output)) == {"minimal", "mnist"}
+    assert set(re.findall(r"seed(\d+)/([\w-]+)/cycle(\d+)", output)) == {("0", "start-mlp", "0"), ("0", "random", "1")}
+
+
+def test_workflow_catalog_finds_the_workflow(workflow):
+    """It looks for workflow/Snakefile and says from a file of its own how the workflow is deployed."""
+    workflow.write(SMALL)
+    expected = workflow.planned()
+    assert workflow.planned("--snakefile", str(ROOT / "workflow" / "Snakefile")) == expected
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert usage == {"software-stack-deployment": {"conda": True}, "report": True}
+
+
+def schema_keys():
+    """(dotted key, its schema, required) of everything a config may hold."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+
+    def resolved(part):
+        reference = part.get("$ref")
+        return schema["$defs"][reference.rsplit("/", 1)[-1]] | part if reference else part
+
+    def walk(part, prefix):
+        for name, child in part.get("properties", {}).items():
+            child = resolved(child)
+            yield prefix + name, child, name in part.get("required", [])
+            yield from walk(child, f"{prefix}{name}.")
+            if isinstance(child.get("additionalProperties"), dict):
+                yield from walk(resolved(child["additionalProperties"]), f"{prefix}{name}.<name>.")
+
+    return list(walk(schema, ""))
+
+
+def type_in_words(schema: dict) -> str:
+    """How config/README.md writes the type of a key."""
+    if "enum" in schema:
+        return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "array":
+        return "list of " + type_in_words(schema["items"]).replace("integer", "integers")
+    if "pattern" in schema:
+        return "name"
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = ", ".join(f"{sign} {schema[bound]}" for bound, sign in bounds.items() if bound in schema)
+    types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    words = {"string": "text", "boolean": "true or false", "object": "mapping"}
+    named = " of names" if isinstance(schema.get("additionalProperties"), dict) else ""
+    first = " ".join(filter(None, (words.get(types[0], types[0]) + named, limits)))
+    return first + (" or null" if "null" in types else "")
+
+
+def readme_rows() -> dict[str, list[str]]:
+    """Key -> cells (type, default, meaning, papers) of the tables in config/README.md."""
+    rows = {}
+    for line in README.splitlines():
+        key, *cells = [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("| `") else [""]
+        if key:
+            assert key.strip("`") not in rows, f"{key} is explained twice"
+            rows[key.strip("`")] = cells
+    return rows
+
+
+def test_readme_has_every_key_and_no_other():
+    assert set(readme_rows()) == {key for key, _, _ in schema_keys()}
+
+
+@pytest.mark.parametrize(("key", "schema", "required"), schema_keys(), ids=[key for key, _, _ in schema_keys()])
+def test_readme_states_type_and_default(key, schema, required):
+    stated_type, default, meaning, _ = readme_rows()[key]
+    assert stated_type == type_in_words(schema)
+    assert meaning.rstrip("|").strip()
+    if required:
+        assert default == "required"
+    elif "default" in schema:
+        assert re.fullmatch(r"`[^`]*`", default)
+        assert yaml.safe_load(default.strip("`")) == schema["default"]
+    else:  # derived from another key: told in words
+        assert default and default != "required"
+
+
+def test_example_study_of_the_readme_is_valid():
+    (example,) = re.findall(r"```yaml\n(.*?)```", README, re.S)
+    config = load(yaml.safe_load(example))
+    assert config["dataset"]["loader"] == "image_folder"
+    assert list(config["methods"]) == ["random", "entropy", "diverse", "entropy_of_some"]

@@ -1,0 +1,292 @@
+"""What the figures show, read from the returned Figure, and that equal data gives equal bytes."""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from dagal import figures
+
+METHODS = ["random", "entropy", "margin", "oracle"]
+
+
+def made_up_metrics(methods=METHODS, seeds=3, cycles=4, studies=("digits",)):
+    rows = [
+        (study, method, seed, cycle, 20 + 10 * cycle, 0.5 + 0.1 * cycle + 0.01 * rank + 0.02 * seed)
+        for study in studies
+        for rank, method in enumerate(methods)
+        for seed in range(seeds)
+        for cycle in range(cycles)
+    ]
+    frame = pd.DataFrame(rows, columns=["study", "method", "seed", "cycle", "labels", "accuracy"])
+    return frame.assign(deployable=frame["method"] != "oracle")
+
+
+def made_up_counts(n_classes, methods=METHODS, cycles=3, seeds=2):
+    rng = np.random.default_rng(0)
+    rows = [
+        (method, cycle, seed, f"class {k}", int(rng.integers(1, 50)))
+        for method in methods
+        for cycle in range(cycles)
+        for seed in range(seeds)
+        for k in range(n_classes)
+    ]
+    return pd.DataFrame(rows, columns=["method", "cycle", "seed", "class_name", "count"])
+
+
+def made_up_curves(seeds=3):
+    shares = np.linspace(0, 1, 21)
+    rows = [
+        (method, seed, share, 0.6 * share ** (0.2 * rank) + 0.01 * seed)
+        for rank, method in enumerate(METHODS)
+        for seed in range(seeds)
+        for share in shares
+    ]
+    return pd.DataFrame(rows, columns=["method", "seed", "share", "accuracy"])
+
+
+def made_up_samples(n_epochs, n=500, cycles=2):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "cycle": np.repeat(range(cycles), n),
+            "dispersion": rng.integers(0, n_epochs, n * cycles) / n_epochs,
+            "correct": rng.random(n * cycles) < 0.7,
+        }
+    )
+
+
+DRAWN = {
+    "learning_curves": lambda path: figures.learning_curves(made_up_metrics(), path, 50),
+    "informativeness": lambda path: figures.informativeness(made_up_curves(), path, 50),
+    "heat_maps": lambda path: figures.class_distribution(made_up_counts(10), path, 50),
+    "profiles": lambda path: figures.class_distribution(made_up_counts(30), path, 50),
+    "dispersion_histogram": lambda path: figures.dispersion_histogram(made_up_samples(100), path, 50),
+}
+
+
+def legend(figure):
+    return figure.legends[0].get_title().get_text(), [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def line_of(ax, label):
+    return next(line for line in ax.lines if line.get_label() == label)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_equal_data_gives_equal_bytes_at_the_size_asked_for(name, tmp_path):
+    first = DRAWN[name](tmp_path / "a.png")
+    DRAWN[name](tmp_path / "b.png")
+    content = (tmp_path / "a.png").read_bytes()
+    assert content == (tmp_path / "b.png").read_bytes()
+    assert content[:4] == b"\x89PNG" and b"Software" not in content and b"Date" not in content
+    assert [int.from_bytes(content[i : i + 4]) for i in (16, 20)] == [int(v * 50) for v in first.get_size_inches()]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_bytes_do_not_depend_on_the_users_settings_and_these_stay(tmp_path):
+    code = (
+        "import matplotlib; matplotlib.rcParams.update({'font.size': 30, 'savefig.dpi': 10}); import pandas, sys; "
+        "from dagal import figures; figures.learning_curves(pandas.read_json(sys.argv[1]), sys.argv[2], 50); "
+        "assert matplotlib.rcParams['font.size'] == 30"
+    )
+    metrics = made_up_metrics(seeds=1)
+    metrics.to_json(tmp_path / "metrics.json")
+    workflow = str(Path(figures.__file__).parents[1])
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "metrics.json", tmp_path / "other.png"],
+        env=os.environ | {"PYTHONPATH": workflow, "PYTHONHASHSEED": "7"},
+        check=True,
+    )
+    figures.learning_curves(metrics, tmp_path / "here.png", 50)
+    assert (tmp_path / "other.png").read_bytes() == (tmp_path / "here.png").read_bytes()
+
+
+def test_an_older_figure_survives_a_failure(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_text("older")
+    with pytest.raises(ValueError, match="lacks accuracy"):
+        figures.learning_curves(made_up_metrics().drop(columns="accuracy"), path, 50)
+    with pytest.raises(ValueError, match="no rows"):
+        figures.learning_curves(made_up_metrics().iloc[:0], path, 50)
+    assert path.read_text() == "older" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_learning_curves_legend_and_means(tmp_path):
+    metrics = made_up_metrics().sample(frac=1, random_state=0).sort_values("method", key=lambda m: m.map(METHODS.index))
+    figure = figures.learning_curves(metrics, tmp_path / "a.png", 50, ylabel="mAP")
+    (ax,) = figure.axes
+    assert legend(figure) == (
+        "mean and s.d. of 3 seeds",
+        ["random", "entropy", "margin", "oracle (not deployable)"],
+    )
+    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("digits", "labeled samples", "mAP")
+    # entropy in cycle c: .5 + .1 c + .01 + .02 * mean(0, 1, 2)
+    assert line_of(ax, "entropy").get_xdata() == pytest.approx([20, 30, 40, 50])
+    assert line_of(ax, "entropy").get_ydata() == pytest.approx([0.53, 0.63, 0.73, 0.83])
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]  # random: .52 -+ .02, the deviation of 0, .02 and .04
+    assert band.min() == pytest.approx(0.5) and band.max() == pytest.approx(0.84)
+    assert line_of(ax, "oracle (not deployable)").is_dashed() and not line_of(ax, "margin").is_dashed()
+    assert to_hex(line_of(ax, "random").get_color()) == figures.GREY
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+
+
+def test_learning_curves_with_one_seed_have_no_band(tmp_path):
+    figure = figures.learning_curves(made_up_metrics(seeds=1), tmp_path / "a.png", 50)
+    assert legend(figure)[0] == "1 seed"
+    heights = [np.ptp(path.vertices[:, 1]) for c in figure.axes[0].collections for path in c.get_paths() if len(path)]
+    assert not np.nansum(heights) or not figure.axes[0].collections
+    assert figure.axes[0].lines[0].get_ydata()[0] == pytest.approx(0.5)
+
+
+def test_unfinished_studies_are_drawn(tmp_path):
+    metrics = made_up_metrics()
+    metrics = metrics[~((metrics["method"] == "margin") & ((metrics["cycle"] > 1) | (metrics["seed"] > 0)))]
+    figure = figures.learning_curves(metrics, tmp_path / "a.png", 50)
+    assert legend(figure)[0] == "mean and s.d. of 1 to 3 seeds"
+    assert len(line_of(figure.axes[0], "margin").get_xdata()) == 2
+
+
+def test_chains_that_stopped_early_count_at_the_mean_number_of_labels(tmp_path):
+    metrics = made_up_metrics(["random"], seeds=2, cycles=2)
+    metrics.loc[(metrics["seed"] == 1) & (metrics["cycle"] == 1), ["labels", "accuracy"]] = [20, 0.5]
+    (line,) = figures.learning_curves(metrics, tmp_path / "a.png", 50).axes[0].lines
+    assert line.get_xdata() == pytest.approx([20, 25]) and line.get_ydata()[1] == pytest.approx((0.6 + 0.5) / 2)
+
+
+def test_a_panel_per_study_and_any_index(tmp_path):
+    metrics = pd.concat([made_up_metrics(studies=[study]) for study in "abcde"])  # index values come five times
+    before = metrics.copy()
+    figure = figures.learning_curves(metrics, tmp_path / "a.png", 50)
+    assert [ax.get_title() for ax in figure.axes if ax.axison] == list("abcde")
+    pd.testing.assert_frame_equal(metrics, before)
+
+
+def test_twenty_methods_can_be_told_apart_and_keep_their_look(tmp_path):
+    methods = ["random", *(f"method {i}" for i in range(20))]
+    figure = figures.learning_curves(made_up_metrics(methods, seeds=1), tmp_path / "a.png", 50)
+    looks = [(line.get_color(), line.get_marker()) for line in figure.legends[0].get_lines()]
+    assert len(set(looks)) == 21 and len({colour for colour, _ in looks[:11]}) == 11
+    pairs = [(a.get_color(), a.get_markerfacecolor()) for a in figure.legends[0].get_lines()]
+    assert len(set(pairs)) == 21  # filled in the first round of colours, hollow in the second
+    curves = made_up_curves().replace({"entropy": "method 0", "margin": "method 1", "oracle": "method 2"})
+    other = figures.informativeness(curves, tmp_path / "b.png", 50)
+    assert [(line.get_color(), line.get_marker()) for line in other.legends[0].get_lines()] == looks[:4]
+
+
+def test_colours_differ_to_colour_blind_eyes():
+    to_eye = {  # Machado et al. 2009, severity 1, on linear RGB
+        "normal": np.eye(3),
+        "deuteranope": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        "protanope": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    }
+
+    def lab(colour, matrix):
+        rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+        xyz = to_xyz @ np.clip(matrix @ linear, 0, 1) / [0.9505, 1, 1.089]
+        f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+    for a, b in itertools.combinations([figures.GREY, *figures.COLOURS], 2):
+        for matrix in map(np.array, to_eye.values()):
+            assert np.linalg.norm(lab(a, matrix) - lab(b, matrix)) > 15, (a, b)
+
+
+def test_informativeness_in_percent(tmp_path):
+    curves = made_up_curves()
+    curves.loc[(curves["share"] == 0) & (curves["seed"] == 0), "accuracy"] = 0  # noise of the first few samples
+    figure = figures.informativeness(curves, tmp_path / "a.png", 50)
+    (ax,) = figure.axes
+    assert ax.get_xlim() == (0, 100) and ax.get_ylim()[0] < 0 < 0.62 < ax.get_ylim()[1] < 0.7
+    assert line_of(ax, "margin").get_xdata() == pytest.approx(np.linspace(0, 100, 21))
+    assert line_of(ax, "margin").get_ydata()[-1] == pytest.approx(0.61)
+    assert legend(figure)[1] == METHODS
+
+
+def test_heat_map_shows_the_mean_share_over_the_balanced_share(tmp_path):
+    rows = [("random", 0, s, "cat", 8) for s in (0, 1)] + [("random", 0, s, "dog", 8) for s in (0, 1)]
+    rows += [("random", 1, 0, "cat", 12), ("random", 1, 0, "dog", 4), ("random", 1, 1, "cat", 16)]
+    counts = pd.DataFrame(rows, columns=["method", "cycle", "seed", "class_name", "count"])
+    figure = figures.class_distribution(counts.assign(deployable=False), tmp_path / "a.png", 50)
+    ax, bar = figure.axes
+    # cycle 1: cat 3/4 and 1, dog 1/4 and 0; times C = 2: 1.75 and .25; L1 of 12:4 is .5, of 16:0 is 1
+    shown = np.asarray(ax.collections[0].get_array()).reshape(2, 2)
+    assert shown == pytest.approx(np.log2([[1, 1.75], [1, 0.25]]))
+    assert ax.get_title() == "random (not deployable)\nL1 0.00 \N{RIGHTWARDS ARROW} 0.75"
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["cat", "dog"]
+    assert "1 = balanced" in [text.get_text() for text in bar.get_yticklabels()]
+
+
+def test_heat_map_with_empty_classes_and_missing_cycles(tmp_path):
+    counts = made_up_counts(3, ["random", "entropy"], seeds=1).drop(columns="seed")
+    counts.loc[counts["class_name"] == "class 1", "count"] = 0
+    counts = counts[(counts["method"] == "random") | (counts["cycle"] < 2)]
+    figure = figures.class_distribution(counts, tmp_path / "a.png", 50)
+    first, second = (ax.collections[0].get_array().reshape(3, 3) for ax in figure.axes[:2])
+    assert (first[1] == first.min()).all() and np.ma.getmaskarray(second)[:, 2].all()
+
+
+def test_many_classes_are_profiles(tmp_path):
+    counts = made_up_counts(100, METHODS, cycles=12, seeds=1)
+    figure = figures.class_distribution(counts, tmp_path / "a.png", 50)
+    ax = figure.axes[0]
+    assert legend(figure)[1] == [*(f"cycle {c}" for c in (0, 3, 6, 8, 11)), "balanced, 1.00%"]
+    *profiles, balanced = ax.lines
+    assert len(profiles) == 5 and all((np.diff(line.get_ydata()) <= 0).all() for line in profiles)
+    assert all(line.get_ydata().sum() == pytest.approx(1) for line in profiles)
+    assert list(balanced.get_ydata()) == [0.01, 0.01] and ax.get_xlim() == (1, 100)
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 20, 21, 200])
+@pytest.mark.parametrize("n_methods", [1, 5])
+def test_any_number_of_classes_and_methods(n_classes, n_methods, tmp_path):
+    methods = [f"method {i}" for i in range(n_methods)]
+    figure = figures.class_distribution(made_up_counts(n_classes, methods, cycles=1), tmp_path / "a.png", 50)
+    assert [ax.get_title().split("\n")[0] for ax in figure.axes if ax.get_title()] == methods
+
+
+@pytest.mark.parametrize("n_epochs", [1, 7, 20, 100, 130])
+@pytest.mark.parametrize("known", [True, False])
+def test_dispersion_bins_hold_whole_multiples(n_epochs, known, tmp_path):
+    # one sample for each possible value: bins of equal width must be equally high, the last may be narrower
+    samples = pd.DataFrame({"dispersion": 1 - np.arange(1, n_epochs + 1) / n_epochs, "correct": True})
+    given = n_epochs if known else None
+    figure = figures.dispersion_histogram(samples, tmp_path / "a.png", 50, given)
+    assert figure.axes[0].get_title() == f"{n_epochs} samples"
+    heights = [bar.get_height() for bar in figure.axes[1].patches]
+    assert len(heights) <= 20 and sum(heights) == pytest.approx(1)
+    assert heights[:-1] == pytest.approx([heights[0]] * (len(heights) - 1)) and heights[-1] <= heights[0] + 1e-12
+
+
+def test_dispersion_histogram_accuracy_per_bin(tmp_path):
+    samples = pd.DataFrame(
+        {
+            "cycle": 3,
+            "dispersion": [0, 0, 0.5, 0.5, 0.5, 0.5],
+            "correct": [True, True, True, False, False, False],
+        }
+    )
+    above, below = figures.dispersion_histogram(samples, tmp_path / "a.png", 50, n_epochs=4).axes
+    assert above.lines[0].get_xdata() == pytest.approx([0, 0.5]) and above.lines[0].get_ydata() == pytest.approx(
+        [1, 0.25]
+    )
+    assert [bar.get_height() for bar in below.patches] == pytest.approx([2 / 6, 4 / 6])
+    assert above.get_title() == "cycle 3, 6 samples" and above.texts[0].get_text() == "all: 0.50"
+    # Wilson, 1 of 4 at z = 1.96: (.25 + .4802) / 1.9604 -+ 1.96 * sqrt(.1875 / 4 + 3.8416 / 64) / 1.9604
+    ends = above.collections[0].get_segments()[1][:, 1]
+    assert ends == pytest.approx([0.0456, 0.6994], abs=2e-4)
+
+
+def test_dispersions_that_are_no_multiples_are_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    samples = pd.DataFrame({"dispersion": rng.random(3000), "correct": rng.random(3000) < 0.5})
+    bars = figures.dispersion_histogram(samples, tmp_path / "a.png", 50).axes[1].patches
+    assert len(bars) == 20 and sum(bar.get_height() for bar in bars) == pytest.approx(1)

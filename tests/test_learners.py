@@ -1,0 +1,312 @@
+"""Networks, training and inference, and the traps that other code fell into."""
+
+import copy
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from dagal.config import load
+from dagal.errors import UserError
+from dagal.learners import architectures, augmentation, devices, inference, training
+from dagal.learners.optimizers import learning_rate, stepper
+
+DEFAULT = load(yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text()))["learners"]["mlp"]
+CPU = torch.device("cpu")
+
+
+def settings(**changes):
+    result = copy.deepcopy(DEFAULT)
+    for key, value in changes.items():
+        result[key] = result[key] | value if isinstance(value, dict) else value
+    return result
+
+
+def build(shape=(1, 8, 8), seed=0, n_classes=3, **changes):
+    torch.manual_seed(seed)
+    return architectures.build(settings(**changes), shape, n_classes, np.full(shape[0], 0.5), np.full(shape[0], 0.25))
+
+
+def toy_images(n, shape=(1, 8, 8), seed=0):
+    """Images whose class 0..2 is their brightness."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 3
+    noise = torch.randint(0, 60, (n, *shape), generator=generator)
+    return (labels[:, None, None, None] * 90 + noise).to(torch.uint8), labels
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape", "embedding_size"),
+    [
+        ("mlp", (1, 8, 8), 128),
+        ("lenet", (1, 28, 28), 84),
+        ("lenet", (3, 32, 32), 84),
+        ("lenet", (1, 8, 8), 84),
+        ("resnet18_cifar", (3, 32, 32), 512),
+        ("resnet18_cifar", (1, 28, 28), 512),
+        ("resnet18", (3, 64, 64), 512),
+        ("resnet50", (3, 64, 64), 2048),
+        ("resnet101", (3, 64, 64), 2048),
+    ],
+)
+def test_shapes(architecture, shape, embedding_size):
+    model = build(shape, architecture=architecture, n_classes=7).eval()
+    images = torch.zeros(2, *shape, dtype=torch.uint8)
+    assert model.embed(images).shape == (2, embedding_size)
+    assert model(images).shape == (2, 7)
+
+
+def test_lenet_has_the_published_number_of_parameters():
+    """LeNet-5 with full connections in the second convolution: 61,706 at 10 classes (28 x 28 padded to 32 x 32)."""
+    model = build((1, 28, 28), architecture="lenet", n_classes=10)
+    assert sum(p.numel() for p in model.parameters()) == 61_706
+
+
+def test_cifar_stem_keeps_the_resolution():
+    model = build((3, 32, 32), architecture="resnet18_cifar")
+    stem = model.backbone.maxpool(
+        model.backbone.relu(model.backbone.bn1(model.backbone.conv1(torch.zeros(1, 3, 32, 32))))
+    )
+    assert stem.shape == (1, 64, 32, 32)
+
+
+def test_images_are_normalised_by_the_given_statistics():
+    model = build(hidden_units=[4])
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.embed(torch.full((1, 1, 8, 8), 255, dtype=torch.uint8))
+    assert torch.allclose(seen[0], torch.full((1, 1, 8, 8), (1 - 0.5) / 0.25))
+
+
+def test_centre_crop():
+    model = build((1, 8, 8), augmentation={"crop": 4})
+    images = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    images[:, :, 2:6, 2:6] = 200
+    assert torch.equal(model.embed(images), model.embed(images[:, :, 2:6, 2:6]))
+    with pytest.raises(UserError, match="crop 9 is larger than the images"):
+        build((1, 8, 8), augmentation={"crop": 9})
+
+
+def test_channels_that_do_not_fit():
+    with pytest.raises(UserError, match="3 channels, these have 1"):
+        build((1, 64, 64), architecture="resnet18")
+
+
+def test_save_and_load_give_the_same_bytes_and_outputs(tmp_path):
+    model = build((3, 16, 16), architecture="resnet18_cifar").eval()
+    images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    config = settings(architecture="resnet18_cifar")
+    for name in ("a", "b"):
+        architectures.save(tmp_path / name, model, config, (3, 16, 16), 3, {"created_by": "train"})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert torch.equal(architectures.load(tmp_path / "a", CPU)(images), model(images))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_pretrained_weights(tmp_path):
+    from torchvision.models import resnet18
+
+    torch.manual_seed(1)
+    published = resnet18(weights=None)
+    torch.save(published.state_dict(), tmp_path / "resnet18.pth")
+    model = build((3, 64, 64), architecture="resnet18", weights=str(tmp_path / "resnet18.pth"))
+    assert torch.equal(model.backbone.layer4[1].conv2.weight, published.layer4[1].conv2.weight)
+    assert model.head.out_features == 3
+    for name, content in (("missing.pth", None), ("corrupt.pth", b"PK nonsense"), ("corrupt.safetensors", b"\x08")):
+        if content:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=f"{name} cannot be loaded"):
+            build((3, 64, 64), architecture="resnet18", weights=str(tmp_path / name))
+    with pytest.raises(UserError, match="cannot be loaded into this architecture"):
+        build((3, 32, 32), architecture="resnet18_cifar", weights=str(tmp_path / "resnet18.pth"))
+
+
+def test_crop_and_flip_against_a_loop():
+    images = torch.arange(6 * 2 * 5 * 4).reshape(6, 2, 5, 4).to(torch.uint8)
+    config = {"pad": 2, "crop": None, "flip": True}
+    result = augmentation.random_crop_flip(images, config, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    top = torch.randint(5, (6,), generator=generator)
+    left = torch.randint(5, (6,), generator=generator)
+    flipped = torch.rand(6, generator=generator) < 0.5
+    assert 0 < flipped.sum() < 6
+    for i in range(6):
+        padded = np.pad(images[i].numpy(), ((0, 0), (2, 2), (2, 2)))
+        expected = padded[:, top[i] : top[i] + 5, left[i] : left[i] + 4]
+        if flipped[i]:
+            expected = expected[:, :, ::-1]
+        assert np.array_equal(result[i].numpy(), expected)
+
+
+def test_no_augmentation_leaves_the_images():
+    images = torch.randint(0, 256, (5, 3, 7, 6), dtype=torch.uint8)
+    assert torch.equal(augmentation.random_crop_flip(images, DEFAULT["augmentation"], torch.Generator()), images)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sgd", {"momentum": 0.9, "weight_decay": 0.01, "nesterov": False}),
+        ("sgd", {"momentum": 0.9, "weight_decay": 0.01, "nesterov": True}),
+        ("sgd", {"momentum": 0.0, "weight_decay": 0.0, "nesterov": False}),
+        ("adam", {"weight_decay": 0.01}),
+    ],
+)
+def test_steps_equal_torch_optim(name, options):
+    ours, theirs = torch.nn.Linear(7, 5), torch.nn.Linear(7, 5)
+    theirs.load_state_dict(ours.state_dict())
+    reference = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[name](theirs.parameters(), lr=0.1, **options)
+    step = stepper(list(ours.parameters()), {"momentum": 0, "nesterov": False} | options | {"name": name})
+    for i in range(20):
+        batch = torch.randn(4, 7)
+        reference.param_groups[0]["lr"] = 0.1 * 0.9**i
+        reference.zero_grad()
+        for model in (ours, theirs):
+            model(batch).square().sum().backward()
+        step(0.1 * 0.9**i)
+        reference.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"name": "constant", "milestones": [], "gamma": 0.1},
+        {"name": "multi_step", "milestones": [3, 5], "gamma": 0.2},
+        {"name": "cosine", "milestones": [], "gamma": 0.1},
+    ],
+)
+def test_learning_rate_equals_torch_schedulers(schedule):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    reference = {
+        "constant": lambda: torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1),
+        "multi_step": lambda: torch.optim.lr_scheduler.MultiStepLR(
+            optimizer, schedule["milestones"], schedule["gamma"]
+        ),
+        "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 8),
+    }[schedule["name"]]()
+    for epoch in range(8):
+        assert learning_rate({"lr": 0.3}, schedule, epoch, 8) == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        reference.step()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_learns_and_repeats(precision):
+    images, labels = toy_images(61)
+    config = settings(epochs=15, batch_size=20, precision=precision, dropout=0.3)
+    states = []
+    for _ in range(2):
+        model = build(precision=precision, dropout=0.3)
+        history = training.fit(model, images, labels, config, seed=5)
+        states.append(model.state_dict())
+    assert history["accuracy"][-1] > 0.95
+    assert history["loss"][-1] < history["loss"][0]
+    assert {len(values) for values in history.values()} == {15}
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_training_depends_on_its_seed():
+    images, labels = toy_images(30)
+    results = []
+    for seed in (1, 2):
+        model = build()
+        training.fit(model, images, labels, settings(epochs=1), seed)
+        results.append(model.head.weight.detach().clone())
+    assert not torch.equal(*results)
+
+
+def test_a_last_batch_of_one_image_does_not_break_batch_norm():
+    images, labels = toy_images(9, (3, 8, 8))
+    model = build((3, 8, 8), architecture="resnet18_cifar")
+    training.fit(model, images, labels, settings(epochs=1, batch_size=8), 0)
+
+
+def test_predictions_do_not_depend_on_batches_and_leave_batch_norm_alone():
+    images, _ = toy_images(20, (3, 8, 8))
+    model = build((3, 8, 8), architecture="resnet18_cifar", dropout=0.5)
+    before = copy.deepcopy(model.state_dict())
+    whole = next(inference.predict(model, [images], "float32"))
+    parts = list(inference.predict(model, torch.split(images, 7), "float32"))
+    for output in (0, 1):
+        assert np.allclose(whole[output], np.concatenate([part[output] for part in parts]), atol=1e-5)
+    assert np.allclose(whole[0].sum(1), 1, atol=1e-6)
+    list(inference.draws(model, [images], 3, 0, "float32"))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_draws_are_dropout_and_nothing_else():
+    """Against a loop of whole forward passes in which only dropout layers are in training mode."""
+    images, _ = toy_images(16, (3, 8, 8))
+    model = build((3, 8, 8), architecture="resnet18_cifar", dropout=0.5)
+    (draws_T_N_C,) = inference.draws(model, [images], 4, 7, "float32")
+    assert draws_T_N_C.shape == (4, 16, 3)
+    assert not np.allclose(draws_T_N_C[0], draws_T_N_C[1])
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.train()
+    torch.manual_seed(7)
+    with torch.no_grad():
+        expected = [torch.softmax(model(images), 1).numpy() for _ in range(4)]
+    assert np.allclose(draws_T_N_C, expected, atol=1e-6)
+    assert np.array_equal(draws_T_N_C, next(inference.draws(model, [images], 4, 7, "float32")))
+    assert not np.array_equal(draws_T_N_C, next(inference.draws(model, [images], 4, 8, "float32")))
+
+
+def test_draws_average_to_the_prediction_without_dropout():
+    images, _ = toy_images(8)
+    model = build(dropout=0.0)
+    (draws_T_N_C,) = inference.draws(model, [images], 2, 0, "float32")
+    assert np.allclose(draws_T_N_C, next(inference.predict(model, [images], "float32"))[0], atol=1e-6)
+
+
+def test_stream_reads_the_ids_asked_for(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        values = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
+        images = file.create_dataset("images", data=values)
+        ids = np.array([3, 4, 50, 51, 52, 99])
+        batches = list(inference.stream(images, ids, CPU, 4))
+    assert [len(batch) for batch in batches] == [4, 2]
+    assert torch.cat(batches)[:, 0, 0, 0].tolist() == ids.tolist()
+
+
+def test_cpu_when_no_gpu_was_granted(capsys):
+    assert devices.prepare(0, 1) == CPU
+    assert torch.get_num_threads() == 1
+    assert "device: cpu" in capsys.readouterr().out
+
+
+def _lease(folder, connection):
+    connection.send(devices.lease(2, Path(folder), poll_seconds=0.05))
+    time.sleep(60)
+
+
+def test_gpus_are_leased_to_one_job_each(tmp_path):
+    context = multiprocessing.get_context("fork")
+    jobs, connections = [], []
+    for _ in range(3):
+        receiver, sender = context.Pipe(duplex=False)
+        jobs.append(context.Process(target=_lease, args=(str(tmp_path), sender), daemon=True))
+        connections.append(receiver)
+    try:
+        for job in jobs[:2]:
+            job.start()
+        leased = [connection.recv() for connection in connections[:2] if connection.poll(20)]
+        assert sorted(leased) == [0, 1]
+        jobs[2].start()
+        assert not connections[2].poll(0.5)
+        jobs[0].kill()  # a killed job gives its card back
+        assert connections[2].poll(20)
+        assert connections[2].recv() == leased[0]
+    finally:
+        for job in jobs:
+            if job.pid:
+                job.kill()

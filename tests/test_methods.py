@@ -1,0 +1,227 @@
+"""From a method's name in the config to its functions, the signals they read, and the rows handed to them."""
+
+import inspect
+import sys
+
+import numpy as np
+import pytest
+
+from dagal import acquisition, artifacts
+from dagal.acquisition import methods, scores, selection
+from dagal.errors import UserError
+
+SCORES = {
+    "random",
+    "least_confidence",
+    "margin",
+    "entropy",
+    "bald",
+    "label_dispersion",
+    "distance_to_labeled",
+    "misclassified",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A stand-in for a second acquisition folder; modules loaded from it are forgotten afterwards."""
+    monkeypatch.setattr(acquisition, "__path__", [*acquisition.__path__, str(tmp_path)])
+    monkeypatch.setattr(methods, "__file__", str(tmp_path / "methods.py"))
+    yield tmp_path
+    for name in (path.stem for path in tmp_path.glob("*.py")):
+        sys.modules.pop(f"dagal.acquisition.{name}", None)
+        vars(acquisition).pop(name, None)
+
+
+def test_built_in_names_lead_to_their_functions():
+    assert set(methods.available("score")) >= SCORES
+    assert {"top_k", "kcenter_greedy"} <= set(methods.available("select"))
+    for name in SCORES:
+        assert methods.find("score", name) is getattr(scores, name)
+    assert methods.find("select", "top_k") is selection.top_k
+
+
+@pytest.mark.parametrize("part", methods.HOMES)
+def test_everything_available_is_found_and_reads_known_signals(part):
+    for name in methods.available(part):
+        assert methods.find(part, name).__name__ == name
+
+
+def test_every_signal_is_a_data_set_of_an_artifact():
+    for kind, name in methods.SIGNALS.values():
+        assert name in artifacts.SCHEMAS[kind][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("entropy", {}, {"score": "entropy", "select": "top_k"}),
+        ("oracle", {}, {"score": "misclassified", "select": "top_k"}),
+        ("kcenter_greedy", {}, {"score": "distance_to_labeled", "select": "kcenter_greedy"}),
+        ("kcenter_greedy", {"score": "entropy"}, {"score": "entropy", "select": "kcenter_greedy"}),
+        ("mine", {"score": "margin", "subset": 10}, {"score": "margin", "select": "top_k", "subset": 10}),
+    ],
+)
+def test_config_comes_before_the_table_before_the_name(name, settings, expected):
+    assert methods.compose(name, settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("random", []),
+        ("entropy", [("signals", "probabilities")]),
+        ("bald", [("draws", "draws")]),
+        ("label_dispersion", [("signals", "trajectory")]),
+        ("oracle", [("signals", "probabilities"), ("truth", "labels")]),
+        ("kcenter_greedy", [("signals", "embeddings"), ("signals", "labeled_embeddings")]),
+    ],
+)
+def test_a_method_reads_the_signals_it_declares_and_no_others(name, expected):
+    assert methods.signals(methods.compose(name, {})) == expected
+
+
+def test_signals_of_score_and_selector_are_joined():
+    composed = methods.compose("entropy", {"select": "kcenter_greedy"})
+    assert methods.signals(composed) == [
+        ("signals", "embeddings"),
+        ("signals", "labeled_embeddings"),
+        ("signals", "probabilities"),
+    ]
+
+
+def test_a_file_of_its_own_is_a_method(folder):
+    (folder / "my_score.py").write_text(
+        "def helper(x):\n    return x\n\n\n"
+        "def my_score(probs_N_C, rng, temperature=2.0, hard=True):\n"
+        "    return temperature * probs_N_C[:, 0]\n"
+    )
+    function = methods.find("score", "my_score")
+    assert function(np.array([[0.5, 0.5]]), None).tolist() == [1.0]
+    assert methods.inputs(function) == ["probs_N_C", "rng"]
+    assert methods.options(function) == {"temperature": 2.0, "hard": True}
+    assert methods.source(function) == str(folder / "my_score.py")
+    assert methods.signals(methods.compose("my_score", {})) == [("signals", "probabilities")]
+    for part in methods.HOMES:
+        assert "my_score" in methods.available(part)
+        assert not {"helper", "methods", "distances", "scores"} & set(methods.available(part))
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("score", "entropie"),
+        ("score", "top_k"),  # a selector
+        ("select", "entropy"),  # a score
+        ("score", "np"),
+        ("score", "methods"),
+        ("score", "distances"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_known_ones(part, name):
+    with pytest.raises(UserError) as error:
+        methods.find(part, name)
+    assert str(error.value) == f"unknown {part} '{name}'; allowed: {', '.join(methods.available(part))}"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "def bad(probabilities):\n    return 0\n",
+            "'bad' asks for the unknown argument 'probabilities'; allowed: probs_N_C,",
+        ),
+        ("def bad(rng, *rest):\n    return 0\n", "asks for the unknown argument 'rest'"),
+        ("def other(rng):\n    return 0\n", "unknown score 'bad'"),
+        ("import not_installed\n", "'bad' cannot be loaded: No module named 'not_installed'"),
+    ],
+)
+def test_a_faulty_file_is_answered_with_a_sentence(folder, code, message):
+    (folder / "bad.py").write_text(code)
+    with pytest.raises(UserError) as error:
+        methods.find("score", "bad")
+    assert message in str(error.value)
+
+
+N_IMAGES, N_CLASSES, EPOCHS, DRAWS = 60, 3, 5, 4
+POOL = np.sort(np.random.default_rng(0).choice(N_IMAGES, 40, replace=False))
+LABELED = np.setdiff1d(np.arange(N_IMAGES), POOL)
+
+
+def encode(ids, leading=0, trailing=0):
+    """Values that tell the id, and the row or column of the other axes."""
+    values = ids * 1000.0
+    if trailing:
+        values = values[:, None] + np.arange(trailing)
+    if leading:
+        values = values[None] + 100 * np.arange(leading).reshape(-1, *[1] * values.ndim)
+    return values
+
+
+def all_signals(probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, draws_T_N_C, truth_N, rng, power=1.0):
+    """Asks for every signal, the generator, and an option."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder, origin = tmp_path_factory.mktemp("signals"), artifacts.provenance("test", {})
+    data = {
+        "signals": {
+            "ids": POOL,
+            "probabilities": encode(POOL, trailing=N_CLASSES),
+            "embeddings": encode(POOL, trailing=7),
+            "labeled_ids": LABELED,
+            "labeled_embeddings": encode(LABELED, trailing=7),
+            "trajectory": encode(POOL, leading=EPOCHS),
+        },
+        "draws": {"ids": POOL, "draws": encode(POOL, leading=DRAWS, trailing=N_CLASSES)},
+        "truth": {"labels": encode(np.arange(N_IMAGES))},
+    }
+    for kind, values in data.items():
+        artifacts.write(folder / f"{kind}.h5", kind, origin, values)
+    return {kind: str(folder / f"{kind}.h5") for kind in data}
+
+
+def test_the_example_asks_for_every_signal():
+    assert set(methods.SIGNALS) <= set(inspect.signature(all_signals).parameters)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        POOL,
+        POOL[:1],
+        POOL[-1:],
+        POOL[:0],
+        *(np.sort(np.random.default_rng(s).choice(POOL, 12, False)) for s in range(3)),
+    ],
+    ids=["all", "first", "last", "none", "some0", "some1", "some2"],
+)
+def test_gather_hands_over_the_rows_of_the_candidates(files, ids):
+    context = {"rng": object(), "n_classes": N_CLASSES}
+    found = methods.gather(all_signals, files, ids, context)
+    expected = {
+        "probs_N_C": encode(ids, trailing=N_CLASSES),
+        "embeddings_N_D": encode(ids, trailing=7),
+        "centers_L_D": encode(LABELED, trailing=7),
+        "trajectory_E_N": encode(ids, leading=EPOCHS),
+        "draws_T_N_C": encode(ids, leading=DRAWS, trailing=N_CLASSES),
+        "truth_N": encode(ids),
+    }
+    assert set(found) == {*expected, "rng"}
+    assert found["rng"] is context["rng"]
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+
+
+def test_gather_opens_only_what_is_asked_for(files):
+    found = methods.gather(scores.entropy, {"signals": files["signals"]}, POOL[:3], {})
+    assert list(found) == ["probs_N_C"]
+
+
+@pytest.mark.parametrize(
+    "ids", [LABELED[:3], np.array([POOL[0], LABELED[0]]), np.append(POOL[1:], N_IMAGES), LABELED[-1:]]
+)
+def test_gather_refuses_candidates_that_the_signals_lack(files, ids):
+    with pytest.raises(UserError, match=r"signals\.h5 lacks some of the candidates"):
+        methods.gather(scores.entropy, files, np.sort(ids), {})

@@ -1,0 +1,220 @@
+"""Whole studies: sealed truth, determinism, resume after a kill, the real thing."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, SMALL, Workflow
+
+from dagal import artifacts
+
+ALL_METHODS = [
+    "random", "least_confidence", "margin", "entropy", "bald", "kcenter_greedy", "label_dispersion", "oracle",
+]  # fmt: skip
+pytestmark = pytest.mark.slow
+
+
+def full_study(**changes):
+    return copy.deepcopy(SMALL) | {"methods": dict.fromkeys(ALL_METHODS, {})} | changes
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workflow = Workflow(tmp_path_factory.mktemp("study"))
+    workflow.write(full_study())
+    workflow.snakemake("--cores", "2")
+    return workflow
+
+
+def test_artifacts_say_what_they_are(finished):
+    results = finished.folder / "results"
+    paths = list(results.glob("**/*.h5"))
+    kinds = set()
+    for path in paths:
+        with h5py.File(path) as file:
+            kind, version = file.attrs["schema"].split("/")
+            kinds.add(kind)
+            assert version == str(artifacts.SCHEMAS[kind][0])
+            assert {"created_by", "params_hash", "seed", "dagal_version"} <= set(file.attrs)
+            assert all(dataset.attrs["description"] for dataset in file.values())
+    assert kinds == set(artifacts.SCHEMAS)
+    assert not list(results.glob("**/*.tmp"))
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_chain_of_a_method(finished, method):
+    """Every cycle queries `budget` new ids of the pool, gets their true labels, and appends them."""
+    results = finished.folder / "results"
+    (truth,) = artifacts.read(results / "datasets/digits/truth.h5", "truth", "labels")
+    pool, initial = artifacts.read(results / "small/seed0/split.h5", "split", "pool", "initial")
+    ids, labels, cycle = artifacts.read(
+        results / f"small/seed0/{method}/cycle2/labeled.h5", "labeled", "ids", "labels", "cycle"
+    )
+    assert ids[:20].tolist() == initial.tolist()
+    assert cycle.tolist() == [0] * 20 + [1] * 10 + [2] * 10
+    assert len(set(ids)) == 40
+    assert set(ids[20:]) <= set(pool)
+    assert np.array_equal(labels, truth[ids])
+    for number in (1, 2):
+        folder = results / f"small/seed0/{method}/cycle{number}"
+        query, query_score = artifacts.read(folder / "query.h5", "query", "ids", "score")
+        candidates, score = artifacts.read(folder / "scores.h5", "scores", "ids", "score")
+        known = ids[cycle < number]
+        assert np.array_equal(ids[cycle == number], query)
+        assert np.array_equal(candidates, np.setdiff1d(pool, known))
+        assert score.dtype == np.float64
+        assert np.array_equal(score[np.searchsorted(candidates, query)], query_score)
+        if method != "kcenter_greedy":
+            assert np.array_equal(np.sort(query_score), np.sort(score)[-10:])
+            assert np.all(np.diff(query_score) <= 0)
+
+
+def test_signals_are_exactly_those_declared(finished):
+    folder = finished.folder / "results/small/seed0"
+    expected = {
+        "entropy": {"ids", "probabilities"},
+        "label_dispersion": {"ids", "trajectory"},
+        "kcenter_greedy": {"ids", "embeddings", "labeled_ids", "labeled_embeddings"},
+    }
+    for method, names in expected.items():
+        with artifacts.opened(folder / method / "cycle1/signals.h5", "signals") as file:
+            assert set(file) == names
+    assert not (folder / "random/cycle1/signals.h5").exists()
+    assert not (folder / "bald/cycle1/signals.h5").exists()
+    with artifacts.opened(folder / "bald/cycle1/draws.h5", "draws") as file:
+        assert file["draws"].shape == (20, len(file["ids"]), 10)
+
+
+def test_trajectory_ends_with_the_models_own_predictions(finished):
+    signals = finished.folder / "results/small/seed0/start-mlp/cycle0/signals.h5"
+    trajectory, probabilities = artifacts.read(signals, "signals", "trajectory", "probabilities")
+    assert trajectory.shape == (2, len(probabilities))
+    assert np.array_equal(trajectory[-1], probabilities.argmax(1))
+
+
+def test_tables(finished):
+    metrics = pd.read_csv(finished.folder / "results/small/metrics.csv")
+    assert list(metrics["method"].unique()) == ALL_METHODS
+    assert len(metrics) == 8 * 3
+    assert metrics["labels"].tolist() == [20, 30, 40] * 8
+    assert metrics[metrics["cycle"] == 0]["accuracy"].nunique() == 1
+    assert set(metrics[~metrics["deployable"]]["method"]) == {"oracle"}
+    (probabilities,) = artifacts.read(
+        finished.folder / "results/small/seed0/margin/cycle2/predictions.h5", "predictions", "probabilities"
+    )
+    (test,) = artifacts.read(finished.folder / "results/small/seed0/split.h5", "split", "test")
+    (truth,) = artifacts.read(finished.folder / "results/datasets/digits/truth.h5", "truth", "labels")
+    row = metrics[(metrics["method"] == "margin") & (metrics["cycle"] == 2)].iloc[0]
+    assert row["accuracy"] == pytest.approx(np.mean(probabilities.argmax(1) == truth[test]))
+    classes = pd.read_csv(finished.folder / "results/small/classes.csv")
+    totals = classes.groupby(["method", "cycle"])["count"].sum().unstack()
+    assert (totals == [20, 30, 40]).all().all()
+    summary = pd.read_csv(finished.folder / "results/small/summary.csv")
+    assert summary["method"].tolist() == ALL_METHODS
+    assert summary["p_value_aubc"].isna().all()  # never a p value below six seeds
+    costs = pd.read_csv(finished.folder / "results/small/costs.csv")
+    assert set(costs["rule"]) == {"train", "signals", "draws", "score", "select"}
+    assert (costs["seconds"] > 0).all()
+
+
+def test_number_of_cores_changes_no_byte(finished, tmp_path):
+    other = Workflow(tmp_path)
+    other.write(full_study())
+    other.snakemake("--cores", "1")
+    for pattern in ("**/*.h5", "**/*.safetensors", "small/metrics.csv", "small/summary.csv", "**/*.png"):
+        first, second = finished.files(pattern), other.files(pattern)
+        assert first.keys() == second.keys() and first
+        assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_hidden_labels_reach_nothing_before_the_oracle(finished, tmp_path):
+    """Flip every label that no method of cycle 1 asked for: nothing before cycle 1's answers changes, nor after them."""
+    other = Workflow(tmp_path)
+    methods = {name: {} for name in ALL_METHODS if name != "oracle"}
+    other.write(full_study(methods=methods, cycles=1))
+    source = finished.folder / "results"
+    (other.folder / "results/datasets/digits").mkdir(parents=True)
+    for name in ("datasets/digits/images.h5", "datasets/digits/truth.h5"):
+        (other.folder / "results" / name).write_bytes((source / name).read_bytes())
+    known = set(artifacts.read(source / "small/seed0/split.h5", "split", "initial")[0])
+    for method in methods:
+        known |= set(artifacts.read(source / f"small/seed0/{method}/cycle1/query.h5", "query", "ids")[0])
+    with h5py.File(other.folder / "results/datasets/digits/truth.h5", "r+") as file:
+        labels = file["labels"][()]
+        hidden = np.setdiff1d(np.arange(len(labels)), list(known))
+        labels[hidden] = (labels[hidden] + 3) % 10
+        file["labels"][...] = labels
+    # the split simulates imbalance from the truth, so it is taken over
+    (other.folder / "results/small/seed0").mkdir(parents=True)
+    (other.folder / "results/small/seed0/split.h5").write_bytes((source / "small/seed0/split.h5").read_bytes())
+    other.snakemake("--rerun-triggers", "mtime", "--touch", "results/small/seed0/split.h5", check=False)
+    other.snakemake("--rerun-triggers", "mtime")
+    compared = 0
+    for name, content in other.files("small/seed0/**/*").items():
+        if name.endswith((".h5", ".safetensors")):
+            assert content == (source / name).read_bytes(), name
+            compared += 1
+    assert compared > 50
+    accuracy = pd.read_csv(other.folder / "results/small/metrics.csv")["accuracy"]
+    assert not np.allclose(
+        accuracy, pd.read_csv(source / "small/metrics.csv").query("cycle < 2 and method != 'oracle'")["accuracy"]
+    )
+
+
+def test_a_killed_study_goes_on(tmp_path):
+    workflow = Workflow(tmp_path)
+    workflow.write(full_study(methods={"random": {}, "entropy": {}}))
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path),
+            "--profile", str(ROOT / "profiles/default"), "--configfile", str(workflow.config), "--cores", "2",
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("results/small/seed0/*/cycle1/query.h5")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/**/cycle0/model.safetensors")}
+    assert done
+    workflow.snakemake("--unlock")
+    workflow.snakemake()
+    assert len(pd.read_csv(tmp_path / "results/small/metrics.csv")) == 6
+    assert {path: path.stat().st_mtime_ns for path in done} == done  # what was finished is kept
+
+
+def test_subset_limits_the_candidates(tmp_path):
+    workflow = Workflow(tmp_path)
+    workflow.write(full_study(methods={"entropy": {"subset": 3}}, cycles=1))
+    workflow.snakemake("results/small/seed0/entropy/cycle1/labeled.h5")
+    folder = tmp_path / "results/small/seed0/entropy/cycle1"
+    (candidates,) = artifacts.read(folder / "scores.h5", "scores", "ids")
+    assert len(candidates) == 30
+    assert set(artifacts.read(folder / "query.h5", "query", "ids")[0]) <= set(candidates)
+
+
+def test_report_has_captions_and_figures(finished):
+    report = finished.folder / "report.html"
+    finished.snakemake("--report", str(report))
+    html = report.read_text()
+    for words in ("Learning", "learning curves", "Tables", "metrics.csv", "not deployable"):
+        assert words.lower() in html.lower()
+
+
+def test_show_prints_every_artifact(finished):
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    for kind in ("split", "labeled", "history", "signals", "scores", "query", "draws", "predictions"):
+        path = next((finished.folder / "results/small").glob(f"**/{kind}.h5"))
+        shown = subprocess.run(
+            [sys.executable, "-m", "dagal", "show", str(path)], capture_output=True, text=True, env=environment
+        )
+        assert shown.returncode == 0, shown.stderr
+        assert f"{kind}/1" in shown.stdout

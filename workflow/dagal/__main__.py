@@ -1,0 +1,35 @@
+"""The command line of the library: ``python -m dagal COMMAND``."""
+
+import argparse
+import sys
+
+from dagal import __version__, show
+from dagal.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 2 a mistake of the user (one sentence on stderr)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dagal",
+        description="Deep active learning as a DAG of files. Studies are run by `snakemake`; these commands "
+        "look at the files that a study leaves.",
+    )
+    parser.add_argument("--version", action="version", version=f"dagal {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    show.add_command(commands)
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return 0
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?", it does not crash
+    try:
+        options.run(options)
+    except UserError as error:
+        print(f"dagal: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

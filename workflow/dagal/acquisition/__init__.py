@@ -1,0 +1,1 @@
+"""Acquisition functions: scores, selectors, and the methods composed of them."""

@@ -1,0 +1,68 @@
+"""Acquisition scores: one float64 number per candidate, larger = query first.
+
+A score says by the names of its arguments what it reads (see `dagal.acquisition.methods.SIGNALS`).
+"""
+
+import numpy as np
+
+from dagal.acquisition.distances import nearest_squared_distance
+
+
+def random(n_candidates: int, rng: np.random.Generator) -> np.ndarray:
+    """Uniform random score (N,): top-k of it is a draw without replacement, the baseline of every paper."""
+    return rng.random(n_candidates)
+
+
+def least_confidence(probs_N_C: np.ndarray) -> np.ndarray:
+    """1 - max_c p_c, shape (N,), in [0, 1 - 1/C] (Lewis & Gale 1994)."""
+    return 1.0 - probs_N_C.max(1).astype(np.float64)
+
+
+def margin(probs_N_C: np.ndarray) -> np.ndarray:
+    """Minus the gap between the two largest probabilities, shape (N,), in [-1, 0] (Scheffer et al. 2001)."""
+    top2_N_2 = np.partition(probs_N_C, -2, axis=1)[:, -2:].astype(np.float64)
+    return top2_N_2[:, 0] - top2_N_2[:, 1]
+
+
+def entropy(probs_N_C: np.ndarray) -> np.ndarray:
+    """Shannon entropy of the predicted distribution in nats, shape (N,), with 0 log 0 = 0 (Settles 2009)."""
+    probs_N_C = probs_N_C.astype(np.float64)
+    log_N_C = np.log(probs_N_C, out=np.zeros_like(probs_N_C), where=probs_N_C > 0)
+    return -np.einsum("nc,nc->n", probs_N_C, log_N_C)
+
+
+def bald(draws_T_N_C: np.ndarray) -> np.ndarray:
+    """Mutual information of label and weights, H[mean_t p_t] - mean_t H[p_t], in nats, shape (N,) (Houlsby et al. 2011).
+
+    Accumulates over the T draws, so memory is two (N, C) arrays. Rounding cannot push it below 0.
+    """
+    mean_N_C = np.zeros(draws_T_N_C.shape[1:])
+    mean_entropy_N = np.zeros(draws_T_N_C.shape[1])
+    n_draws = len(draws_T_N_C)
+    for probs_N_C in draws_T_N_C:
+        mean_N_C += probs_N_C  # summed in float64, divided once: float16 draws lose nothing
+        mean_entropy_N += entropy(probs_N_C) / n_draws
+    return np.maximum(entropy(mean_N_C / n_draws) - mean_entropy_N, 0.0)
+
+
+def label_dispersion(trajectory_E_N: np.ndarray, n_classes: int) -> np.ndarray:
+    """1 - f/E, f = number of training epochs that predicted the modal class, shape (N,) (Zolfaghari Bengar et al., ICANN 2021, eq. 2).
+
+    ``trajectory_E_N`` holds the predicted class after each epoch. O(E N) time, one (N, C) array of counts.
+    """
+    n_epochs, n_candidates = trajectory_E_N.shape
+    counts_N_C = np.zeros((n_candidates, n_classes), np.int32)
+    each = np.arange(n_candidates)
+    for predicted_N in trajectory_E_N:
+        counts_N_C[each, predicted_N] += 1
+    return 1.0 - counts_N_C.max(1) / n_epochs
+
+
+def distance_to_labeled(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray) -> np.ndarray:
+    """Euclidean distance to the nearest labeled embedding, shape (N,): what k-center greedy maximises first (Sener & Savarese 2018)."""
+    return np.sqrt(nearest_squared_distance(embeddings_N_D, centers_L_D)).astype(np.float64)
+
+
+def misclassified(probs_N_C: np.ndarray, truth_N: np.ndarray) -> np.ndarray:
+    """1 where the model is wrong, else 0, shape (N,): the oracle upper bound. Reads the truth, so simulation only."""
+    return (probs_N_C.argmax(1) != truth_N).astype(np.float64)

@@ -1,0 +1,203 @@
+"""The HDF5 artifacts: what each file holds, one way to write them, one way to read them.
+
+A file appears under its name only when it is complete (temporary name, flush, rename) and holds no time stamps, so
+identical inputs give identical bytes. Ids are int64 positions in ``images.h5``, never positions in a subset.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from dagal import __version__
+from dagal.errors import UserError
+
+# kind -> (version, {data set: description}); the kind and version are written as the root attribute `schema`
+SCHEMAS = {
+    "images": (1, {
+        "images": "images (N,H,W,C), uint8 intensities 0..255",
+        "split": "published part of each image (N,): 0 train, 1 test",
+    }),
+    "truth": (1, {"labels": "true class of each image (N,), position in the attribute class_names"}),
+    "split": (1, {
+        "pool": "ids of the unlabeled pool at cycle 0, ascending",
+        "initial": "ids of the initial labeled set, ascending",
+        "validation": "ids held out for validation, ascending",
+        "test": "ids of the untouched test set, ascending",
+        "channel_mean": "mean intensity per channel (C,) over pool and initial set, in 0..1",
+        "channel_std": "standard deviation per channel (C,) over pool and initial set, in 0..1",
+    }),
+    "labeled": (1, {
+        "ids": "labeled ids (L,) in the order in which they were labeled",
+        "labels": "label given to each id (L,)",
+        "cycle": "cycle in which each id was labeled (L,), 0 = initial set",
+    }),
+    "history": (1, {
+        "loss": "mean training loss of each epoch (E,)",
+        "accuracy": "training accuracy of each epoch (E,)",
+        "learning_rate": "learning rate of each epoch (E,)",
+        "ids": "unlabeled ids (n,), ascending; absent where no trajectory is recorded",
+        "trajectory": "class predicted for each unlabeled id after each epoch (E,n)",
+    }),
+    "predictions": (1, {
+        "ids": "test ids, then validation ids (n,)",
+        "probabilities": "class probabilities of the final model (n,C)",
+    }),
+    "signals": (1, {
+        "ids": "unlabeled ids (n,), ascending",
+        "probabilities": "class probabilities (n,C)",
+        "embeddings": "penultimate-layer embeddings (n,D)",
+        "labeled_ids": "labeled ids (L,), ascending",
+        "labeled_embeddings": "penultimate-layer embeddings of the labeled ids (L,D)",
+        "trajectory": "class predicted after each training epoch (E,n)",
+    }),
+    "draws": (1, {
+        "ids": "unlabeled ids (n,), ascending",
+        "draws": "class probabilities of T passes with dropout (T,n,C)",
+    }),
+    "scores": (1, {
+        "ids": "candidate ids (n,), ascending",
+        "score": "acquisition score (n,), larger = more worth a label",
+    }),
+    "query": (1, {
+        "ids": "queried ids (b,) in order of choice",
+        "score": "acquisition score of each queried id (b,)",
+    }),
+}  # fmt: skip
+
+CHUNK_BYTES = 1 << 20
+
+
+def params_hash(params: dict) -> str:
+    """Short hash of a rule's own parameters, independent of their order."""
+    return hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def provenance(rule: str, params: dict, seed: int = -1) -> dict:
+    """Root attributes that say where a file comes from; ``seed`` is -1 where nothing random is involved."""
+    return {"created_by": rule, "params_hash": params_hash(params), "seed": seed, "dagal_version": __version__}
+
+
+class Writer:
+    """Creates the data sets of one artifact; handed out by `create`."""
+
+    def __init__(self, file: h5py.File, kind: str):
+        self.file, self.descriptions = file, SCHEMAS[kind][1]
+
+    def dataset(self, name: str, shape: tuple[int, ...], dtype) -> h5py.Dataset:
+        """Empty data set to be filled by slices; chunked over its longest axis, integers compressed but not images."""
+        dtype = np.dtype(dtype)
+        options = {}
+        if np.prod(shape) * dtype.itemsize > CHUNK_BYTES:
+            axis = int(np.argmax(shape))
+            row_bytes = int(np.prod(shape)) // shape[axis] * dtype.itemsize
+            chunk = max(1, min(shape[axis], CHUNK_BYTES // row_bytes))
+            options["chunks"] = (*shape[:axis], chunk, *shape[axis + 1 :])
+            if dtype.kind in "iu" and name != "images":
+                options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+        dataset = self.file.create_dataset(name, shape, dtype, **options)
+        dataset.attrs["description"] = self.descriptions[name]
+        return dataset
+
+
+@contextmanager
+def create(path: str | Path, kind: str, origin: dict, **attributes) -> Iterator[Writer]:
+    """Open an artifact of a kind of `SCHEMAS` for writing; it takes its name only if the block ends without error.
+
+    ``origin`` comes from `provenance`. Raises KeyError for a data set that the kind does not have.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with h5py.File(temporary, "w") as file:
+            for name, value in {"schema": f"{kind}/{SCHEMAS[kind][0]}", **origin, **attributes}.items():
+                file.attrs[name] = value
+            yield Writer(file, kind)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(path: str | Path, kind: str, origin: dict, data: dict[str, np.ndarray], **attributes) -> None:
+    """Write an artifact whose data sets are all in memory."""
+    with create(path, kind, origin, **attributes) as writer:
+        for name, values in data.items():
+            values = np.asarray(values)
+            writer.dataset(name, values.shape, values.dtype)[...] = values
+
+
+def write_json(path: str | Path, data: dict) -> None:
+    """Write JSON; NaN is refused (ValueError)."""
+    _write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def write_csv(path: str | Path, header: list[str], rows: Iterable[Iterable]) -> None:
+    """Write a table; None becomes an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    _write_text(path, text.getvalue())
+
+
+def _write_text(path: str | Path, text: str) -> None:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+@contextmanager
+def opened(path: str | Path, kind: str) -> Iterator[h5py.File]:
+    """Open an artifact for reading.
+
+    Raises UserError if it is unreadable, or of another kind or version.
+    """
+    expected = f"{kind}/{SCHEMAS[kind][0]}"
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read as HDF5 ({error}); delete it and run again.") from None
+    with file:
+        found = file.attrs.get("schema")
+        if found != expected:
+            raise UserError(f"{path} has schema {found!r} where {expected!r} is needed; delete it and run again.")
+        yield file
+
+
+def read(path: str | Path, kind: str, *names: str) -> list[np.ndarray]:
+    """The named data sets of an artifact, in memory, in the order asked for."""
+    with opened(path, kind) as file:
+        return [file[name][()] for name in names]
+
+
+def attributes(path: str | Path, kind: str) -> dict:
+    """Root attributes of an artifact."""
+    with opened(path, kind) as file:
+        return dict(file.attrs)
+
+
+def rows(dataset: h5py.Dataset, positions: np.ndarray, block: int = 8192) -> np.ndarray:
+    """``dataset[positions]`` for any order of positions, read in contiguous blocks (h5py's own fancy indexing is slow).
+
+    Peak memory: the result and one block.
+    """
+    result = np.empty((len(positions), *dataset.shape[1:]), dataset.dtype)
+    order = np.argsort(positions, kind="stable")
+    ascending = np.asarray(positions)[order]
+    if len(order) and not 0 <= ascending[0] <= ascending[-1] < len(dataset):
+        raise IndexError(f"positions {ascending[0]} to {ascending[-1]} in {dataset.name} of {len(dataset)} rows")
+    for start in range(0, len(dataset), block):
+        first, last = np.searchsorted(ascending, (start, start + block))
+        if first < last:
+            result[order[first:last]] = dataset[start : start + block][ascending[first:last] - start]
+    return result

@@ -1,0 +1,150 @@
+"""The config: schema with defaults, and what a schema cannot say. Every mistake is one sentence (UserError)."""
+
+import copy
+import difflib
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
+
+from dagal import datasets
+from dagal.acquisition import methods
+from dagal.errors import UserError
+from dagal.pool import make_split
+
+SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+
+
+def _fill_defaults(validator, properties, instance, schema):
+    if isinstance(instance, dict):
+        for name, subschema in properties.items():
+            if "default" in subschema:
+                instance.setdefault(name, copy.deepcopy(subschema["default"]))
+    yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, instance, schema)
+
+
+Validator = extend(Draft202012Validator, {"properties": _fill_defaults})
+
+
+def load(config: dict) -> dict:
+    """A checked copy of the raw config with all defaults filled in and keys sorted (so that equal settings compare equal).
+
+    The order of methods is kept. Raises UserError naming the key, the value and what is allowed.
+    """
+    config = json.loads(json.dumps(config))
+    if isinstance(config.get("methods"), dict):
+        config["methods"] = {name: settings or {} for name, settings in config["methods"].items()}
+    error = best_match(Validator(yaml.safe_load(SCHEMA.read_text())).iter_errors(config))
+    if error:
+        raise UserError(explain(error))
+    complete_dataset(config["dataset"])
+    config["methods"] = {name: complete_method(name, given, config) for name, given in config["methods"].items()}
+    order = list(config["methods"])
+    config = _sorted(config)
+    config["methods"] = {name: config["methods"][name] for name in order}
+    return config
+
+
+def explain(error) -> str:
+    """One sentence for a jsonschema error."""
+    key, value, rule = ".".join(map(str, error.absolute_path)), error.instance, error.validator_value
+    if error.validator == "additionalProperties":
+        allowed = list(error.schema["properties"])
+        unknown = next(name for name in value if name not in allowed)
+        close = difflib.get_close_matches(unknown, allowed, 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"config key {'.'.join(filter(None, (key, str(unknown))))!r} is unknown{hint}; allowed here: {', '.join(allowed)}."
+    if error.validator == "required":
+        missing = next(name for name in rule if name not in value)
+        return f"config key {'.'.join(filter(None, (key, missing)))!r} is missing."
+    requirement = {
+        "type": lambda: f"must be of type {' or '.join([rule] if isinstance(rule, str) else rule)}",
+        "enum": lambda: f"allowed: {', '.join(map(str, rule))}",
+        "minimum": lambda: f"must be at least {rule}",
+        "exclusiveMinimum": lambda: f"must be more than {rule}",
+        "maximum": lambda: f"must be at most {rule}",
+        "exclusiveMaximum": lambda: f"must be less than {rule}",
+        "uniqueItems": lambda: "no value may repeat",
+        "minItems": lambda: f"needs at least {rule}",
+        "minProperties": lambda: f"needs at least {rule}",
+        "pattern": lambda: "may hold only letters, digits and _",
+    }.get(error.validator, lambda: error.message)()
+    return f"config key {key or 'top level'!r} is {value!r}: {requirement}."
+
+
+def complete_dataset(dataset: dict) -> None:
+    """Fill in loader and path."""
+    dataset.setdefault("loader", dataset["name"])
+    dataset.setdefault("path", f"data/raw/{dataset['name']}")
+    if dataset["loader"] not in datasets.LOADERS:
+        raise UserError(
+            f"config key 'dataset.name' is {dataset['name']!r}, which is no built-in data set: set 'dataset.loader' to one "
+            f"of {', '.join(datasets.LOADERS)}."
+        )
+
+
+def complete_method(name: str, given: dict, config: dict) -> dict:
+    """The method's settings with score, selector and learner filled in and checked."""
+    key = f"config key 'methods.{name}'"
+    if name.startswith("start"):
+        raise UserError(f"{key}: names that begin with 'start' are taken by the shared nodes of cycle 0; rename it.")
+    settings = methods.compose(name, given)
+    for part in methods.HOMES:
+        try:
+            function = methods.find(part, settings[part])
+        except UserError as error:
+            raise UserError(f"{key}: {error}") from None
+        allowed = methods.options(function)
+        for option in settings[f"{part}_options"]:
+            if option not in allowed:
+                raise UserError(
+                    f"{key}.{part}_options: {settings[part]!r} has no option {option!r}; "
+                    f"allowed: {', '.join(allowed) or 'none'}."
+                )
+    learners = list(config["learners"])
+    if "learner" not in settings and len(learners) > 1:
+        raise UserError(f"{key} must name its learner, as there are several; allowed: {', '.join(learners)}.")
+    settings.setdefault("learner", learners[0])
+    if settings["learner"] not in learners:
+        raise UserError(f"{key}.learner is {settings['learner']!r}; allowed: {', '.join(learners)}.")
+    if ("draws", "draws") in methods.signals(settings) and not config["learners"][settings["learner"]]["dropout"]:
+        raise UserError(
+            f"{key} reads stochastic draws, but 'learners.{settings['learner']}.dropout' is 0, which makes all draws "
+            "equal; set it above 0."
+        )
+    return settings
+
+
+def pool_size(config: dict, counts_C: np.ndarray) -> int:
+    """Size of the unlabeled pool of the first seed, from the number of training images per class.
+
+    Exact but for the chance in a random initial draw from a thinned pool. Raises UserError if a set cannot be drawn.
+    """
+    labels_N = np.repeat(np.arange(len(counts_C)), counts_C)
+    try:
+        split = make_split(np.zeros(len(labels_N)), labels_N, len(counts_C), config["pool"], config["seeds"][0])
+    except UserError as error:
+        raise UserError(f"config key 'pool': {error}") from None
+    return len(split["pool"])
+
+
+def check_pool(config: dict, size: int) -> None:
+    """Raise UserError if the study asks for more labels than a pool of ``size`` images holds."""
+    budget, cycles = config["budget"], config["cycles"]
+    if budget > size and cycles:
+        raise UserError(
+            f"config key 'budget' is {budget}: the pool of {config['dataset']['name']} holds only {size} images."
+        )
+    if budget * cycles > size:
+        raise UserError(
+            f"config key 'cycles' is {cycles}: {cycles} x {budget} queries exceed the pool of {size} images; "
+            f"at most {size // budget} cycles are possible."
+        )
+
+
+def _sorted(value):
+    return {key: _sorted(value[key]) for key in sorted(value)} if isinstance(value, dict) else value

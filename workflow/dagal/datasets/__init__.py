@@ -1,0 +1,109 @@
+"""Raw data -> images.h5 and truth.h5: one loader per published format."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dagal import artifacts
+from dagal.datasets.digits import digits
+from dagal.datasets.folders import caltech101, image_folder, tiny_imagenet
+from dagal.datasets.source import Source
+from dagal.datasets.torchvision_sets import SETS, torchvision_set
+from dagal.errors import UserError
+
+LOADERS = {
+    "digits": digits,
+    "image_folder": image_folder,
+    "caltech101": caltech101,
+    "tiny_imagenet": tiny_imagenet,
+    **dict.fromkeys(SETS, torchvision_set),
+}
+# training images per class, known before anything is read
+PUBLISHED_COUNTS = {
+    "digits": [142, 146, 142, 146, 145, 145, 145, 143, 139, 144],
+    "cifar10": [5000] * 10,
+    "cifar100": [500] * 100,
+    "mnist": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+    "fashion_mnist": [6000] * 10,
+    "svhn": [4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659],
+    "tiny_imagenet": [500] * 200,
+}
+BATCH_BYTES = 32 << 20
+PROGRESS_SECONDS = 5
+
+
+def train_counts(settings: dict) -> np.ndarray | None:
+    """Training images per class (C,), without decoding any; None if the raw data are missing or unusable."""
+    if settings["loader"] in PUBLISHED_COUNTS:
+        return np.array(PUBLISHED_COUNTS[settings["loader"]])
+    try:
+        return _count(LOADERS[settings["loader"]](settings))
+    except UserError:
+        return None
+
+
+def prepare(settings: dict, images_path: str | Path, truth_path: str | Path, origin: dict) -> None:
+    """Write the data set of ``settings`` to images.h5 and truth.h5, training images first.
+
+    Raises UserError if the raw data are missing, damaged or not what was published. Image files are streamed:
+    two batches are in memory at most.
+    """
+    source = LOADERS[settings["loader"]](settings)
+    published = PUBLISHED_COUNTS.get(settings["loader"])
+    if published is not None and not np.array_equal(_count(source), published):
+        raise UserError(
+            f"{settings['path']} does not hold the published number of training images of each class "
+            f"({source.n_train:,} of {sum(published):,} in all): delete it and put the data set there again."
+        )
+    with artifacts.create(images_path, "images", origin) as writer:
+        _write_images(source, settings, writer)
+    artifacts.write(truth_path, "truth", origin, {"labels": source.labels}, class_names=source.class_names)
+
+
+def _count(source: Source) -> np.ndarray:
+    return np.bincount(source.labels[: source.n_train], minlength=len(source.class_names))
+
+
+def _write_images(source: Source, settings: dict, writer: artifacts.Writer) -> None:
+    """Decode, fit and write the images in batches, at the rows the loader gives them."""
+    n, dataset, batch, shown = len(source.labels), None, {}, time.monotonic()
+    writer.dataset("split", (n,), np.uint8)[...] = np.arange(n) >= source.n_train
+    for done, (row, image) in enumerate(source.images, 1):
+        batch[row] = _fit(image, settings.get("image_size"), settings.get("grayscale"))
+        if dataset is None:
+            dataset = writer.dataset("images", (n, *batch[row].shape), np.uint8)
+        if batch[row].shape != dataset.shape[1:]:
+            (height, width), (other_height, other_width) = dataset.shape[1:3], batch[row].shape[:2]
+            raise UserError(
+                f"The images in {settings['path']} differ in size ({height} x {width} and {other_height} x "
+                f"{other_width} pixels): set dataset.image_size in the config."
+            )
+        if len(batch) * batch[row].nbytes >= BATCH_BYTES:
+            _flush(dataset, batch)
+        if time.monotonic() - shown >= PROGRESS_SECONDS:
+            print(f"decoded {done:,} of {n:,} images")
+            shown = time.monotonic()
+    if batch:
+        _flush(dataset, batch)
+    print(f"decoded {n:,} of {n:,} images")
+
+
+def _flush(dataset, batch: dict[int, np.ndarray]) -> None:
+    """Write the images of a batch, neighbouring rows together (single ones are slow), and empty it."""
+    rows = np.array(sorted(batch), dtype=np.int64)
+    for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+        dataset[run[0] : run[-1] + 1] = np.stack([batch[row] for row in run])
+    batch.clear()
+
+
+def _fit(image: np.ndarray, size: int | None, grayscale: bool | None) -> np.ndarray:
+    """(H,W), (H,W,1) or RGB (H,W,3) -> (H,W,C), gray if asked for and resized to size x size if given."""
+    import cv2
+
+    if grayscale and image.shape[2:] == (3,):
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if size is not None:
+        shrinks = min(image.shape[:2]) >= size
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return image.reshape(*image.shape[:2], -1)

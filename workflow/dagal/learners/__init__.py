@@ -1,0 +1,1 @@
+"""Learners: networks, training and inference. Everything here needs torch."""

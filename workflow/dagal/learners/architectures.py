@@ -1,0 +1,134 @@
+"""Networks. Every one is backbone -> dropout -> linear head, takes uint8 images, and normalises them itself."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from dagal.errors import UserError
+
+
+class Classifier(nn.Module):
+    """Classifier of uint8 images (B,C,H,W): normalise, backbone (embedding (B,D)), dropout, linear head (logits).
+
+    Dropout stands only before the head, so the T stochastic passes of BALD share one pass through the backbone.
+    ``crop``: side of the centre crop that larger images get (training images come cropped by the augmentation).
+    """
+
+    def __init__(self, backbone, embedding_size, n_classes, dropout, channel_mean, channel_std, crop):
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(embedding_size, n_classes)
+        self.crop = crop
+        self.register_buffer("channel_mean", torch.as_tensor(channel_mean, dtype=torch.float32)[:, None, None])
+        self.register_buffer("channel_std", torch.as_tensor(channel_std, dtype=torch.float32)[:, None, None])
+
+    def embed(self, images):
+        if self.crop:
+            top, left = (images.shape[2] - self.crop) // 2, (images.shape[3] - self.crop) // 2
+            images = images[:, :, top : top + self.crop, left : left + self.crop]
+        return self.backbone((images.float() / 255 - self.channel_mean) / self.channel_std)
+
+    def forward(self, images):
+        return self.head(self.dropout(self.embed(images)))
+
+
+def mlp(shape, hidden_units):
+    """Fully connected ReLU layers of ``hidden_units`` on the flattened image."""
+    layers, size = [nn.Flatten()], shape[0] * shape[1] * shape[2]
+    for units in hidden_units:
+        layers += [nn.Linear(size, units), nn.ReLU()]
+        size = units
+    return nn.Sequential(*layers), size
+
+
+def lenet(shape):
+    """LeNet-5 with ReLU and max pooling (001); pads images under 32 pixels to 32 as LeCun et al. 1998 do."""
+    channels, height, width = shape
+    pad_h, pad_w = max(0, 32 - height), max(0, 32 - width)
+    convolutions = nn.Sequential(
+        nn.ZeroPad2d((pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2)),
+        nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(),
+    )  # fmt: skip
+    with torch.no_grad():
+        flat = convolutions(torch.zeros(1, *shape)).shape[1]
+    return nn.Sequential(convolutions, nn.Linear(flat, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU()), 84
+
+
+def resnet(shape, name, weights):
+    """torchvision ResNet; ``resnet18_cifar`` has the CIFAR stem (3 x 3 convolution, stride 1, no pooling).
+
+    ``weights``: local torchvision state dict or safetensors (its classifier head is ignored), or None.
+    """
+    from torchvision import models  # costs seconds; only this family needs it
+
+    network = getattr(models, name.removesuffix("_cifar"))(weights=None)
+    if name.endswith("_cifar"):
+        network.conv1 = nn.Conv2d(shape[0], 64, 3, padding=1, bias=False)
+        network.maxpool = nn.Identity()
+        nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    elif shape[0] != 3:
+        raise UserError(f"architecture {name} needs images of 3 channels, these have {shape[0]}: use mlp or lenet.")
+    size = network.fc.in_features
+    network.fc = nn.Identity()
+    if weights:
+        load_backbone(network, weights)
+    return network, size
+
+
+def load_backbone(network: nn.Module, path: str) -> None:
+    """Load local pre-trained weights into a backbone. Raises UserError if the file is missing or does not fit."""
+    try:
+        state = load_file(path) if path.endswith(".safetensors") else torch.load(path, weights_only=True)
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+        network.load_state_dict(state)
+    except Exception as error:  # a foreign file can fail in any way
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"weights {path} cannot be loaded into this architecture ({reason}); correct the path."
+        ) from None
+
+
+def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_mean, channel_std) -> Classifier:
+    """A freshly initialised classifier for images of ``shape`` (C,H,W), drawn from torch's current random state."""
+    crop = settings["augmentation"]["crop"]
+    if crop and crop > min(shape[1:]):
+        raise UserError(
+            f"augmentation.crop {crop} is larger than the images ({shape[1]} x {shape[2]}); make it smaller."
+        )
+    input_shape = (shape[0], crop, crop) if crop else shape
+    name = settings["architecture"]
+    if name == "mlp":
+        backbone, size = mlp(input_shape, settings["hidden_units"])
+    elif name == "lenet":
+        backbone, size = lenet(input_shape)
+    else:
+        backbone, size = resnet(input_shape, name, settings["weights"])
+    return Classifier(backbone, size, n_classes, settings["dropout"], channel_mean, channel_std, crop)
+
+
+def save(path: str | Path, model: Classifier, settings: dict, shape: tuple, n_classes: int, origin: dict) -> None:
+    """Write weights with all that `load` needs to rebuild the network; appears under its name only when complete."""
+    metadata = {"learner": json.dumps(settings, sort_keys=True), "shape": json.dumps(shape), "classes": str(n_classes)}
+    metadata |= {name: str(value) for name, value in origin.items()}
+    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
+    save_file({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}, temporary, metadata)
+    temporary.replace(path)
+
+
+def load(path: str | Path, device: torch.device) -> Classifier:
+    """The classifier saved by `save`, in evaluation mode."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    settings = json.loads(metadata["learner"]) | {"weights": None}  # the file itself holds the weights
+    shape = tuple(json.loads(metadata["shape"]))
+    model = build(settings, shape, int(metadata["classes"]), torch.zeros(shape[0]), torch.ones(shape[0]))
+    model.load_state_dict(load_file(path))
+    return model.to(device).eval()

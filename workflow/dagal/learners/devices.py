@@ -1,0 +1,48 @@
+"""Which device a job uses, and how reproducibly."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+_held = []  # a lock lives as long as the process
+
+
+def lease(n_devices: int, folder: Path, poll_seconds: float = 5.0) -> int:
+    """Index of a GPU that no other job on this machine holds; waits for one. Released when the process ends, however."""
+    while True:
+        for index in range(n_devices):
+            lock = FileLock(folder / f"dagal-gpu{index}.lock", mode=0o666)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            _held.append(lock)
+            return index
+        print(f"waiting for one of {n_devices} GPUs", flush=True)
+        time.sleep(poll_seconds)
+
+
+def prepare(gpus: int, threads: int) -> torch.device:
+    """The job's device: a leased GPU if the job was granted one and there is one, else the CPU with ``threads`` threads.
+
+    A scheduler's own assignment (CUDA_VISIBLE_DEVICES) is taken as it is. ``threads`` comes from the config, not from the
+    machine, because the order of a parallel sum changes its last bits.
+    """
+    torch.set_num_threads(threads)
+    if not gpus or not torch.cuda.is_available():
+        device = torch.device("cpu")
+    elif os.environ.get("CUDA_VISIBLE_DEVICES"):
+        device = torch.device("cuda:0")
+    else:
+        device = torch.device(f"cuda:{lease(torch.cuda.device_count(), Path(tempfile.gettempdir()))}")
+        torch.cuda.set_device(device)
+    if device.type == "cuda":  # a fixed number of threads does it on the CPU, where this call would cost 3 s of imports
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {threads}"
+    print(f"device: {device} ({name}), torch {torch.__version__}", flush=True)
+    return device

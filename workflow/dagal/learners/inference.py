@@ -1,0 +1,66 @@
+"""Passes over images: evaluation mode, no augmentation, no gradients."""
+
+import time
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+import torch
+
+from dagal import artifacts
+from dagal.learners.architectures import Classifier
+
+
+def to_tensor(images_N_H_W_C: np.ndarray, device: torch.device) -> torch.Tensor:
+    """uint8 images (N,H,W,C) -> (N,C,H,W) on the device."""
+    return torch.from_numpy(images_N_H_W_C).permute(0, 3, 1, 2).contiguous().to(device)
+
+
+def stream(images: h5py.Dataset, ids: np.ndarray, device: torch.device, batch_size: int) -> Iterator[torch.Tensor]:
+    """Batches of the images with the given ids, read block by block; prints progress every 10 seconds."""
+    block, reported = max(batch_size, 8192 // batch_size * batch_size), time.monotonic()
+    for start in range(0, len(ids), block):
+        loaded = to_tensor(artifacts.rows(images, ids[start : start + block]), torch.device("cpu"))
+        for batch in torch.split(loaded, batch_size):
+            yield batch.to(device)
+        if time.monotonic() - reported > 10:
+            reported = time.monotonic()
+            print(f"{min(start + block, len(ids)):,} of {len(ids):,} images", flush=True)
+
+
+def autocast(device: torch.device, precision: str):
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@torch.no_grad()
+def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Per batch of uint8 images, the class probabilities (B,C) and embeddings (B,D), float32."""
+    model.eval()
+    for images in batches:
+        with autocast(images.device, precision):
+            embedding = model.embed(images)
+            logits = model.head(embedding)
+        yield torch.softmax(logits.float(), 1).cpu().numpy(), embedding.float().cpu().numpy()
+
+
+@torch.no_grad()
+def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -> Iterator[np.ndarray]:
+    """Per batch, the class probabilities (T,B,C) of T passes with dropout on and all else (batch norm) in evaluation mode."""
+    model.eval()
+    model.dropout.train()
+    torch.manual_seed(seed)
+    for images in batches:
+        with autocast(images.device, precision):
+            embedding = model.embed(images)
+            logits = torch.stack([model.head(model.dropout(embedding)) for _ in range(n_draws)])
+        yield torch.softmax(logits.float(), 2).cpu().numpy()
+
+
+@torch.no_grad()
+def predicted_classes(model: Classifier, images: torch.Tensor, batch_size: int, precision: str) -> np.ndarray:
+    """Predicted class (N,) int16 of uint8 images held on the device."""
+    model.eval()
+    with autocast(images.device, precision):
+        return np.concatenate([
+            model(batch).argmax(1).to(torch.int16).cpu().numpy() for batch in torch.split(images, batch_size)
+        ])  # fmt: skip

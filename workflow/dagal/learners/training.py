@@ -1,0 +1,61 @@
+"""Training from scratch, on images held on the device as uint8."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from dagal.learners.architectures import Classifier
+from dagal.learners.augmentation import random_crop_flip
+from dagal.learners.inference import autocast
+from dagal.learners.optimizers import learning_rate, stepper
+
+
+def fit(
+    model: Classifier,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    settings: dict,
+    seed: int,
+    after_epoch: Callable[[Classifier], None] = lambda model: None,
+) -> dict[str, list[float]]:
+    """Train in place for ``settings["epochs"]``; returns ``loss``, ``accuracy`` and ``learning_rate`` per epoch.
+
+    ``images`` (L,C,H,W) uint8 and ``labels`` (L,) int64 lie on the model's device. Order, augmentation and dropout follow
+    ``seed``. A last batch of a single image is left out of its epoch (batch norm cannot train on it).
+    """
+    step = stepper(list(model.parameters()), settings["optimizer"])
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    history = {"loss": [], "accuracy": [], "learning_rate": []}
+    started = time.monotonic()
+    for epoch in range(settings["epochs"]):
+        lr = learning_rate(settings["optimizer"], settings["schedule"], epoch, settings["epochs"])
+        model.train()
+        total_loss = torch.zeros((), device=images.device)
+        correct = torch.zeros((), device=images.device)
+        seen = 0
+        for batch in torch.split(torch.randperm(len(images), generator=generator), settings["batch_size"]):
+            if len(batch) == 1 and seen:
+                continue
+            batch = batch.to(images.device)
+            augmented, target = random_crop_flip(images[batch], settings["augmentation"], generator), labels[batch]
+            with autocast(images.device, settings["precision"]):
+                logits = model(augmented)
+            loss = cross_entropy(logits.float(), target)
+            loss.backward()
+            step(lr)
+            total_loss += loss.detach() * len(batch)
+            correct += (logits.argmax(1) == target).sum()
+            seen += len(batch)
+        history["loss"].append(total_loss.item() / seen)
+        history["accuracy"].append(correct.item() / seen)
+        history["learning_rate"].append(lr)
+        after_epoch(model)
+        print(
+            f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  accuracy "
+            f"{history['accuracy'][-1]:.4f}  lr {lr:g}  {time.monotonic() - started:.1f} s",
+            flush=True,
+        )
+    return history

@@ -1,0 +1,105 @@
+"""The pool of one seed: validation set, initial labeled set, and the imbalance simulated on the rest."""
+
+import h5py
+import numpy as np
+
+from dagal import artifacts
+from dagal.errors import UserError
+from dagal.seeding import generator
+
+
+def kept_share(kind: str, factor: float, n_classes: int) -> np.ndarray:
+    """Share of each class (C,) that stays in an imbalanced pool, ``factor`` being the share of the rarest class.
+
+    ``step``: the last half of the classes is thinned (003 sec. 4.4); ``first_half``: the first half (004 sec. 4.2);
+    ``exponential``: class y keeps factor^(y/(C-1)) (Cui et al. 2019); ``none``: all stay.
+    """
+    share_C = np.ones(n_classes)
+    half = n_classes // 2
+    if kind == "step":
+        share_C[n_classes - half :] = factor
+    elif kind == "first_half":
+        share_C[:half] = factor
+    elif kind == "exponential":
+        share_C = factor ** (np.arange(n_classes) / max(n_classes - 1, 1))
+    return share_C
+
+
+def thin(labels_N: np.ndarray, share_C: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Positions (ascending) that stay when each class keeps ``share_C`` of its samples, rounded half up."""
+    kept = []
+    for label, share in enumerate(share_C):
+        members = np.flatnonzero(labels_N == label)
+        size = int(np.floor(len(members) * share + 0.5))
+        kept.append(rng.choice(members, size, replace=False))
+    return np.sort(np.concatenate(kept))
+
+
+def draw(labels_N: np.ndarray, size: int, kind: str, n_classes: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions (size,), ascending, of a labeled set drawn without replacement.
+
+    ``random``: every sample alike; ``class_uniform``: each draw picks a class at random (of those that have samples
+    left), then one of its samples; ``balanced``: size/C samples of every class, the remainder to random classes.
+    Raises UserError if there are not enough samples.
+    """
+    if size > len(labels_N):
+        raise UserError(f"{size} samples cannot be drawn from {len(labels_N)}; make the set smaller.")
+    order_N = rng.permutation(len(labels_N))
+    if kind == "random":
+        return np.sort(order_N[:size])
+    available_C = np.bincount(labels_N, minlength=n_classes)
+    if kind == "balanced":
+        wanted_C = np.full(n_classes, size // n_classes)
+        wanted_C[rng.permutation(n_classes)[: size % n_classes]] += 1
+        short = np.flatnonzero(wanted_C > available_C)
+        if len(short):
+            raise UserError(
+                f"a balanced set of {size} needs {wanted_C[short[0]]} samples of class {short[0]}, which has "
+                f"{available_C[short[0]]}; make it smaller or draw it with kind random or class_uniform."
+            )
+    else:
+        wanted_C = np.zeros(n_classes, np.int64)
+        for _ in range(size):
+            wanted_C[rng.choice(np.flatnonzero(wanted_C < available_C))] += 1
+    shuffled_N = labels_N[order_N]
+    return np.sort(np.concatenate([order_N[shuffled_N == c][: wanted_C[c]] for c in range(n_classes)]))
+
+
+def make_split(split_N: np.ndarray, labels_N: np.ndarray, n_classes: int, settings: dict, seed: int) -> dict:
+    """Ids of ``pool``, ``initial``, ``validation`` and ``test``, each ascending, the four disjoint.
+
+    ``split_N`` is 0 for training and 1 for test images. The validation set is drawn first, at random; the imbalance is
+    applied to what the initial draw leaves (``where: rest``, as in 003) or before that draw (``where: all``, as in 004).
+    """
+    initial, imbalance = settings["initial"], settings["imbalance"]
+    training = np.flatnonzero(split_N == 0)
+
+    drawn = draw(labels_N[training], settings["validation"], "random", n_classes, generator(seed, "validation"))
+    validation, rest = training[drawn], np.delete(training, drawn)
+
+    share_C = kept_share(imbalance["kind"], imbalance["factor"], n_classes)
+    imbalance_rng = generator(seed, "imbalance")
+    if imbalance["where"] == "all":
+        rest = rest[thin(labels_N[rest], share_C, imbalance_rng)]
+    drawn = draw(labels_N[rest], initial["size"], initial["kind"], n_classes, generator(seed, "initial"))
+    chosen, pool = rest[drawn], np.delete(rest, drawn)
+    if imbalance["where"] == "rest":
+        pool = pool[thin(labels_N[pool], share_C, imbalance_rng)]
+    return {"pool": pool, "initial": chosen, "validation": validation, "test": np.flatnonzero(split_N == 1)}
+
+
+def channel_statistics(images: h5py.Dataset, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (C,) of the intensities / 255 of the images with ascending ``ids``, read in blocks.
+
+    A channel without variation gets standard deviation 1.
+    """
+    total, squares, pixels, block = 0, 0, 0, 2048
+    for start in range(0, len(ids), block):
+        images_B_H_W_C = artifacts.rows(images, ids[start : start + block]).astype(np.int64)
+        total = total + images_B_H_W_C.sum((0, 1, 2))
+        squares = squares + (images_B_H_W_C**2).sum((0, 1, 2))
+        pixels += images_B_H_W_C[..., 0].size
+    mean_C = total / pixels
+    std_C = np.sqrt(np.maximum(squares / pixels - mean_C**2, 0))
+    std_C[std_C == 0] = 255.0
+    return (mean_C / 255).astype(np.float32), (std_C / 255).astype(np.float32)

@@ -1,0 +1,365 @@
+"""``python -m dagal show FILE``: an artifact in readable form, on a terminal or through a pipe.
+
+Reads only what it prints, so a file of many gigabytes opens as fast as a small one.
+"""
+
+import argparse
+import json
+import math
+import struct
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+from rich.color import Color
+from rich.columns import Columns
+from rich.console import Console
+from rich.filesize import decimal
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from dagal.errors import UserError
+
+SUMMARY_NUMBERS = 1_000_000
+SHOWN_COLUMNS, SHOWN_VALUES, SHOWN_CATEGORIES = 8, 12, 1000
+COUNTED = ("labels", "box_labels", "cycle", "split")  # categories, shown with their frequencies
+LUMINANCE = " .:-=+*#%@"
+TERMINAL_IMAGES, SHEET_IMAGES = 6, 64
+TILE_COLUMNS = (24, 64)  # least and most characters across one image of the preview
+TILE_PIXELS = (96, 256)  # smallest and largest longer side of one image of the contact sheet
+
+
+def add_command(commands) -> None:
+    """Add ``show`` to the subparsers of `dagal.__main__`."""
+    parser = commands.add_parser(
+        "show",
+        help="print an artifact (.h5, .json, .safetensors) in readable form",
+        description="Print an artifact in readable form: attributes, data sets, summaries, first rows, and a "
+        "preview of images. Reads only what it prints.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="an .h5, .json or .safetensors file")
+    parser.add_argument(
+        "--images",
+        type=_count,
+        metavar="N",
+        help=f"images in the preview (default {TERMINAL_IMAGES}, with --png {SHEET_IMAGES}); 0: none",
+    )
+    parser.add_argument("--png", type=Path, metavar="OUT.png", help="write the preview as a contact sheet to this file")
+    parser.add_argument("--rows", type=_count, default=10, metavar="N", help="rows of data (default 10)")
+    parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print ``options.file``. Raises UserError if it is missing, of another format, or damaged."""
+    path, console = options.file, Console(highlight=False, markup=False, emoji=False)
+    if not path.is_file():
+        raise UserError(f"{path} is {'a folder' if path.is_dir() else 'missing'}; name a file.")
+    if options.png and path.suffix in (".json", ".safetensors"):
+        raise UserError(f"{path} holds no images, so --png has nothing to draw.")
+    try:
+        if path.suffix == ".json":
+            _show_json(path, console)
+        elif path.suffix == ".safetensors":
+            _show_safetensors(path, console)
+        else:
+            _show_hdf5(path, console, options)
+    except BrokenPipeError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
+        # h5py reports damage inside a file as any of these
+        raise UserError(f"{path} cannot be read ({_printable(error)}); delete it and run again.") from None
+
+
+# ---------------------------------------------------------------------------------------------- other formats
+
+
+def _show_json(path: Path, console: Console) -> None:
+    try:
+        data = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); delete it and run again.") from None
+    console.print_json(data=data, indent=2)
+
+
+def _show_safetensors(path: Path, console: Console) -> None:
+    """The header only: 8 bytes with its length, then JSON {name: {dtype, shape, data_offsets}}."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > size - 8:
+                raise ValueError("the header is cut off")
+            header = json.loads(file.read(length))
+        metadata = header.pop("__metadata__", {})
+        tensors = sorted(header.items(), key=lambda item: item[1]["data_offsets"])
+        if tensors and tensors[-1][1]["data_offsets"][1] != size - 8 - length:
+            raise ValueError("the data is cut off")
+        table = _table("tensor", "shape", "dtype", "size")
+        for name, tensor in tensors:
+            first, last = tensor["data_offsets"]
+            table.add_row(_printable(name), _shape(tensor["shape"]), str(tensor["dtype"]), decimal(last - first))
+        parameters = sum(math.prod(tensor["shape"]) for _, tensor in tensors)
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise UserError(f"{path} is no complete safetensors file ({error}); delete it and run again.") from None
+    _title(console, path, f"safetensors, {decimal(size)}, {parameters:,} parameters")
+    _print_attributes(console, metadata)
+    console.print(table)
+
+
+# ------------------------------------------------------------------------------------------------------- HDF5
+
+
+def _show_hdf5(path: Path, console: Console, options: argparse.Namespace) -> None:
+    if not h5py.is_hdf5(path):
+        raise UserError(f"{path} is neither HDF5 nor named .json or .safetensors; nothing to show.")
+    with h5py.File(path, "r") as file:
+        datasets = {}
+        file.visititems(lambda name, node: datasets.update({name: node} if isinstance(node, h5py.Dataset) else {}))
+        class_names = [_cell(name) for name in np.atleast_1d(file.attrs.get("class_names", []))]
+        images = [dataset for dataset in datasets.values() if _is_images(dataset)]
+        if options.png and not images:
+            raise UserError(f"{path} holds no images, so --png has nothing to draw.")
+        _title(console, path, f"HDF5, {decimal(path.stat().st_size)}")
+        _print_attributes(console, file.attrs)
+        _print_contents(console, datasets)
+        filled = {name: dataset for name, dataset in datasets.items() if dataset.size}
+        _print_summaries(console, filled)
+        _print_counts(console, filled, class_names)
+        if options.rows:
+            _print_columns(console, filled, class_names, options.rows)
+            _print_corners(console, filled, options.rows)
+        wanted = options.images
+        if options.png:
+            _write_sheet(console, images[0], SHEET_IMAGES if wanted is None else wanted, options.png)
+        else:
+            for dataset in images:
+                _print_preview(console, dataset, TERMINAL_IMAGES if wanted is None else wanted)
+
+
+def _is_images(dataset: h5py.Dataset) -> bool:
+    return dataset.dtype == np.uint8 and bool(dataset.size) and dataset.ndim == 4 and dataset.shape[3] in (1, 3)
+
+
+def _print_contents(console: Console, datasets: dict[str, h5py.Dataset]) -> None:
+    table = _table("data set", "shape", "dtype", "stored", "on disk", "description")
+    for name, dataset in datasets.items():
+        stored = dataset.compression or ("chunked" if dataset.chunks else "plain")
+        description, units = (_cell(dataset.attrs.get(key, "")) for key in ("description", "units"))
+        table.add_row(
+            Text(_printable(name), style="cyan"),
+            "empty" if dataset.shape is None else _shape(dataset.shape),
+            "str" if h5py.check_string_dtype(dataset.dtype) else str(dataset.dtype),
+            stored,
+            decimal(dataset.id.get_storage_size()),
+            Text(f"{description} [{units}]" if units else description, style="dim"),
+        )
+    console.print()
+    console.print(table)
+
+
+def _print_summaries(console: Console, datasets: dict[str, h5py.Dataset]) -> None:
+    """Range of every numeric data set; the mean of measurements only, that of ids or classes says nothing."""
+    table = _table("numbers", "min", "mean", "max", "not finite", "over", numbers=True)
+    for name, dataset in datasets.items():
+        if dataset.dtype.kind not in "iuf":
+            continue
+        values = _part(dataset, SUMMARY_NUMBERS)
+        finite = values[np.isfinite(values)]
+        low, mean, high = "-", "-", "-"
+        if finite.size:
+            low, high = _cell(finite.min()), _cell(finite.max())
+            if dataset.dtype.kind == "f" or _is_images(dataset):
+                mean = _cell(finite.mean(dtype=np.float64))
+        over = "all" if values.size == dataset.size else f"first {values.size:,} of {dataset.size:,}"
+        table.add_row(Text(_printable(name), style="cyan"), low, mean, high, str(values.size - finite.size), over)
+    if table.row_count:
+        console.print()
+        console.print(table)
+
+
+def _part(dataset: h5py.Dataset, most: int) -> np.ndarray:
+    """The first numbers of a data set, ``most`` at most; the axis of most chunks is cut first."""
+    shape = list(dataset.shape)
+    chunks = dataset.chunks or (1, *shape[1:])
+    for axis in np.argsort([-length / chunk for length, chunk in zip(shape, chunks, strict=False)]):
+        if math.prod(shape) > most:
+            shape[axis] = max(1, most // (math.prod(shape) // shape[axis]))
+    return dataset[tuple(map(slice, shape))]
+
+
+def _print_counts(console: Console, datasets: dict[str, h5py.Dataset], class_names: list[str]) -> None:
+    for name, dataset in datasets.items():
+        if name.rpartition("/")[2] not in COUNTED or dataset.dtype.kind not in "iu" or dataset.ndim != 1:
+            continue
+        values, counts = np.unique(dataset[:SUMMARY_NUMBERS], return_counts=True)
+        names = class_names if name.endswith("labels") else []
+        count_of = dict.fromkeys(range(len(names)), 0)
+        count_of.update(zip(values.tolist(), counts.tolist(), strict=True))
+        if len(count_of) > SHOWN_CATEGORIES:
+            continue
+        part = f" over the first {SUMMARY_NUMBERS:,}" if len(dataset) > SUMMARY_NUMBERS else ""
+        _heading(console, f"{name}: rows of each value{part}")
+        items = [f"{_category(value, names)}: {count}" for value, count in sorted(count_of.items())]
+        console.print(Columns(items, padding=(0, 3), equal=True, column_first=True))
+
+
+def _print_columns(console: Console, datasets: dict[str, h5py.Dataset], class_names: list[str], rows: int) -> None:
+    """1-D data sets, those of equal length side by side."""
+    groups = {}
+    for name, dataset in datasets.items():
+        if dataset.ndim == 1:
+            groups.setdefault(len(dataset), []).append(name)
+    for length, names in groups.items():
+        columns = {}
+        for name in names:
+            dataset = datasets[name]
+            classes = class_names if name.endswith("labels") else []
+            columns[name] = [_category(value, classes) for value in dataset[:rows]]
+        if len(names) == 1:
+            more = ", ..." if length > rows else ""
+            _heading(console, f"{names[0]}: first {min(rows, length)} of {length}")
+            console.print(Text(", ".join(columns[names[0]]) + more))
+            continue
+        table = _table("", *columns, numbers=True)
+        for row, cells in enumerate(zip(*columns.values(), strict=True)):
+            table.add_row(Text(str(row), style="dim"), *cells)
+        _heading(console, f"first {min(rows, length)} of {length} rows")
+        console.print(table)
+
+
+def _print_corners(console: Console, datasets: dict[str, h5py.Dataset], rows: int) -> None:
+    """First rows and columns of 2-D data sets, and of the first matrix of 3-D ones."""
+    for name, dataset in datasets.items():
+        if dataset.ndim not in (2, 3) or dataset.dtype.kind not in "iufb":
+            continue
+        corner = dataset[(0,) * (dataset.ndim - 2) + (slice(rows), slice(SHOWN_COLUMNS))]
+        table = _table("", *map(str, range(corner.shape[1])), numbers=True)
+        for row, values in enumerate(corner):
+            table.add_row(Text(str(row), style="dim"), *map(_cell, values))
+        matrix = f"{name}[0]" if dataset.ndim == 3 else name
+        _heading(console, f"{matrix}: first {_shape(corner.shape)} of {_shape(dataset.shape[-2:])}")
+        console.print(table)
+
+
+# ----------------------------------------------------------------------------------------------------- images
+
+
+def _print_preview(console: Console, dataset: h5py.Dataset, wanted: int) -> None:
+    """The first images, side by side: half blocks in colour, or characters by luminance."""
+    images = dataset[:wanted]
+    if not len(images):
+        return
+    width = max(1, console.width)
+    tile = min(max(width // len(images) - 1, TILE_COLUMNS[0]), TILE_COLUMNS[1], width)
+    lines = max(1, round(tile * images.shape[1] / images.shape[2] / 2))
+    in_colour = console.color_system is not None and console.encoding.startswith("utf")
+    per_row = max(1, (width + 1) // (tile + 1))
+    _heading(console, f"{dataset.name.lstrip('/')}: first {len(images)} of {len(dataset)}")
+    for first in range(0, len(images), per_row):
+        tiles = [_resized(image, tile, 2 * lines) for image in images[first : first + per_row]]
+        console.print(Text(" ".join(f"#{first + i}".ljust(tile)[:tile] for i in range(len(tiles))), style="dim"))
+        for line in range(lines):
+            text = Text(no_wrap=True, overflow="crop")
+            for i, pixels in enumerate(tiles):
+                text.append(" " if i else "")
+                for upper, lower in zip(pixels[2 * line], pixels[2 * line + 1], strict=True):
+                    if in_colour:
+                        text.append("\N{UPPER HALF BLOCK}", Style(color=_color(upper), bgcolor=_color(lower)))
+                    else:
+                        brightness = (upper.mean() + lower.mean()) / 2 / 256
+                        text.append(LUMINANCE[int(brightness * len(LUMINANCE))])
+            console.print(text)
+
+
+def _color(pixel: np.ndarray) -> Color:
+    return Color.from_rgb(*(int(v) for v in np.broadcast_to(pixel, 3)))
+
+
+def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(height, width, C) by area averaging."""
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
+
+
+def _write_sheet(console: Console, dataset: h5py.Dataset, wanted: int, path: Path) -> None:
+    """The first images on a grid, small ones enlarged pixel by pixel, each with its position below."""
+    images = dataset[:wanted]
+    if not len(images):
+        raise UserError("--png needs at least one image; raise --images.")
+    height, width = images.shape[1:3]
+    longer = min(max(TILE_PIXELS[0] // max(height, width), 1) * max(height, width), TILE_PIXELS[1])
+    scale = longer / max(height, width)
+    height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    columns = math.ceil(math.sqrt(len(images) * height / width))
+    rows = math.ceil(len(images) / columns)
+    sheet = np.full((rows * (height + 20) + 4, columns * (width + 4) + 4, 3), 255, np.uint8)
+    method = cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + 20) + 4, i % columns * (width + 4) + 4
+        tile = cv2.resize(image, (width, height), interpolation=method).reshape(height, width, -1)
+        sheet[top : top + height, left : left + width] = tile
+        caption = (left, top + height + 12)
+        cv2.putText(sheet, str(i), caption, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    try:
+        path.write_bytes(cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}).") from None
+    console.print(f"\nfirst {len(images)} of {len(dataset)} images drawn to {path}")
+
+
+# ------------------------------------------------------------------------------------------------------- text
+
+
+def _title(console: Console, path: Path, text: str) -> None:
+    console.print(Text.assemble((_printable(path), "bold"), f"  {text}"))
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print(Text(f"\n{_printable(text)}", style="bold"))
+
+
+def _table(*names: str, numbers: bool = False) -> Table:
+    """Table without lines; with ``numbers`` all columns but the first are flush right."""
+    table = Table(*map(_printable, names), box=None, header_style="bold", pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right" if numbers else "left"
+    return table
+
+
+def _print_attributes(console: Console, attributes) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in sorted(attributes.items(), key=str):
+        values = [] if isinstance(value, h5py.Empty) else np.atleast_1d(value).ravel()
+        more = f", ... ({len(values)} in all)" if len(values) > SHOWN_VALUES else ""
+        table.add_row(Text(_printable(name), style="cyan"), ", ".join(map(_cell, values[:SHOWN_VALUES])) + more)
+    if table.row_count:
+        console.print(table)
+
+
+def _category(value, names: list[str]) -> str:
+    known = bool(names) and 0 <= value < len(names)
+    return f"{_cell(value)} {names[value]}" if known else _cell(value)
+
+
+def _cell(value) -> str:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.7g}"
+    return _printable(value)
+
+
+def _shape(shape) -> str:
+    return " x ".join(map(str, shape)) or "scalar"
+
+
+def _printable(value) -> str:
+    """Without control characters: a name in a file must not be able to steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in str(value))

@@ -1,0 +1,35 @@
+"""Predictions against the truth -> metrics.json."""
+
+import numpy as np
+from job import start
+
+from dagal import artifacts
+from dagal.balance import l1_score
+
+origin = start(snakemake)
+ids, probs_N_C = artifacts.read(snakemake.input.predictions, "predictions", "ids", "probabilities")
+(n_test,) = artifacts.read(snakemake.input.split, "split", "test")[0].shape
+labeled_ids, labels = artifacts.read(snakemake.input.labeled, "labeled", "ids", "labels")
+with artifacts.opened(snakemake.input.truth, "truth") as file:
+    truth_N = artifacts.rows(file["labels"], ids)
+    class_names = file.attrs["class_names"].tolist()
+
+n_classes, correct_N = len(class_names), probs_N_C.argmax(1) == truth_N
+in_class_C = np.bincount(truth_N[:n_test], minlength=n_classes)
+right_C = np.bincount(truth_N[:n_test], correct_N[:n_test], minlength=n_classes)
+accuracy_C = [float(right / n) if n else None for right, n in zip(right_C, in_class_C, strict=True)]
+labels_C = np.bincount(labels, minlength=n_classes)
+metrics = {
+    **origin,
+    "cycle": int(snakemake.wildcards.cycle),
+    "labels": len(labels),
+    "accuracy": float(correct_N[:n_test].mean()),
+    "balanced_accuracy": float(np.mean([a for a in accuracy_C if a is not None])),
+    "validation_accuracy": float(correct_N[n_test:].mean()) if len(ids) > n_test else None,
+    "l1_score": float(l1_score(labels_C)),
+    "class_names": class_names,
+    "accuracy_per_class": accuracy_C,
+    "labels_per_class": labels_C.tolist(),
+}
+artifacts.write_json(snakemake.output[0], metrics)
+print(f"{len(labels):,} labels: test accuracy {metrics['accuracy']:.4f} over {n_test:,} images")

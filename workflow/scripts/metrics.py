@@ -1,0 +1,34 @@
+"""metrics.json of all nodes -> metrics.csv (one row per method, seed and cycle) and classes.csv (per class besides)."""
+
+import json
+from pathlib import Path
+
+from job import start
+
+from dagal import artifacts
+
+start(snakemake)
+study, methods = snakemake.params.study, snakemake.params.methods
+by_node = {}
+for path in map(Path, snakemake.input.nodes):
+    seed, branch, cycle = path.parts[-4:-1]
+    by_node[int(seed.removeprefix("seed")), branch, int(cycle.removeprefix("cycle"))] = json.loads(path.read_text())
+
+measured = ["labels", "accuracy", "balanced_accuracy", "validation_accuracy", "l1_score"]
+of_class = ["class_names", "labels_per_class", "accuracy_per_class"]
+seeds, cycles = sorted({key[0] for key in by_node}), sorted({key[2] for key in by_node})
+metrics, classes = [], []
+for method, about in methods.items():
+    for seed in seeds:
+        for cycle in cycles:
+            found = by_node[seed, method if cycle else f"start-{about['learner']}", cycle]
+            key = [study, method, about["learner"], about["deployable"], seed, cycle]
+            metrics.append(key + [found[name] for name in measured])
+            rows = zip(*(found[name] for name in of_class), strict=True)
+            classes += [[study, method, seed, cycle, *row] for row in rows]
+artifacts.write_csv(
+    snakemake.output.metrics, ["study", "method", "learner", "deployable", "seed", "cycle", *measured], metrics
+)
+artifacts.write_csv(
+    snakemake.output.classes, ["study", "method", "seed", "cycle", "class_name", "count", "accuracy"], classes
+)

@@ -1,0 +1,36 @@
+"""Signals of the parent's model -> one score per candidate, larger = query first."""
+
+import numpy as np
+from job import start
+
+from dagal import artifacts
+from dagal.acquisition import methods
+from dagal.errors import UserError
+from dagal.seeding import generator
+
+origin = start(snakemake)
+source, params = snakemake.input, snakemake.params
+seed, cycle = int(snakemake.wildcards.seed), int(snakemake.wildcards.cycle)
+(labeled_ids,) = artifacts.read(source.labeled, "labeled", "ids")
+candidates = np.setdiff1d(artifacts.read(source.split, "split", "pool")[0], labeled_ids)
+if params.subset:
+    size = min(params.subset * params.budget, len(candidates))
+    candidates = np.sort(generator(seed, "subset", cycle).choice(candidates, size, replace=False))
+
+function = methods.find("score", params.score)
+context = {
+    "n_candidates": len(candidates),
+    "n_classes": len(artifacts.attributes(source.labeled, "labeled")["class_names"]),
+    "budget": params.budget,
+    "cycle": cycle,
+    "rng": generator(seed, "score", cycle),
+}
+score_N = np.asarray(function(**methods.gather(function, source, candidates, context), **params.options), np.float64)
+if score_N.shape != candidates.shape:
+    raise UserError(f"score {params.score!r} returned shape {score_N.shape} for {len(candidates)} candidates.")
+if not np.isfinite(score_N).all():
+    raise UserError(
+        f"score {params.score!r} returned {np.sum(~np.isfinite(score_N))} values that are not finite numbers."
+    )
+artifacts.write(snakemake.output[0], "scores", origin, {"ids": candidates, "score": score_N})
+print(f"{len(candidates):,} candidates, score {score_N.min():.4g} to {score_N.max():.4g}")

@@ -1,0 +1,44 @@
+"""One pass of a model over its unlabeled pool -> the signals that the branch's methods read."""
+
+import numpy as np
+from job import start
+
+from dagal import artifacts
+
+origin = start(snakemake)
+source, wanted, settings = snakemake.input, snakemake.params.signals, snakemake.params.learner
+labeled_ids = np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])
+unlabeled = np.setdiff1d(artifacts.read(source.split, "split", "pool")[0], labeled_ids)
+
+
+def infer(writer, ids, probs_name, embeddings_name):
+    """Stream the images through the model, writing those of the two outputs that are wanted."""
+    batches = inference.stream(images, ids, device, snakemake.params.batch_size)
+    outputs, first = {}, 0
+    for batch in inference.predict(model, batches, settings["precision"]):
+        for name, values in zip((probs_name, embeddings_name), batch, strict=True):
+            if name in wanted:
+                if name not in outputs:
+                    outputs[name] = writer.dataset(name, (len(ids), values.shape[1]), np.float32)
+                outputs[name][first : first + len(values)] = values
+        first += len(batch[0])
+
+
+with artifacts.create(snakemake.output[0], "signals", origin) as writer:
+    writer.dataset("ids", unlabeled.shape, np.int64)[...] = unlabeled
+    if "trajectory" in wanted:
+        (trajectory_E_N,) = artifacts.read(source.history, "history", "trajectory")
+        writer.dataset("trajectory", trajectory_E_N.shape, trajectory_E_N.dtype)[...] = trajectory_E_N
+    if set(wanted) - {"trajectory"}:
+        from dagal.learners import architectures, devices, inference  # torch costs seconds; a trajectory needs none
+
+        device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+        model = architectures.load(source.model, device)
+        with artifacts.opened(source.images, "images") as file:
+            images = file["images"]
+            if {"probabilities", "embeddings"} & set(wanted):
+                infer(writer, unlabeled, "probabilities", "embeddings")
+            if "labeled_embeddings" in wanted:
+                writer.dataset("labeled_ids", labeled_ids.shape, np.int64)[...] = labeled_ids
+                infer(writer, labeled_ids, None, "labeled_embeddings")
+print(f"{', '.join(wanted)} of {len(unlabeled):,} unlabeled images")
