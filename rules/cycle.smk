@@ -9,6 +9,7 @@ rule train:
         images=f"{DATASET}/images.h5",
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
+        weights=lambda wildcards: learner(wildcards)["weights"] or [],
         code=code("train"),
     output:
         model=f"{NODE}/model.safetensors",

@@ -66,7 +66,11 @@ class Workflow:
     def files(self, pattern: str) -> dict[str, bytes]:
         """Contents of the result files that match."""
         results = self.folder / "results"
-        return {str(path.relative_to(results)): path.read_bytes() for path in sorted(results.glob(pattern))}
+        return {
+            str(path.relative_to(results)): path.read_bytes()
+            for path in sorted(results.glob(pattern))
+            if path.is_file()
+        }
 
 
 @pytest.fixture

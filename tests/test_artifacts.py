@@ -101,7 +101,10 @@ def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path, existing, error):
 
 
 def test_a_rewrite_replaces_the_whole_file(scores):
-    artifacts.write(scores, "scores", ORIGIN, {"ids": np.array([1])})
+    before = scores.read_bytes()
+    with scores.open("rb") as reader:  # whoever reads the old file meanwhile keeps it
+        artifacts.write(scores, "scores", ORIGIN, {"ids": np.array([1])})
+        assert reader.read() == before
     assert artifacts.read(scores, "scores", "ids")[0].tolist() == [1]
     with pytest.raises(KeyError):
         artifacts.read(scores, "scores", "score")

@@ -17,8 +17,8 @@ COUNTS = {"cifar10_jpeg": [5000] * 10}  # image folders whose content is known
 
 CIFAR = {
     "initial": 5000, "validation": 0, "budget": 2500, "cycles": 4, "seeds": 3, "architecture": "resnet18_cifar",
-    "weights": None, "epochs": 100, "optimizer": "sgd", "lr": 0.02, "momentum": 0.9, "weight_decay": 0, "batch_size": 128,
-    "schedule": "multi_step", "milestones": [60, 80], "pad": 4, "flip": True,
+    "weights": None, "epochs": 100, "optimizer": "sgd", "lr": 0.02, "momentum": 0.9, "weight_decay": 0,
+    "batch_size": 128, "schedule": "multi_step", "milestones": [60, 80], "pad": 4, "flip": True,
 }  # fmt: skip
 DISPERSION = CIFAR | {
     "kind": "random", "imbalance": "none", "factor": 1, "gamma": 0.2,
@@ -27,7 +27,8 @@ DISPERSION = CIFAR | {
 BALANCE = CIFAR | {"kind": "balanced", "gamma": 0.5, "methods": ["random", "entropy", "kcenter_greedy"]}
 TINY = BALANCE | {
     "initial": 9000, "validation": 10000, "budget": 4500, "architecture": "resnet101", "epochs": 30, "lr": 0.01,
-    "weights": "data/raw/weights/resnet101.pth", "milestones": [10, 15, 20, 25], "methods": ["random", "entropy", "bald"],
+    "weights": "data/raw/weights/resnet101.pth", "milestones": [10, 15, 20, 25],
+    "methods": ["random", "entropy", "bald"],
 }  # fmt: skip
 PUBLISHED = {f"label_dispersion_{name}": DISPERSION for name in ("cifar10", "cifar100")}
 for tag, factor in {"if1": 1, "if03": 0.3, "if01": 0.1}.items():

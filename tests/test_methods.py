@@ -102,8 +102,9 @@ def test_a_file_of_its_own_is_a_method(folder):
     assert methods.options(function) == {"temperature": 2.0, "hard": True}
     assert methods.source(function) == str(folder / "my_score.py")
     assert methods.signals(methods.compose("my_score", {})) == [("signals", "probabilities")]
+    assert "my_score" in methods.available("score")
+    assert "my_score" not in methods.available("select")  # it does not ask for the budget
     for part in methods.HOMES:
-        assert "my_score" in methods.available(part)
         assert not {"helper", "methods", "distances", "scores"} & set(methods.available(part))
 
 
@@ -129,11 +130,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones(part, name):
     [
         (
             "def bad(probabilities):\n    return 0\n",
-            "'bad' asks for the unknown argument 'probabilities'; allowed: probs_N_C,",
+            "'bad' asks for 'probabilities', which a score does not get; it may ask for probs_N_C,",
         ),
-        ("def bad(rng, *rest):\n    return 0\n", "asks for the unknown argument 'rest'"),
+        ("def bad(rng, *rest):\n    return 0\n", "asks for 'rest'"),
+        ("def bad(rng, budget):\n    return 0\n", "asks for 'budget', which a score does not get"),
+        ("def bad(rng:\n", "acquisition/bad.py cannot be loaded: SyntaxError"),
         ("def other(rng):\n    return 0\n", "unknown score 'bad'"),
-        ("import not_installed\n", "'bad' cannot be loaded: No module named 'not_installed'"),
+        ("import not_installed\n", "acquisition/bad.py cannot be loaded: No module named 'not_installed'"),
     ],
 )
 def test_a_faulty_file_is_answered_with_a_sentence(folder, code, message):

@@ -48,13 +48,18 @@ def test_parts_are_disjoint_ascending_and_of_the_size_asked_for(initial, imbalan
 
 
 def test_the_seed_alone_decides():
-    def parts(seed, **changes):
-        split = make_split(SPLIT, LABELS, C, settings(validation=10, imbalance="step", **changes), seed)
+    def parts(seed, validation=10, **changes):
+        changed = settings(validation=validation, imbalance="step", **changes)
+        split = make_split(SPLIT, LABELS, C, changed, seed)
         return {name: ids.tolist() for name, ids in split.items()}
 
     one, other = parts(1), parts(2)
     assert parts(1) == one
     assert {name for name in one if one[name] != other[name]} == {"pool", "initial", "validation"}
+    # each draw by itself: the initial set without a validation set before it, the thinning of all
+    assert parts(1, validation=0)["initial"] != parts(2, validation=0)["initial"]
+    kept_one, kept_other = (parts(seed, validation=0, where="all") for seed in (1, 2))
+    assert {*kept_one["pool"], *kept_one["initial"]} != {*kept_other["pool"], *kept_other["initial"]}
     # the comparison of imbalance factors starts from the same labeled set
     changed = parts(1, factor=0.5)
     assert {name for name in one if one[name] != changed[name]} == {"pool"}

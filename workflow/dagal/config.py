@@ -3,6 +3,7 @@
 import copy
 import difflib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,13 @@ def load(config: dict) -> dict:
 
     The order of methods is kept. Raises UserError naming the key, the value and what is allowed.
     """
-    config = json.loads(json.dumps(config))
+    config = json.loads(json.dumps(config, default=str))
     if isinstance(config.get("methods"), dict):
         config["methods"] = {name: settings or {} for name, settings in config["methods"].items()}
     error = best_match(Validator(yaml.safe_load(SCHEMA.read_text())).iter_errors(config))
     if error:
         raise UserError(explain(error))
+    check_combinations(config)
     complete_dataset(config["dataset"])
     config["methods"] = {name: complete_method(name, given, config) for name, given in config["methods"].items()}
     order = list(config["methods"])
@@ -73,7 +75,34 @@ def explain(error) -> str:
         "minProperties": lambda: f"needs at least {rule}",
         "pattern": lambda: "may hold only letters, digits and _",
     }.get(error.validator, lambda: error.message)()
+    if error.validator == "type" and isinstance(value, str) and re.fullmatch(r"\d+e[+-]?\d+", value):
+        requirement += ", but YAML reads this as text; write it with a decimal point, as in 1.0e-3"
     return f"config key {key or 'top level'!r} is {value!r}: {requirement}."
+
+
+def check_combinations(config: dict) -> None:
+    """Settings that contradict each other or would be ignored in silence."""
+    if config["study"] == "datasets":
+        raise UserError("config key 'study' is 'datasets', where the prepared data sets lie; take another name.")
+    imbalance = config["pool"]["imbalance"]
+    if (imbalance["kind"] == "none") != (imbalance["factor"] == 1):
+        raise UserError(
+            f"config key 'pool.imbalance' has kind {imbalance['kind']!r} and factor {imbalance['factor']}: an imbalance "
+            "needs both a kind other than none and a factor below 1."
+        )
+    for name, learner in config["learners"].items():
+        key, schedule = f"config key 'learners.{name}", learner["schedule"]
+        if (schedule["name"] == "multi_step") != bool(schedule["milestones"]):
+            raise UserError(
+                f"{key}.schedule' has name {schedule['name']!r} and milestones {schedule['milestones']}: multi_step needs "
+                "milestones, and only multi_step uses them."
+            )
+        if schedule["milestones"] and max(schedule["milestones"]) >= learner["epochs"]:
+            raise UserError(
+                f"{key}.schedule.milestones' is {schedule['milestones']}: all must lie before the {learner['epochs']} epochs end."
+            )
+        if learner["weights"] and not learner["architecture"].startswith("resnet"):
+            raise UserError(f"{key}.weights' is set, but only ResNets read weights, not {learner['architecture']!r}.")
 
 
 def complete_dataset(dataset: dict) -> None:

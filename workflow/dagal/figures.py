@@ -101,13 +101,14 @@ def _lines(frame: pd.DataFrame) -> dict[str, dict]:
 
 def _draw_means(ax: Axes, frame: pd.DataFrame, x: str, y: str, lines: dict[str, dict], every: int = 1) -> None:
     """Mean over the seeds, and a band of one standard deviation (dividing by n - 1) from 2 seeds on."""
+    alpha = np.clip(0.6 / len(lines), 0.04, 0.16)  # bands that lie on each other must not hide the lines
     for rank, (method, line) in enumerate(lines.items()):
         sns.lineplot(
             frame[frame["method"] == method],
             x=x,
             y=y,
             errorbar="sd",
-            err_kws={"alpha": 0.16 if len(lines) <= 6 else 0.08, "linewidth": 0},
+            err_kws={"alpha": alpha, "linewidth": 0},
             markevery=(rank * every // len(lines), every),
             zorder=3 if method == REFERENCE else 2,
             legend=False,
@@ -165,8 +166,9 @@ def informativeness(curves: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
     lines = _lines(curves)
     curves["percent"] = 100 * curves["share"]
     every = max(1, curves["share"].nunique() // 6)
-    # limits by the means: the first shares hold few samples, and their deviations would set the scale
-    top = curves.groupby(["method", "share"], observed=True)["accuracy"].mean().max()
+    # the first shares hold few samples: their means must be seen, but not the deviations set the scale
+    mean = curves.groupby(["method", "share"], observed=True)["accuracy"].mean()
+    top = np.nanmax([mean.max(), curves.loc[curves["share"] >= 0.1, "accuracy"].max()])
     with _drawing(path, dpi, 6.8, max(3.4, 0.17 * len(lines) + 0.4)) as figure:
         ax = figure.subplots()
         _draw_means(ax, curves, "percent", "accuracy", lines, every)
@@ -259,17 +261,17 @@ def dispersion_histogram(
 
     ``samples``: dispersion (0..1), correct (bool), and optionally cycle; a row per sample, the seeds are pooled.
     Dispersions are multiples of 1 / ``n_epochs`` (None: of the smallest number that fits), and each of at most
-    ``most_bins`` bins holds the same number of them, so no bin is high only because more values fall into it.
+    ``most_bins`` bins holds the same number of them (the last one maybe fewer), so no bin is high by chance.
     Error bars: 95 % Wilson intervals. Source: thesis 003, Figs. 3.3 and 3.4.
     """
     samples = _checked(samples, "dispersion", "correct")
-    if "cycle" not in samples:
-        samples["cycle"] = ""
+    cycle_known = "cycle" in samples
+    if not cycle_known:
+        samples["cycle"] = 0
     if n_epochs is None:
-        values = [Fraction(value).limit_denominator(1000) for value in samples["dispersion"].unique()]
-        n_epochs = min(
-            math.lcm(*(value.denominator for value in values)), 10**6
-        )  # cut off if they are no such multiples
+        fractions = [Fraction(value).limit_denominator(1000) for value in samples["dispersion"].unique()]
+        # values that are no such multiples would give an endless number
+        n_epochs = min(math.lcm(*(fraction.denominator for fraction in fractions)), 10**6)
     step = math.ceil(n_epochs / most_bins)
     samples["bin"] = np.rint(samples["dispersion"] * n_epochs).astype(int) // step
     samples["correct"] = samples["correct"].astype(float)
@@ -286,7 +288,8 @@ def dispersion_histogram(
             mean = part["correct"].mean()
             above.axhline(mean, color=GREY, linestyle=(0, DASHES), linewidth=0.8)
             above.annotate(f"all: {mean:.2f}", (1, mean), (0, 3), textcoords="offset points", ha="right")
-            above.set(title=f"cycle {cycle}, {len(part):,} samples".removeprefix("cycle , "), ylim=(0, 1.02))
+            title = f"cycle {cycle}, {len(part):,} samples" if cycle_known else f"{len(part):,} samples"
+            above.set(title=title, ylim=(0, 1.02))
             below.bar(centre, hits["size"] / len(part), width=0.9 * step / n_epochs, color=COLOURS[0])
             below.set(xlabel="label-dispersion", xlim=(-0.5 / n_epochs - 0.01, 1))
             below.yaxis.set_major_formatter(PercentFormatter(1))

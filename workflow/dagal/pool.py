@@ -30,7 +30,7 @@ def thin(labels_N: np.ndarray, share_C: np.ndarray, rng: np.random.Generator) ->
     kept = []
     for label, share in enumerate(share_C):
         members = np.flatnonzero(labels_N == label)
-        size = int(np.floor(len(members) * share + 0.5))
+        size = int(np.floor(np.round(len(members) * share, 9) + 0.5))  # 50 x .29 is 14.499999999999998
         kept.append(rng.choice(members, size, replace=False))
     return np.sort(np.concatenate(kept))
 

@@ -25,10 +25,10 @@ for method, about in methods.items():
             key = [study, method, about["learner"], about["deployable"], seed, cycle]
             metrics.append(key + [found[name] for name in measured])
             rows = zip(*(found[name] for name in of_class), strict=True)
-            classes += [[study, method, seed, cycle, *row] for row in rows]
+            classes += [[study, method, about["deployable"], seed, cycle, *row] for row in rows]
 artifacts.write_csv(
     snakemake.output.metrics, ["study", "method", "learner", "deployable", "seed", "cycle", *measured], metrics
 )
 artifacts.write_csv(
-    snakemake.output.classes, ["study", "method", "seed", "cycle", "class_name", "count", "accuracy"], classes
+    snakemake.output.classes, ["study", "method", "deployable", "seed", "cycle", "class_name", "count", "accuracy"], classes
 )

@@ -21,7 +21,6 @@ function = methods.find("score", params.score)
 context = {
     "n_candidates": len(candidates),
     "n_classes": len(artifacts.attributes(source.labeled, "labeled")["class_names"]),
-    "budget": params.budget,
     "cycle": cycle,
     "rng": generator(seed, "score", cycle),
 }

@@ -23,8 +23,11 @@ SIGNALS = {
     "draws_T_N_C": ("draws", "draws"),
     "truth_N": ("truth", "labels"),
 }
-# what else they may ask for
-CONTEXT = ("n_candidates", "n_classes", "budget", "cycle", "rng", "score_N")
+# what else each may ask for
+CONTEXT = {
+    "score": ("n_candidates", "n_classes", "cycle", "rng"),
+    "select": ("n_candidates", "n_classes", "cycle", "rng", "budget", "score_N"),
+}
 
 # names whose score or selector is not "the score of that name, top k of it"
 METHODS = {
@@ -42,33 +45,38 @@ def compose(name: str, settings: dict) -> dict:
 
 def find(part: str, name: str) -> Callable:
     """The function behind a ``score`` or ``select`` name. Raises UserError for an unknown name or argument."""
-    function = None
-    for module in (HOMES[part], name):
-        try:
-            function = vars(importlib.import_module(f"dagal.acquisition.{module}")).get(name)
-        except ModuleNotFoundError as error:
-            if error.name != f"dagal.acquisition.{module}":
-                raise UserError(f"{part} {name!r} cannot be loaded: {error}.") from None
-        if inspect.isfunction(function):
-            break
-    else:
+    function = _function(HOMES[part], name) or _function(name, name)
+    if function is None:
         raise UserError(f"unknown {part} {name!r}; allowed: {', '.join(available(part))}")
-    unknown = [argument for argument in inputs(function) if argument not in (*SIGNALS, *CONTEXT)]
+    allowed = (*SIGNALS, *CONTEXT[part])
+    unknown = [argument for argument in inputs(function) if argument not in allowed]
     if unknown:
         raise UserError(
-            f"{part} {name!r} asks for the unknown argument {unknown[0]!r}; allowed: {', '.join((*SIGNALS, *CONTEXT))}, "
-            "or an option with a default value"
+            f"{part} {name!r} asks for {unknown[0]!r}, which a {part} does not get; it may ask for {', '.join(allowed)}, "
+            "or have options with a default value"
         )
     return function
 
 
+def _function(module: str, name: str) -> Callable | None:
+    try:
+        found = vars(importlib.import_module(f"dagal.acquisition.{module}")).get(name)
+    except ModuleNotFoundError as error:
+        if error.name == f"dagal.acquisition.{module}":
+            return None
+        raise UserError(f"acquisition/{module}.py cannot be loaded: {error}.") from None
+    except Exception as error:  # somebody's own file can fail in any way
+        raise UserError(f"acquisition/{module}.py cannot be loaded: {type(error).__name__}: {error}.") from None
+    return found if inspect.isfunction(found) else None
+
+
 def available(part: str) -> list[str]:
-    """Names that `find` knows: public functions of the home module and files of their own."""
+    """Names that `find` knows. A function of a file of its own is a selector if it asks for the budget, else a score."""
+    names = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "methods", *HOMES.values()}
     home = importlib.import_module(f"dagal.acquisition.{HOMES[part]}")
-    built_in = [n for n, f in vars(home).items() if inspect.isfunction(f) and f.__module__ == home.__name__]
-    helpers = {"__init__", "methods", "distances", *HOMES.values()}
-    own = [p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in helpers]
-    return sorted(built_in + own)
+    names |= {name for name, found in vars(home).items() if getattr(found, "__module__", None) == home.__name__}
+    functions = {name: _function(HOMES[part], name) or _function(name, name) for name in names}
+    return sorted(name for name, f in functions.items() if f and (part == "select") == ("budget" in inputs(f)))
 
 
 def inputs(function: Callable) -> list[str]:

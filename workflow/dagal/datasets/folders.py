@@ -84,25 +84,17 @@ def _classes(path: Path, entries: list[Entry]) -> list[Classes]:
     if train := _groups(top.get("train", [])):
         name = next((name for name in ("test", "val") if name in top), None)
         if name is None:
-            raise UserError(
-                f"{path} has train/ but no test/ or val/: add it, or move the classes out of train/."
-            )
+            raise UserError(f"{path} has train/ but no test/ or val/: add it, or move the classes out of train/.")
         parts = [train, _groups(top[name])]
         if differ := sorted(train.keys() ^ parts[1].keys()):
-            raise UserError(
-                f"{path} has {differ[0]}/ in only one of train/ and {name}/: give both the same classes."
-            )
+            raise UserError(f"{path} has {differ[0]}/ in only one of train/ and {name}/: give both the same classes.")
     elif _misnamed(top):
         raise UserError(f"{path} has the same folders in {'/, '.join(top)}/: call these train/ and test/.")
     if len(parts[0]) < 2:
-        raise UserError(
-            f"{path} holds fewer than two class folders: put one folder of images per class there."
-        )
+        raise UserError(f"{path} holds fewer than two class folders: put one folder of images per class there.")
     parts = [{name: sorted(entry for entry in part[name] if entry[0][-1]) for name in part} for part in parts]
     if empty := sorted(name for part in parts for name in part if not part[name]):
-        raise UserError(
-            f"{path} has no image ({' '.join(ENDINGS)}) in class folder {empty[0]}: fill or delete it."
-        )
+        raise UserError(f"{path} has no image ({' '.join(ENDINGS)}) in class folder {empty[0]}: fill or delete it.")
     return parts
 
 
@@ -129,9 +121,7 @@ def _split(path: Path, classes: Classes, fraction: float) -> list[Classes]:
     names = sorted(classes)
     sizes = np.array([len(classes[name]) for name in names])
     if sizes.min() < 2:
-        raise UserError(
-            f"{path} has a single image in class {names[sizes.argmin()]}, none to test on: add images."
-        )
+        raise UserError(f"{path} has a single image in class {names[sizes.argmin()]}, none to test on: add images.")
     shares = sizes * fraction
     quotas = np.floor(shares).astype(int)
     quotas[np.argsort(quotas - shares, kind="stable")[: round(shares.sum()) - quotas.sum()]] += 1
@@ -202,9 +192,7 @@ def _members(path: Path, wanted: Collection[str]) -> Iterator[tuple[list[str], b
                 elif member.isreg() and parts:
                     yield parts, tar.extractfile(member).read() if "/".join(parts) in wanted else None
                 elif member.name.lower().endswith(ENDINGS):
-                    raise UserError(
-                        f"{path} holds {member.name} as a link: pack it with tar --hard-dereference -h."
-                    )
+                    raise UserError(f"{path} holds {member.name} as a link: pack it with tar --hard-dereference -h.")
                 tar.members.clear()  # tarfile would keep them all
         while stream.read(1 << 20):  # the checksum of gzip comes last
             pass

@@ -13,6 +13,4 @@ class Source:
     class_names: list[str]
     labels: np.ndarray  # (N,) int64, positions in class_names
     n_train: int
-    images: Iterator[
-        tuple[int, np.ndarray]
-    ]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
+    images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order

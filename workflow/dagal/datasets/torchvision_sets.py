@@ -49,9 +49,7 @@ def torchvision_set(settings: dict) -> Source:
                 f"if it is there, or {put} yourself."
             )
         elif found.exists():
-            message = (
-                f"{title} in {root} is incomplete or damaged ({reason}): delete {found} and {put} again."
-            )
+            message = f"{title} in {root} is incomplete or damaged ({reason}): delete {found} and {put} again."
         raise UserError(message) from None
     labels = np.concatenate([_labels(train), _labels(test)])
     # torchvision calls the classes of MNIST "0 - zero", those of SVHN nothing

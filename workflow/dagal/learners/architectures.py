@@ -116,8 +116,8 @@ def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_m
 
 def save(path: str | Path, model: Classifier, settings: dict, shape: tuple, n_classes: int, origin: dict) -> None:
     """Write weights with all that `load` needs to rebuild the network; appears under its name only when complete."""
-    metadata = {"learner": json.dumps(settings, sort_keys=True), "shape": json.dumps(shape), "classes": str(n_classes)}
-    metadata |= {name: str(value) for name, value in origin.items()}
+    about = {"learner": settings, "shape": shape, "classes": n_classes, **origin}
+    metadata = {"dagal": json.dumps(about, sort_keys=True)}  # one key: the library writes several in random order
     temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
     save_file({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}, temporary, metadata)
     temporary.replace(path)
@@ -126,9 +126,8 @@ def save(path: str | Path, model: Classifier, settings: dict, shape: tuple, n_cl
 def load(path: str | Path, device: torch.device) -> Classifier:
     """The classifier saved by `save`, in evaluation mode."""
     with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    settings = json.loads(metadata["learner"]) | {"weights": None}  # the file itself holds the weights
-    shape = tuple(json.loads(metadata["shape"]))
-    model = build(settings, shape, int(metadata["classes"]), torch.zeros(shape[0]), torch.ones(shape[0]))
+        about = json.loads(file.metadata()["dagal"])
+    settings, shape = about["learner"] | {"weights": None}, tuple(about["shape"])  # the file itself holds the weights
+    model = build(settings, shape, about["classes"], torch.zeros(shape[0]), torch.ones(shape[0]))
     model.load_state_dict(load_file(path))
     return model.to(device).eval()
