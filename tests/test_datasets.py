@@ -108,9 +108,7 @@ def test_digits_are_all_there_with_a_fixed_stratified_split(tmp_path):
     original = load_digits()
     ours = sorted((image.tobytes(), label) for image, label in zip(images, labels, strict=True))
     scaled = np.rint(original.images * 255 / 16).astype(np.uint8)
-    assert ours == sorted(
-        (image.tobytes(), label) for image, label in zip(scaled, original.target, strict=True)
-    )
+    assert ours == sorted((image.tobytes(), label) for image, label in zip(scaled, original.target, strict=True))
     assert prepare(tmp_path / "again", {"name": "digits", "loader": "digits"})[-1] == digests
 
 
@@ -163,9 +161,7 @@ def test_images_are_streamed_in_batches(tmp_path, monkeypatch):
     sizes = []
     flush = datasets._flush
     monkeypatch.setattr(datasets, "BATCH_BYTES", 5 * 6 * 5 * 3)
-    monkeypatch.setattr(
-        datasets, "_flush", lambda data, batch: (sizes.append(len(batch)), flush(data, batch))
-    )
+    monkeypatch.setattr(datasets, "_flush", lambda data, batch: (sizes.append(len(batch)), flush(data, batch)))
     prepare(tmp_path, folder(painted_folder(tmp_path / "raw")))
     assert sizes == [5, 5, 5, 5, 4]
 
@@ -357,9 +353,7 @@ def test_a_class_too_small_to_split_is_refused(tmp_path):
 def test_an_archive_cut_anywhere_is_refused(tmp_path):
     raw = painted_folder(tmp_path / "raw", each=2)
     content = packed(raw, tmp_path / "whole.tar", "w").read_bytes()
-    last = (
-        max(i for i in range(0, len(content), 512) if any(content[i : i + 512])) + 512
-    )  # then only the end mark
+    last = max(i for i in range(0, len(content), 512) if any(content[i : i + 512])) + 512  # then only the end mark
     path = tmp_path / "cut.tar"
     for length in [*range(0, last + 1, 512), 100, last - 100]:
         path.write_bytes(content[:length])
@@ -517,10 +511,7 @@ def write_cifar(root, base, monkeypatch, n_classes, key, names_key, train_files)
     monkeypatch.setattr(
         kind,
         "train_list",
-        [
-            batch(name, part, i * per_file)
-            for i, (name, part) in enumerate(zip(train_files, parts, strict=True))
-        ],
+        [batch(name, part, i * per_file) for i, (name, part) in enumerate(zip(train_files, parts, strict=True))],
     )
     monkeypatch.setattr(kind, "test_list", [batch(kind.test_list[0][0], TEST_LABELS, 100)])
     name, md5 = put(kind.meta["filename"], {names_key: [f"class {i}" for i in range(n_classes)]})
@@ -538,9 +529,7 @@ def write_cifar10(root, monkeypatch):
 
 
 def write_cifar100(root, monkeypatch):
-    return write_cifar(
-        root, "cifar-100-python", monkeypatch, 100, "fine_labels", "fine_label_names", ["train"]
-    )
+    return write_cifar(root, "cifar-100-python", monkeypatch, 100, "fine_labels", "fine_label_names", ["train"])
 
 
 def write_idx(root, part):
@@ -550,9 +539,7 @@ def write_idx(root, part):
         head = struct.pack(">IIII", 0x803, len(labels), 28, 28)
         images = coded(labels, (28, 28), offset)
         (place / f"{name}-images-idx3-ubyte").write_bytes(head + images.tobytes())
-        (place / f"{name}-labels-idx1-ubyte").write_bytes(
-            struct.pack(">II", 0x801, len(labels)) + bytes(labels)
-        )
+        (place / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, len(labels)) + bytes(labels))
     return place / "train-images-idx3-ubyte"
 
 
@@ -655,9 +642,7 @@ def test_a_missing_torchvision_set_is_refused(tmp_path, loader, monkeypatch):
     settings = {"name": loader, "loader": loader, "path": str(tmp_path / "raw"), "download": False}
     refused(tmp_path, settings, MINIATURES[loader][3], tmp_path / "raw", "dataset.download: true")
     assert not (tmp_path / "raw").exists(), "nothing is downloaded unasked"
-    message = refused(
-        tmp_path, settings | {"download": True}, tmp_path / "raw", "network", "could not be downloaded"
-    )
+    message = refused(tmp_path, settings | {"download": True}, tmp_path / "raw", "network", "could not be downloaded")
     assert "Name or service not known" in message
     assert datasets.train_counts(settings) is not None
 
@@ -678,9 +663,7 @@ def test_download_is_checked(tmp_path, monkeypatch):
     images, _, labels, *_ = prepare(tmp_path, settings)
     np.testing.assert_array_equal(images[:, 7, 7, 0], labels * 10)
     junk = True
-    refused(
-        tmp_path, settings | {"path": str(tmp_path / "raw2")}, tmp_path / "raw2", "could not be downloaded"
-    )
+    refused(tmp_path, settings | {"path": str(tmp_path / "raw2")}, tmp_path / "raw2", "could not be downloaded")
 
 
 # ---- the registry
@@ -758,9 +741,7 @@ def test_real_cifar10_jpeg(tmp_path):
 
     with tarfile.open(archive) as tar:
         for name, row in {"train/frog/0007.jpg": 30007, "test/airplane/0003.jpg": 50003}.items():
-            expected = np.asarray(Image.open(io.BytesIO(tar.extractfile(name).read())).convert("RGB")).astype(
-                int
-            )
+            expected = np.asarray(Image.open(io.BytesIO(tar.extractfile(name).read())).convert("RGB")).astype(int)
             assert np.abs(images[row] - expected).mean() < 2
     # skies and seas are blue, so airplanes and ships are bluer than red; deer in woods are not
     means = np.array([images[labels == label].mean(axis=(0, 1, 2)) for label in (0, 8, 4)])

@@ -30,5 +30,7 @@ artifacts.write_csv(
     snakemake.output.metrics, ["study", "method", "learner", "deployable", "seed", "cycle", *measured], metrics
 )
 artifacts.write_csv(
-    snakemake.output.classes, ["study", "method", "deployable", "seed", "cycle", "class_name", "count", "accuracy"], classes
+    snakemake.output.classes,
+    ["study", "method", "deployable", "seed", "cycle", "class_name", "count", "accuracy"],
+    classes,
 )
