@@ -161,7 +161,7 @@ def test_hidden_labels_reach_nothing_before_the_oracle(finished, tmp_path):
         if name.endswith((".h5", ".safetensors")):
             assert content == (source / name).read_bytes(), name
             compared += 1
-    assert compared > 50
+    assert compared > 40
     accuracy = pd.read_csv(other.folder / "results/small/metrics.csv")["accuracy"]
     assert not np.allclose(
         accuracy, pd.read_csv(source / "small/metrics.csv").query("cycle < 2 and method != 'oracle'")["accuracy"]
