@@ -7,7 +7,7 @@ CONFIG := config.yaml
 STUDY = results/$(shell sed -n 's/^study: *\([A-Za-z0-9_]*\).*/\1/p' $(CONFIG))
 UV_VERSION := 0.13.8
 
-.PHONY: run test quick lint format lock clean
+.PHONY: run test quick lint format lock clean bench-selection
 
 run: $(VENV)/.ready
 	@$(SNAKEMAKE)
@@ -46,3 +46,7 @@ $(VENV)/.ready: requirements.lock
 	$(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode --python $(PYTHON) requirements.lock
 	echo "$(CURDIR)/workflow" > "$$($(PYTHON) -c 'import site; print(site.getsitepackages()[0])')/dagal.pth"
 	touch $@
+
+# time and memory of the selectors over growing pools, into benchmarks/ (half an hour)
+bench-selection: $(VENV)/.ready
+	$(PYTHON) benchmarks/selection.py

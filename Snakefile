@@ -16,6 +16,8 @@ report: "workflow/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/cycle.smk"
+include: "rules/signals.smk"
+include: "rules/balance.smk"
 include: "rules/analysis.smk"
 
 

@@ -82,7 +82,7 @@ rule informativeness:
         "../workflow/scripts/informativeness.py"
 
 
-for figure, (table, category) in FIGURES.items():
+for figure, (function, table, category) in FIGURES.items():
 
     rule:
         name:
@@ -93,7 +93,7 @@ for figure, (table, category) in FIGURES.items():
         output:
             report(
                 f"{RESULTS}/figures/{figure}.png",
-                caption=f"../workflow/report/{figure}.rst",
+                caption=f"../workflow/report/{function}.rst",
                 category=category,
                 labels={"figure": figure.replace("_", " ")},
             ),
@@ -102,7 +102,7 @@ for figure, (table, category) in FIGURES.items():
         conda:
             "../envs/analysis.yaml"
         params:
-            figure=figure,
+            function=function,
             dpi=CONFIG["plots"]["dpi"],
         script:
             "../workflow/scripts/figure.py"

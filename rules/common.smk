@@ -1,8 +1,10 @@
 """Config, paths and input functions shared by all rules. Needs the config; makes no file."""
 
 import ast
+import functools
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 WORKFLOW = Path(workflow.current_basedir).parent / "workflow"
 sys.path.insert(0, str(WORKFLOW))
@@ -49,39 +51,59 @@ START = f"{SEED}/start-{{learner}}/cycle0"
 NODE = f"{SEED}/{{branch}}/cycle{{cycle}}"
 QUERY_CYCLE = r"[1-9]\d*"
 
-# figure -> (table it is drawn from, category in the report)
-FIGURES = {"learning_curves": ("metrics", "Results"), "class_distribution": ("classes", "Results")}
+# figure -> (function that draws it, table it is drawn from, category in the report)
+FIGURES = {
+    "learning_curves": ("learning_curves", "metrics", "Results"),
+    "class_distribution": ("class_distribution", "classes", "Results"),
+}
+AUTO_WEIGHT = []
 if CONFIG["cycles"]:
-    FIGURES["informativeness"] = ("informativeness", "Analysis")
+    FIGURES["informativeness"] = ("informativeness", "informativeness", "Analysis")
     if "label_dispersion" in METHODS:
-        FIGURES["dispersion_histogram"] = ("dispersion", "Analysis")
+        FIGURES["dispersion_histogram"] = ("dispersion_histogram", "dispersion", "Analysis")
+    AUTO_WEIGHT = [method for method in METHODS if METHODS[method]["select_options"].get("weight") == "auto"]
+    for method in AUTO_WEIGHT:
+        FIGURES[f"lambda_{method}"] = ("lambda_study", f"lambda/{method}", "Analysis")
 
 
 wildcard_constraints:
     seed=r"\d+",
     cycle=r"\d+",
     learner=r"\w+",
+    member=r"[1-9]\d*",
     branch=r"start-\w+|(?!start)\w+",
 
 
 def code(script):
-    """The script and every library module that it imports, directly or not: editing one of them reruns the rule."""
-    found, waiting = [], [WORKFLOW / "scripts" / f"{script}.py", WORKFLOW / "scripts" / "job.py"]
+    """What a rule's script runs, as an input of the rule: editing any of it reruns the rule."""
+    return modules(f"{WORKFLOW}/scripts/{script}.py", f"{WORKFLOW}/scripts/job.py")
+
+
+@functools.cache
+def modules(*paths):
+    """Python files and every library module that they import, directly or not."""
+    found, waiting = [], [Path(path) for path in paths]
     while waiting:
         path = waiting.pop()
         if path in found or not path.exists():
             continue
         found.append(path)
-        for node in ast.walk(ast.parse(path.read_text())):
+        for statement in ast.walk(ast.parse(path.read_text())):
             names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            if isinstance(statement, ast.Import):
+                names = [alias.name for alias in statement.names]
+            elif isinstance(statement, ast.ImportFrom):
+                names = [statement.module, *(f"{statement.module}.{alias.name}" for alias in statement.names)]
             for name in names:
                 target = WORKFLOW.joinpath(*name.split("."))
                 waiting += [target.with_suffix(".py"), target / "__init__.py"]
     return sorted(map(str, found))
+
+
+def kcenter_code(wildcards):
+    """A split depends on k-center only if its initial set is chosen by it."""
+    used = CONFIG["pool"]["initial"]["kind"] == "kcenter"
+    return modules(f"{WORKFLOW}/dagal/acquisition/kcenter.py") if used else []
 
 
 def node(seed, branch, cycle):
@@ -129,6 +151,11 @@ def signals(wildcards):
     return [name for kind, name in methods.signals(METHODS[wildcards.branch]) if kind == "signals"]
 
 
+def artifact(method, kind):
+    """Name of the file behind a kind of signal: the draws of a method come from dropout or from an ensemble."""
+    return "ensemble" if kind == "draws" and METHODS[method]["draws"] == "ensemble" else kind
+
+
 def signal_files(parts):
     """Input function: the parent's artifacts that the given parts (score, select) of the branch's method read."""
 
@@ -136,10 +163,25 @@ def signal_files(parts):
         settings, folder = METHODS[wildcards.branch], parent(wildcards)
         functions = [methods.find(part, settings[part]) for part in parts]
         kinds = {methods.SIGNALS[a][0] for f in functions for a in methods.inputs(f) if a in methods.SIGNALS}
-        paths = {kind: f"{DATASET}/truth.h5" if kind == "truth" else f"{folder}/{kind}.h5" for kind in sorted(kinds)}
-        return paths | {"labeled": f"{folder}/labeled.h5", "function": [methods.source(f) for f in functions]}
+        paths = {kind: f"{folder}/{artifact(wildcards.branch, kind)}.h5" for kind in sorted(kinds - {"truth"})}
+        if "truth" in kinds:
+            paths["truth"] = f"{DATASET}/truth.h5"
+        if "select" in parts and wildcards.branch in AUTO_WEIGHT:
+            paths["weight"] = f"{RESULTS}/lambda/{wildcards.branch}.json"
+        return paths | {"labeled": f"{folder}/labeled.h5", "function": modules(*(methods.source(f) for f in functions))}
 
     return files
+
+
+def first_query_files(wildcards):
+    """What the first query of a method reads, for its first seed."""
+    query = SimpleNamespace(seed=SEEDS[0], branch=wildcards.method, cycle=1)
+    files = signal_files(["select"])(query)
+    del files["weight"]
+    return files | {
+        "scores": f"{node(SEEDS[0], wildcards.method, 1)}/scores.h5",
+        "signals": f"{parent(query)}/signals.h5",
+    }
 
 
 def all_nodes(file):
@@ -164,7 +206,10 @@ def benchmarks(wildcards):
             kinds = {kind for kind, _ in methods.signals(METHODS[method])} - {"truth"}
             for cycle in CYCLES[1:]:
                 folder = node(seed, branch_of(method, cycle - 1), cycle - 1)
-                found += [f"{folder}/{kind}.benchmark.tsv" for kind in kinds]
+                found += [f"{folder}/{artifact(method, kind)}.benchmark.tsv" for kind in kinds]
+                if METHODS[method]["draws"] == "ensemble" and "draws" in kinds:
+                    members = range(1, CONFIG["signals"]["members"])
+                    found += [f"{folder}/member{member}.benchmark.tsv" for member in members]
                 found += [f"{node(seed, method, cycle)}/{part}.benchmark.tsv" for part in methods.HOMES]
     return sorted(set(found))
 

@@ -1,6 +1,7 @@
 """One cycle: train -> signals -> score -> select -> oracle -> next cycle, and evaluate.
 
-Needs images.h5, split.h5 and the labeled.h5 of the node; a node of cycle c >= 1 grows from the signals of its parent.
+Needs images.h5, split.h5 and the labeled.h5 of the node; a node of cycle c >= 1 grows from the signals of its parent
+(signals.smk).
 """
 
 
@@ -31,63 +32,6 @@ rule train:
         trajectory=lambda wildcards: "trajectory" in signals(wildcards),
     script:
         "../workflow/scripts/train.py"
-
-
-rule signals:
-    input:
-        images=f"{DATASET}/images.h5",
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        model=f"{NODE}/model.safetensors",
-        history=f"{NODE}/history.h5",
-        code=code("signals"),
-    output:
-        f"{NODE}/signals.h5",
-    log:
-        f"{NODE}/signals.log",
-    benchmark:
-        f"{NODE}/signals.benchmark.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: threads
-    resources:
-        gpu=gpus,
-        mem_mb=8000,
-        runtime=60,
-    params:
-        signals=signals,
-        learner=learner,
-        batch_size=CONFIG["signals"]["batch_size"],
-    script:
-        "../workflow/scripts/signals.py"
-
-
-rule draws:
-    input:
-        images=f"{DATASET}/images.h5",
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        model=f"{NODE}/model.safetensors",
-        code=code("draws"),
-    output:
-        f"{NODE}/draws.h5",
-    log:
-        f"{NODE}/draws.log",
-    benchmark:
-        f"{NODE}/draws.benchmark.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: threads
-    resources:
-        gpu=gpus,
-        mem_mb=8000,
-        runtime=60,
-    params:
-        draws=CONFIG["signals"]["draws"],
-        learner=learner,
-        batch_size=CONFIG["signals"]["batch_size"],
-    script:
-        "../workflow/scripts/draws.py"
 
 
 rule score:

@@ -21,6 +21,7 @@ rule split:
     input:
         images=f"{DATASET}/images.h5",
         truth=f"{DATASET}/truth.h5",
+        kcenter=kcenter_code,
         code=code("split"),
     output:
         f"{SEED}/split.h5",

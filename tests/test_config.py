@@ -122,6 +122,7 @@ def test_defaults_are_filled_in_and_the_input_is_untouched():
     assert config["dataset"] | {"loader": "digits", "path": "data/raw/digits"} == config["dataset"]
     assert config["methods"]["entropy"] == {
         "score": "entropy", "select": "top_k", "score_options": {}, "select_options": {}, "subset": 0, "learner": "mlp",
+        "draws": "dropout",
     }  # fmt: skip
     assert config["methods"]["kcenter_greedy"]["select"] == "kcenter_greedy"
     assert config["methods"]["oracle"]["score"] == "misclassified"

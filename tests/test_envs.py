@@ -47,9 +47,9 @@ def test_every_rule_has_log_environment_and_script():
     assert used == set(ENVIRONMENTS)
 
 
-def imports(script: str) -> set[str]:
-    """Top-level third-party packages that a script and the library modules behind it import."""
-    found, seen, waiting = set(), set(), [ROOT / "workflow/scripts" / script, ROOT / "workflow/scripts/job.py"]
+def imports(*paths: str) -> set[str]:
+    """Top-level third-party packages that files of workflow/ and the library modules behind them import."""
+    found, seen, waiting = set(), set(), [ROOT / "workflow" / path for path in ("scripts/job.py", *paths)]
     while waiting:
         path = waiting.pop()
         if path in seen or not path.exists():
@@ -73,10 +73,27 @@ def imports(script: str) -> set[str]:
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.search(r"scripts/(\w+)", block)[1])
 def test_environment_holds_what_the_script_imports(block):
     environment = pins(ENVIRONMENTS[re.search(r"envs/(\w+\.yaml)", block)[1]])
-    needed = imports(re.search(r"scripts/(\w+\.py)", block)[1])
+    needed = imports(re.search(r"scripts/\w+\.py", block)[0])
     assert needed <= set(environment), needed - set(environment)
 
 
 def test_light_stages_do_not_import_torch():
-    for script in ("split", "initial", "score", "query", "oracle", "evaluate", "metrics", "costs", "informativeness"):
-        assert not {"torch", "torchvision"} & imports(f"{script}.py"), script
+    for script in (
+        "split",
+        "initial",
+        "score",
+        "query",
+        "oracle",
+        "evaluate",
+        "metrics",
+        "costs",
+        "informativeness",
+        "lambda_sweep",
+        "lambda_table",
+    ):
+        assert not {"torch", "torchvision"} & imports(f"scripts/{script}.py"), script
+
+
+def test_selectors_need_the_light_environment_only():
+    paths = [str(path.relative_to(ROOT / "workflow")) for path in (ROOT / "workflow/dagal/acquisition").glob("*.py")]
+    assert imports(*paths) == set(pins(ENVIRONMENTS["light.yaml"]))

@@ -22,13 +22,17 @@ CIFAR = {
 }  # fmt: skip
 DISPERSION = CIFAR | {
     "kind": "random", "imbalance": "none", "factor": 1, "gamma": 0.2,
-    "methods": ["random", "margin", "bald", "kcenter_greedy", "label_dispersion", "oracle"],
+    "methods": ["random", "margin", "bald", "kcenter_greedy", "core_set", "label_dispersion", "oracle"],
 }  # fmt: skip
-BALANCE = CIFAR | {"kind": "balanced", "gamma": 0.5, "methods": ["random", "entropy", "kcenter_greedy"]}
+BALANCE = CIFAR | {
+    "kind": "balanced",
+    "gamma": 0.5,
+    "methods": ["random", "entropy", "kcenter_greedy", "core_set", "entropy_cb", "entropy_pseudo_label", "kcenter_cb"],
+}
 TINY = BALANCE | {
     "initial": 9000, "validation": 10000, "budget": 4500, "architecture": "resnet101", "epochs": 30, "lr": 0.01,
     "weights": "data/raw/weights/resnet101.pth", "milestones": [10, 15, 20, 25],
-    "methods": ["random", "entropy", "bald"],
+    "methods": ["random", "entropy", "bald", "entropy_cb", "bald_cb"],
 }  # fmt: skip
 PUBLISHED = {f"label_dispersion_{name}": DISPERSION for name in ("cifar10", "cifar100")}
 for tag, factor in {"if1": 1, "if03": 0.3, "if01": 0.1}.items():
@@ -40,6 +44,13 @@ PUBLISHED["noisy_constrained_mnist_lenet"] = {
     "architecture": "lenet", "epochs": 100, "optimizer": "sgd", "lr": 0.001, "momentum": 0, "weight_decay": 0.0001,
     "batch_size": 64, "schedule": "constant", "pad": 0, "flip": False, "methods": ["random", "entropy", "bald"],
 }  # fmt: skip
+for name, size in {"cifar10": 1000, "cifar100": 2000}.items():
+    for times, factor in {"x10": 0.1, "x100": 0.01}.items():
+        PUBLISHED[f"first_half_{name}_{times}"] = CIFAR | {
+            "initial": size, "kind": "random", "imbalance": "first_half", "factor": factor, "budget": size, "cycles": 9,
+            "seeds": 5, "epochs": 200, "lr": 0.1, "weight_decay": 0.0005, "milestones": [160], "gamma": 0.1, "pad": 2,
+            "methods": ["random", "entropy", "bald", "kcenter_greedy", "entropy_cb", "kcenter_cb"],
+        }  # fmt: skip
 
 
 def settings_of(name: str) -> dict:
@@ -181,7 +192,7 @@ def type_in_words(schema: dict) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
-        return "list of " + type_in_words(schema["items"]).replace("integer", "integers")
+        return "list of " + type_in_words(schema["items"]).replace("integer", "integers").replace("number", "numbers")
     if "pattern" in schema:
         return "name"
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}

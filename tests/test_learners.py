@@ -101,7 +101,7 @@ def test_save_and_load_give_the_same_bytes_and_outputs(tmp_path):
     images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
     config = settings(architecture="resnet18_cifar")
     for name in ("a", "b"):
-        architectures.save(tmp_path / name, model, config, (3, 16, 16), 3, {"created_by": "train"})
+        architectures.save(tmp_path / name, model, config, (3, 16, 16), {"created_by": "train"})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert torch.equal(architectures.load(tmp_path / "a", CPU)(images), model(images))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

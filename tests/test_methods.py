@@ -161,7 +161,9 @@ def encode(ids, leading=0, trailing=0):
     return values
 
 
-def all_signals(probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, draws_T_N_C, truth_N, rng, power=1.0):
+def all_signals(
+    probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, draws_T_N_C, boundary_N, truth_N, rng, power=1.0
+):
     """Asks for every signal, the generator, and an option."""
 
 
@@ -177,6 +179,7 @@ def files(tmp_path_factory):
             "labeled_embeddings": encode(LABELED, trailing=7),
             "trajectory": encode(POOL, leading=EPOCHS),
         },
+        "boundary": {"ids": POOL, "distance": encode(POOL)},
         "draws": {"ids": POOL, "draws": encode(POOL, leading=DRAWS, trailing=N_CLASSES)},
         "truth": {"labels": encode(np.arange(N_IMAGES))},
     }
@@ -209,6 +212,7 @@ def test_gather_hands_over_the_rows_of_the_candidates(files, ids):
         "centers_L_D": encode(LABELED, trailing=7),
         "trajectory_E_N": encode(ids, leading=EPOCHS),
         "draws_T_N_C": encode(ids, leading=DRAWS, trailing=N_CLASSES),
+        "boundary_N": encode(ids),
         "truth_N": encode(ids),
     }
     assert set(found) == {*expected, "rng"}

@@ -200,7 +200,7 @@ def test_distance_to_labeled_by_hand():
     assert scores.distance_to_labeled(points, points[:0]).tolist() == [np.inf] * 4
 
 
-@pytest.mark.parametrize("block_entries", [1, 500, 1 << 24])
+@pytest.mark.parametrize("few", [0, 1 << 30], ids=["pruned", "plain"])
 @pytest.mark.parametrize(
     ("dtype", "offset"),
     [
@@ -214,8 +214,8 @@ def test_distance_to_labeled_by_hand():
         (np.float64, 1e8),  # more than float32 resolves: to be shifted before it is narrowed
     ],
 )
-def test_distance_to_labeled_equals_the_full_matrix(dtype, offset, block_entries, monkeypatch):
-    monkeypatch.setattr(distances, "BLOCK_ENTRIES", block_entries)
+def test_distance_to_labeled_equals_the_full_matrix(dtype, offset, few, monkeypatch):
+    monkeypatch.setattr(distances, "FEW", few)
     rng = np.random.default_rng(0)
     points, centers = ((rng.normal(size=(n, 20)) + offset).astype(dtype) for n in (101, 40))
     centers[:5] = points[[0, 7, 7, 50, 100]]
@@ -223,9 +223,8 @@ def test_distance_to_labeled_equals_the_full_matrix(dtype, offset, block_entries
     found = scores.distance_to_labeled(points, centers)
     expected = cdist(points.astype(np.float64), centers.astype(np.float64)).min(1)
     duplicates = [0, 7, 50, 100]
-    # the square of a distance is exact to float32 rounding of the squared spread, 20
-    np.testing.assert_allclose(found[duplicates], 0, atol=5e-3)
-    np.testing.assert_allclose(np.delete(found, duplicates), np.delete(expected, duplicates), rtol=1e-5)
+    np.testing.assert_array_equal(found[duplicates], 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
     np.testing.assert_array_equal(points, before[0])
     np.testing.assert_array_equal(centers, before[1])
 
@@ -248,3 +247,50 @@ def test_every_score_is_float64_and_one_number_per_candidate(n, dtype):
     for name, score in every.items():
         assert (score.dtype, score.shape) == (np.float64, (n,)), name
         assert np.isfinite(score).all(), name
+
+
+def repeated(classes_T, n_classes=4):
+    """Draws (T, 1, C) that are certain of these classes."""
+    return np.eye(n_classes)[list(classes_T)][:, None]
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [([2], 0), ([1, 1, 1, 1], 0), ([0, 0, 0, 1], 0.25), ([1, 0, 0, 1], 0.5), ([3, 2, 1, 0], 0.75), ([3, 3, 2, 3, 0], 0.4)],
+)  # fmt: skip
+def test_variation_ratio_by_hand(classes, expected):
+    np.testing.assert_allclose(scores.variation_ratio(repeated(classes)), [expected], rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_variation_ratio_by_brute_force_and_scikit_activeml(dtype):
+    from skactiveml.pool import variation_ratios
+
+    draws = some_probs(20, 200).astype(dtype)
+    found = scores.variation_ratio(draws)
+    votes_N_T = draws.argmax(2).T
+    np.testing.assert_allclose(found, [naive_dispersion(votes) for votes in votes_N_T], rtol=1e-12)
+    np.testing.assert_allclose(found, variation_ratios(votes_N_T), rtol=1e-12)
+
+
+def test_mean_std_by_hand():
+    draws = np.array([[[1, 0], [0.75, 0.25], [0.5, 0.5]], [[0, 1], [0.25, 0.75], [0.5, 0.5]]])  # (T=2, N=3, C=2)
+    np.testing.assert_allclose(scores.mean_std(draws), [0.5, 0.25, 0], rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_mean_std_by_brute_force(dtype):
+    draws = some_probs(20, 100).astype(dtype)
+    found = scores.mean_std(draws)
+    np.testing.assert_allclose(found, draws.astype(np.float64).std(0).mean(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("score", [scores.variation_ratio, scores.mean_std])
+@pytest.mark.parametrize("n", [0, 1, 9])
+def test_scores_of_draws_are_float64_and_0_where_the_draws_agree(n, score, dtype):
+    draws = np.stack([some_probs(n).astype(dtype)] * 7)
+    found = score(draws)
+    assert (found.dtype, found.shape) == (np.float64, (n,))
+    np.testing.assert_allclose(found, 0, atol=1e-15)
+    assert (found >= 0).all()

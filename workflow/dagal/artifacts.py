@@ -60,7 +60,11 @@ SCHEMAS = {
     }),
     "draws": (1, {
         "ids": "unlabeled ids (n,), ascending",
-        "draws": "class probabilities of T passes with dropout (T,n,C)",
+        "draws": "class probabilities of T passes with dropout, or of the K members of an ensemble (T,n,C)",
+    }),
+    "boundary": (1, {
+        "ids": "unlabeled ids (n,), ascending",
+        "distance": "L2 norm of the smallest change of intensities that changes the predicted class (n,), in 0..255",
     }),
     "scores": (1, {
         "ids": "candidate ids (n,), ascending",
@@ -69,6 +73,12 @@ SCHEMAS = {
     "query": (1, {
         "ids": "queried ids (b,) in order of choice",
         "score": "acquisition score of each queried id (b,)",
+    }),
+    "sweep": (1, {
+        "weights": "weights lambda of the balancing term (W,)",
+        "queries": "ids queried at each weight, then by top_k and by pseudo-labels (W+2,b)",
+        "score_loss": "minus the summed scores of each query (W+2,)",
+        "l1_loss": "L1 distance of the expected class counts of each query from the required ones (W+2,)",
     }),
 }  # fmt: skip
 

@@ -17,3 +17,18 @@ def l1_score(counts_C: np.ndarray) -> float:
     if n_classes == 1:
         return 0.0
     return float(np.abs(counts_C - n / n_classes).sum() / (2 * n * (n_classes - 1) / n_classes))
+
+
+def required_per_class(counts_C: np.ndarray, budget: int, initial: int, cycle: int) -> np.ndarray:
+    """Labels that each class lacks for balance after a query: max((c b + b0) / C - n_i, 0), shape (C,) (003, eq. 4.4).
+
+    ``counts_C``: labels of each class before the query; ``budget``: b; ``initial``: size b0 of the initial set; ``cycle``: c,
+    1 for the first query (from a uniform initial set all classes then lack b / C). Raises ValueError for negative
+    numbers and for a cycle below 1.
+    """
+    counts_C = np.asarray(counts_C, dtype=np.float64)
+    if counts_C.ndim != 1 or not (counts_C >= 0).all() or min(budget, initial) < 0 or cycle < 1:
+        raise ValueError(
+            f"counts {counts_C.tolist()}, budget {budget} and initial {initial} must be >= 0 and cycle {cycle} >= 1"
+        )
+    return np.maximum((cycle * budget + initial) / len(counts_C) - counts_C, 0.0)

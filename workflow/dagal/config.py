@@ -140,7 +140,8 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
     settings.setdefault("learner", learners[0])
     if settings["learner"] not in learners:
         raise UserError(f"{key}.learner is {settings['learner']!r}; allowed: {', '.join(learners)}.")
-    if ("draws", "draws") in methods.signals(settings) and not config["learners"][settings["learner"]]["dropout"]:
+    reads_dropout = ("draws", "draws") in methods.signals(settings) and settings["draws"] == "dropout"
+    if reads_dropout and not config["learners"][settings["learner"]]["dropout"]:
         raise UserError(
             f"{key} reads stochastic draws, but 'learners.{settings['learner']}.dropout' is 0, which makes all draws "
             "equal; set it above 0."

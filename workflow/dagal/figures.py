@@ -303,3 +303,26 @@ def _wilson_interval(p, n, z: float = 1.96):
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     return middle - half, middle + half
+
+
+def lambda_study(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Score loss, L1 loss and L1 score of a query over the weight lambda, with the plain method and pseudo-labels as lines.
+
+    ``table``: weight (a number, or ``top_k`` / ``pseudo_label``), score_loss, l1_loss, l1_score, chosen. Source: thesis
+    003, fig. 4.4.
+    """
+    table = _checked(table, "weight", "score_loss", "l1_loss", "l1_score", "chosen")
+    weight = pd.to_numeric(table["weight"], errors="coerce")
+    with _drawing(path, dpi, 10.5, 3.0) as figure:
+        for ax, column in zip(figure.subplots(1, 3), ("score_loss", "l1_loss", "l1_score"), strict=True):
+            ax.plot(
+                weight.dropna(), table.loc[weight.notna(), column], marker="o", color="black", label="class-balanced"
+            )
+            for name, style, label in (("top_k", "--", "plain method"), ("pseudo_label", ":", "pseudo-labels")):
+                ax.axhline(
+                    table.loc[table["weight"] == name, column].item(), linestyle=style, color="tab:blue", label=label
+                )
+            ax.axvline(table["chosen"].iloc[0], color="tab:orange", linewidth=1, label="chosen")
+            ax.set(xlabel="weight \N{GREEK SMALL LETTER LAMDA}", title=column.replace("_", " ").replace("l1", "L1"))
+        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    return figure

@@ -65,11 +65,30 @@ def draw(labels_N: np.ndarray, size: int, kind: str, n_classes: int, rng: np.ran
     return np.sort(np.concatenate([order_N[shuffled_N == c][: wanted_C[c]] for c in range(n_classes)]))
 
 
-def make_split(split_N: np.ndarray, labels_N: np.ndarray, n_classes: int, settings: dict, seed: int) -> dict:
+def thumbnails(images: h5py.Dataset, ids: np.ndarray) -> np.ndarray:
+    """Images with the given ids, averaged down to at most 16 x 16 pixels and flattened (n,D), float32.
+
+    What k-center initialisation sees: it needs features before there is any model.
+    """
+    height, width, channels = images.shape[1:]
+    size = -(-max(height, width) // 16)
+    rows, columns = height // size, width // size
+    result = np.empty((len(ids), rows * columns * channels), np.float32)
+    for start in range(0, len(ids), 2048):
+        block = artifacts.rows(images, ids[start : start + 2048])[:, : rows * size, : columns * size]
+        cells = block.reshape(len(block), rows, size, columns, size, channels).mean((2, 4), dtype=np.float32)
+        result[start : start + len(block)] = cells.reshape(len(block), -1)
+    return result
+
+
+def make_split(
+    split_N: np.ndarray, labels_N: np.ndarray, n_classes: int, settings: dict, seed: int, kcenter=None
+) -> dict:
     """Ids of ``pool``, ``initial``, ``validation`` and ``test``, each ascending, the four disjoint.
 
     ``split_N`` is 0 for training and 1 for test images. The validation set is drawn first, at random; the imbalance is
     applied to what the initial draw leaves (``where: rest``, as in 003) or before that draw (``where: all``, as in 004).
+    ``kcenter(ids, size, start, rng)`` chooses positions for an initial set of that kind; without it, a random draw stands in.
     """
     initial, imbalance = settings["initial"], settings["imbalance"]
     training = np.flatnonzero(split_N == 0)
@@ -81,7 +100,12 @@ def make_split(split_N: np.ndarray, labels_N: np.ndarray, n_classes: int, settin
     imbalance_rng = generator(seed, "imbalance")
     if imbalance["where"] == "all":
         rest = rest[thin(labels_N[rest], share_C, imbalance_rng)]
-    drawn = draw(labels_N[rest], initial["size"], initial["kind"], n_classes, generator(seed, "initial"))
+    rng, size = generator(seed, "initial"), initial["size"]
+    if initial["kind"] == "kcenter" and kcenter and size <= len(rest):
+        drawn = np.sort(kcenter(rest, size, min(initial["start"], size), rng))
+    else:
+        kind = "random" if initial["kind"] == "kcenter" else initial["kind"]
+        drawn = draw(labels_N[rest], size, kind, n_classes, rng)
     chosen, pool = rest[drawn], np.delete(rest, drawn)
     if imbalance["where"] == "rest":
         pool = pool[thin(labels_N[pool], share_C, imbalance_rng)]

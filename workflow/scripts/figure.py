@@ -7,4 +7,4 @@ from dagal import figures
 
 start(snakemake)
 table = pd.read_csv(snakemake.input.table)
-getattr(figures, snakemake.params.figure)(table, snakemake.output[0], snakemake.params.dpi)
+getattr(figures, snakemake.params.function)(table, snakemake.output[0], snakemake.params.dpi)

@@ -21,18 +21,30 @@ SIGNALS = {
     "centers_L_D": ("signals", "labeled_embeddings"),
     "trajectory_E_N": ("signals", "trajectory"),
     "draws_T_N_C": ("draws", "draws"),
+    "boundary_N": ("boundary", "distance"),
     "truth_N": ("truth", "labels"),
 }
 # what else each may ask for
 CONTEXT = {
     "score": ("n_candidates", "n_classes", "cycle", "rng"),
-    "select": ("n_candidates", "n_classes", "cycle", "rng", "budget", "score_N"),
+    "select": ("n_candidates", "n_classes", "cycle", "rng", "budget", "score_N", "required_C"),
 }
 
 # names whose score or selector is not "the score of that name, top k of it"
 METHODS = {
     "oracle": {"score": "misclassified"},
     "kcenter_greedy": {"score": "distance_to_labeled", "select": "kcenter_greedy"},
+    "core_set": {"score": "distance_to_labeled", "select": "core_set"},
+    "typiclust": {"score": "distance_to_labeled", "select": "typiclust"},
+    "probcover": {"score": "distance_to_labeled", "select": "probcover"},
+    "dal": {"score": "distance_to_labeled", "select": "dal"},
+    "badge": {"score": "gradient_norm", "select": "badge"},
+    "batch_bald": {"score": "bald", "select": "batch_bald"},
+    "diverse_mini_batch": {"score": "margin", "select": "diverse_mini_batch"},
+    "entropy_cb": {"score": "entropy", "select": "class_balanced"},
+    "bald_cb": {"score": "bald", "select": "class_balanced"},
+    "kcenter_cb": {"score": "distance_to_labeled", "select": "kcenter_class_balanced"},
+    "entropy_pseudo_label": {"score": "entropy", "select": "pseudo_label"},
 }
 
 HOMES = {"score": "scores", "select": "selection"}
@@ -60,7 +72,7 @@ def find(part: str, name: str) -> Callable:
 
 def _function(module: str, name: str) -> Callable | None:
     try:
-        found = vars(importlib.import_module(f"dagal.acquisition.{module}")).get(name)
+        found = getattr(importlib.import_module(f"dagal.acquisition.{module}"), name, None)
     except ModuleNotFoundError as error:
         if error.name == f"dagal.acquisition.{module}":
             return None
@@ -72,11 +84,16 @@ def _function(module: str, name: str) -> Callable | None:
 
 def available(part: str) -> list[str]:
     """Names that `find` knows. A function of a file of its own is a selector if it asks for the budget, else a score."""
-    names = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "methods", *HOMES.values()}
     home = importlib.import_module(f"dagal.acquisition.{HOMES[part]}")
+    names = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "methods", *HOMES.values()}
+    names |= {*getattr(home, "FILES", ())}
     names |= {name for name, found in vars(home).items() if getattr(found, "__module__", None) == home.__name__}
     functions = {name: _function(HOMES[part], name) or _function(name, name) for name in names}
-    return sorted(name for name, f in functions.items() if f and (part == "select") == ("budget" in inputs(f)))
+    return sorted(
+        name
+        for name, f in functions.items()
+        if f and not name.startswith("_") and (part == "select") == ("budget" in inputs(f))
+    )
 
 
 def inputs(function: Callable) -> list[str]:

@@ -63,6 +63,41 @@ def distance_to_labeled(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray) -> 
     return np.sqrt(nearest_squared_distance(embeddings_N_D, centers_L_D)).astype(np.float64)
 
 
+def gradient_norm(probs_N_C: np.ndarray, embeddings_N_D: np.ndarray) -> np.ndarray:
+    """Norm of the last layer's gradient at the predicted label, ||p - onehot(argmax p)|| ||x||, shape (N,) (Ash et al. 2020, BADGE)."""
+    residuals_N_C = probs_N_C.astype(np.float64)
+    residuals_N_C[np.arange(len(probs_N_C)), probs_N_C.argmax(1)] -= 1
+    return np.linalg.norm(residuals_N_C, axis=1) * np.linalg.norm(embeddings_N_D.astype(np.float64), axis=1)
+
+
+def dfal(boundary_N: np.ndarray) -> np.ndarray:
+    """Minus the DeepFool distance to the decision boundary, shape (N,) (Ducoffe & Precioso 2018)."""
+    return -boundary_N.astype(np.float64)
+
+
 def misclassified(probs_N_C: np.ndarray, truth_N: np.ndarray) -> np.ndarray:
     """1 where the model is wrong, else 0, shape (N,): the oracle upper bound. Reads the truth, so simulation only."""
     return (probs_N_C.argmax(1) != truth_N).astype(np.float64)
+
+
+def variation_ratio(draws_T_N_C: np.ndarray) -> np.ndarray:
+    """1 - f_m/T, f_m = number of draws whose most probable class is the modal one, shape (N,) (Freeman 1965; Gal 2016, sec. 3.3.1).
+
+    The draws may as well be the models of a deep ensemble. O(T N C) time, a (T, N) and an (N, C) array of integers.
+    """
+    return label_dispersion(draws_T_N_C.argmax(2), draws_T_N_C.shape[2])
+
+
+def mean_std(draws_T_N_C: np.ndarray) -> np.ndarray:
+    """Standard deviation of a class's probability over the draws, averaged over the classes, shape (N,) (Kampffmeyer et al. 2016).
+
+    The draws may as well be the models of a deep ensemble. Passes over the T draws twice, so memory is two (N, C) arrays.
+    """
+    n_draws = len(draws_T_N_C)
+    mean_N_C, variance_N_C = np.zeros((2, *draws_T_N_C.shape[1:]))
+    for probs_N_C in draws_T_N_C:
+        mean_N_C += probs_N_C
+    mean_N_C /= n_draws
+    for probs_N_C in draws_T_N_C:
+        variance_N_C += (probs_N_C - mean_N_C) ** 2 / n_draws
+    return np.sqrt(variance_N_C).mean(1)

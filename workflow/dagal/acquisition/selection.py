@@ -1,29 +1,35 @@
 """Selectors: positions (b,) int64 of the queried candidates, in order of choice.
 
-A selector says by the names of its arguments what it reads (see `dagal.acquisition.methods.SIGNALS`).
+A selector says by the names of its arguments what it reads (see `dagal.acquisition.methods.SIGNALS`). Larger ones have a
+file of their own and are found here by name: ``selection.badge`` is the function in ``badge.py``.
 """
+
+import importlib
 
 import numpy as np
 
-from dagal.acquisition.distances import nearest_squared_distance
+# loaded on demand: start-up stays quick, and a change of one selector reruns only the methods that use it
+FILES = {
+    "badge": "badge",
+    "batch_bald": "batch_bald",
+    "class_balanced": "class_balanced",
+    "core_set": "core_set",
+    "dal": "dal",
+    "diverse_mini_batch": "diverse_mini_batch",
+    "kcenter_class_balanced": "kcenter",
+    "kcenter_greedy": "kcenter",
+    "probcover": "probcover",
+    "pseudo_label": "pseudo_label",
+    "typiclust": "typiclust",
+}
+
+
+def __getattr__(name: str):
+    if name not in FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"dagal.acquisition.{FILES[name]}"), name)
 
 
 def top_k(score_N: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
     """The ``budget`` largest scores, best first, ties in random order. O(N log N)."""
     return np.lexsort((rng.random(len(score_N)), -score_N))[:budget]
-
-
-def kcenter_greedy(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray, budget: int) -> np.ndarray:
-    """Repeatedly the candidate farthest from its nearest labeled or already selected one (Sener & Savarese 2018, alg. 1).
-
-    Ties go to the lowest position. O((L + b) N D) time, O(N) memory beside the embeddings.
-    """
-    points_N_D = embeddings_N_D.astype(np.float32)
-    nearest_N = nearest_squared_distance(points_N_D, centers_L_D)
-    selected = np.empty(budget, np.int64)
-    for step in range(budget):
-        selected[step] = farthest = int(nearest_N.argmax())
-        chosen_1_D = points_N_D[farthest : farthest + 1]
-        np.minimum(nearest_N, nearest_squared_distance(points_N_D, chosen_1_D), out=nearest_N)
-        nearest_N[farthest] = -1.0
-    return selected

@@ -114,9 +114,9 @@ def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_m
     return Classifier(backbone, size, n_classes, settings["dropout"], channel_mean, channel_std, crop)
 
 
-def save(path: str | Path, model: Classifier, settings: dict, shape: tuple, n_classes: int, origin: dict) -> None:
+def save(path: str | Path, model: Classifier, settings: dict, shape: tuple, origin: dict) -> None:
     """Write weights with all that `load` needs to rebuild the network; appears under its name only when complete."""
-    about = {"learner": settings, "shape": shape, "classes": n_classes, **origin}
+    about = {"learner": settings, "shape": shape, "classes": model.head.out_features, **origin}
     metadata = {"dagal": json.dumps(about, sort_keys=True)}  # one key: the library writes several in random order
     temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
     save_file({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}, temporary, metadata)

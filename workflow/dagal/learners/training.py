@@ -6,10 +6,13 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import cross_entropy
 
+from dagal import artifacts
+from dagal.learners import architectures
 from dagal.learners.architectures import Classifier
 from dagal.learners.augmentation import random_crop_flip
-from dagal.learners.inference import autocast
+from dagal.learners.inference import autocast, to_tensor
 from dagal.learners.optimizers import learning_rate, stepper
+from dagal.seeding import seed_for
 
 
 def fit(
@@ -59,3 +62,22 @@ def fit(
             flush=True,
         )
     return history
+
+
+def from_scratch(source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None):
+    """Initialise and train a classifier on the artifacts ``source.images``, ``.split`` and ``.labeled``.
+
+    Initialisation and training follow (seed, purpose). The purpose does not name the method: differences between the
+    methods of a seed and cycle come from their labels alone. Returns the model and its history.
+    """
+    ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
+    n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
+    mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
+    with artifacts.opened(source.images, "images") as file:
+        images = to_tensor(artifacts.rows(file["images"], ids), device)
+    torch.manual_seed(seed_for(seed, "initialise", *purpose))
+    model = architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C).to(device)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(f"training on {len(labels):,} labels, {n_classes} classes, {parameters:,} parameters", flush=True)
+    labels = torch.from_numpy(labels).to(device)
+    return model, fit(model, images, labels, settings, seed_for(seed, "train", *purpose), after_epoch)

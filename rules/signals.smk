@@ -1,0 +1,142 @@
+"""Signals of a model over its unlabeled pool: signals.h5 in one pass; draws, ensembles and boundary distances where a
+method reads them. Needs the node's model and labeled.h5."""
+
+
+rule signals:
+    input:
+        images=f"{DATASET}/images.h5",
+        split=f"{SEED}/split.h5",
+        labeled=f"{NODE}/labeled.h5",
+        model=f"{NODE}/model.safetensors",
+        history=f"{NODE}/history.h5",
+        code=code("signals"),
+    output:
+        f"{NODE}/signals.h5",
+    log:
+        f"{NODE}/signals.log",
+    benchmark:
+        f"{NODE}/signals.benchmark.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: threads
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        signals=signals,
+        learner=learner,
+        batch_size=CONFIG["signals"]["batch_size"],
+    script:
+        "../workflow/scripts/signals.py"
+
+
+rule draws:
+    input:
+        images=f"{DATASET}/images.h5",
+        split=f"{SEED}/split.h5",
+        labeled=f"{NODE}/labeled.h5",
+        model=f"{NODE}/model.safetensors",
+        code=code("draws"),
+    output:
+        f"{NODE}/draws.h5",
+    log:
+        f"{NODE}/draws.log",
+    benchmark:
+        f"{NODE}/draws.benchmark.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: threads
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        draws=CONFIG["signals"]["draws"],
+        learner=learner,
+        batch_size=CONFIG["signals"]["batch_size"],
+    script:
+        "../workflow/scripts/draws.py"
+
+
+rule member:
+    input:
+        images=f"{DATASET}/images.h5",
+        split=f"{SEED}/split.h5",
+        labeled=f"{NODE}/labeled.h5",
+        weights=lambda wildcards: learner(wildcards)["weights"] or [],
+        code=code("member"),
+    output:
+        f"{NODE}/member{{member}}.safetensors",
+    log:
+        f"{NODE}/member{{member}}.log",
+    benchmark:
+        f"{NODE}/member{{member}}.benchmark.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: threads
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        learner=learner,
+    script:
+        "../workflow/scripts/member.py"
+
+
+rule ensemble:
+    input:
+        images=f"{DATASET}/images.h5",
+        split=f"{SEED}/split.h5",
+        labeled=f"{NODE}/labeled.h5",
+        models=[
+            f"{NODE}/model.safetensors",
+            *(f"{NODE}/member{k}.safetensors" for k in range(1, CONFIG["signals"]["members"])),
+        ],
+        code=code("ensemble"),
+    output:
+        f"{NODE}/ensemble.h5",
+    log:
+        f"{NODE}/ensemble.log",
+    benchmark:
+        f"{NODE}/ensemble.benchmark.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: threads
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        learner=learner,
+        batch_size=CONFIG["signals"]["batch_size"],
+    script:
+        "../workflow/scripts/ensemble.py"
+
+
+rule boundary:
+    input:
+        images=f"{DATASET}/images.h5",
+        split=f"{SEED}/split.h5",
+        labeled=f"{NODE}/labeled.h5",
+        model=f"{NODE}/model.safetensors",
+        code=code("boundary"),
+    output:
+        f"{NODE}/boundary.h5",
+    log:
+        f"{NODE}/boundary.log",
+    benchmark:
+        f"{NODE}/boundary.benchmark.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: threads
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        learner=learner,
+        batch_size=CONFIG["signals"]["batch_size"],
+    script:
+        "../workflow/scripts/boundary.py"

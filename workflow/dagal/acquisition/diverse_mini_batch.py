@@ -1,0 +1,49 @@
+"""Diverse mini-batch active learning: one sample from each cluster of the best-scored candidates."""
+
+import numpy as np
+
+from dagal.errors import UserError
+
+
+def diverse_mini_batch(
+    score_N: np.ndarray,
+    embeddings_N_D: np.ndarray,
+    budget: int,
+    rng: np.random.Generator,
+    prefilter: int = 10,
+    max_iterations: int = 100,
+) -> np.ndarray:
+    """k-means with b centers on the ``prefilter`` x b best candidates, weighted by score; of each cluster the one nearest to its center.
+
+    Zhdanov 2019, sec. 3 (weighted K-means, beta = ``prefilter``), there with 1 - margin as score and weight. Here the
+    weight is the score, less the lowest of all candidates if that is negative: of the margin score, which is minus the
+    margin, this makes their weight as soon as one candidate is certain. The choices come best score first. Should
+    k-means find fewer clusters, as among duplicates, the best of the rest fill up. Ties of scores are broken at random.
+
+    O(prefilter b^2 D) time per iteration; memory: the prefiltered embeddings in float32.
+    """
+    from sklearn.cluster import KMeans  # takes 3 s to load
+
+    n_candidates = len(score_N)
+    if budget > n_candidates:
+        raise UserError(f"diverse_mini_batch cannot choose {budget} of {n_candidates} candidates; lower the budget.")
+    if prefilter < 1:
+        raise UserError("diverse_mini_batch needs a prefilter of at least 1.")
+    kept_P = np.lexsort((rng.random(n_candidates), -score_N))[: int(prefilter * budget)]
+    if budget == len(kept_P):
+        return kept_P
+    points_P_D = embeddings_N_D[kept_P].astype(np.float32)
+    if not np.isfinite(points_P_D).all():
+        raise UserError("diverse_mini_batch needs finite embeddings; check the model for NaN or infinite outputs.")
+    weights_P = (score_N[kept_P] - min(score_N.min(), 0)).astype(np.float64)
+    weights_P = weights_P / weights_P.max() if weights_P.max() > 0 else np.ones(len(kept_P))
+    kmeans = KMeans(budget, n_init=1, max_iter=max_iterations, random_state=int(rng.integers(2**31)))
+    cluster_P = kmeans.fit_predict(points_P_D, sample_weight=np.maximum(weights_P, 1e-6))
+
+    away_P = np.linalg.norm(points_P_D - kmeans.cluster_centers_[cluster_P], axis=1)
+    by_cluster = np.lexsort((away_P, cluster_P))  # the best score first among equals, for a sort is stable
+    _, first = np.unique(cluster_P[by_cluster], return_index=True)
+    is_chosen_P = np.zeros(len(kept_P), bool)
+    is_chosen_P[by_cluster[first]] = True
+    order_P = np.concatenate([np.flatnonzero(is_chosen_P), np.flatnonzero(~is_chosen_P)])
+    return kept_P[order_P[:budget]]

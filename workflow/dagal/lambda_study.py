@@ -1,0 +1,21 @@
+"""How strongly to balance: the losses of eq. 4.8 (003) over the weight lambda, and the choice of lambda."""
+
+import numpy as np
+
+
+def losses(
+    score_N: np.ndarray, probs_N_C: np.ndarray, required_C: np.ndarray, positions: np.ndarray
+) -> tuple[float, float]:
+    """The two terms of eq. 4.8 for the selected ``positions``: minus their summed scores, and ||required - P^T z||_1."""
+    l1_loss = np.abs(required_C - probs_N_C[positions].sum(0, dtype=np.float64)).sum()
+    return -float(score_N[positions].sum()), float(l1_loss)
+
+
+def choose_weight(weights_W: np.ndarray, l1_loss_W: np.ndarray, tolerance: float) -> float:
+    """The smallest weight after which the L1 loss no longer falls (003, sec. 4.3.3).
+
+    ``weights_W`` ascending. A fall counts if it is more than ``tolerance`` times the range of the L1 loss.
+    """
+    still_possible_W = l1_loss_W - np.minimum.accumulate(l1_loss_W[::-1])[::-1]
+    settled = still_possible_W <= tolerance * np.ptp(l1_loss_W)
+    return float(np.asarray(weights_W)[np.argmax(settled)])

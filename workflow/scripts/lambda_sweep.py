@@ -1,0 +1,59 @@
+"""The first query of one method at every weight lambda -> the queries with their losses, and the chosen weight."""
+
+import numpy as np
+from job import start
+
+from dagal import artifacts
+from dagal.acquisition import methods
+from dagal.balance import required_per_class
+from dagal.lambda_study import choose_weight, losses
+from dagal.seeding import generator
+
+origin = start(snakemake)
+source, params = snakemake.input, snakemake.params
+candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")
+(labels,) = artifacts.read(source.labeled, "labeled", "labels")
+class_names = artifacts.attributes(source.labeled, "labeled")["class_names"]
+counts_C = np.bincount(labels, minlength=len(class_names))
+required_C = required_per_class(counts_C, params.budget, len(labels), 1)
+
+
+def query(select, **options):
+    """Positions chosen by a selector, in order of choice."""
+    function = methods.find("select", select)
+    context = {
+        "score_N": score_N,
+        "n_candidates": len(candidates),
+        "n_classes": len(class_names),
+        "budget": params.budget,
+        "cycle": 1,
+        "rng": generator(params.seed, "select", 1),
+        "required_C": required_C,
+    }
+    selected = function(**methods.gather(function, source, candidates, context), **options)
+    return np.asarray(getattr(selected, "positions", selected), np.int64)
+
+
+probs_N_C = methods.gather(lambda probs_N_C: None, source, candidates, {})["probs_N_C"]
+queries = [query(params.select, **params.options | {"weight": weight}) for weight in params.weights]
+# for comparison, as in fig. 4.4: the plain method and balancing by hard pseudo-labels
+references = [query("top_k"), query("pseudo_label")]
+losses_Q_2 = np.array([losses(score_N, probs_N_C, required_C, positions) for positions in queries + references])
+n_weights = len(params.weights)
+chosen = choose_weight(np.array(params.weights), losses_Q_2[:n_weights, 1], params.tolerance)
+artifacts.write(
+    snakemake.output.sweep,
+    "sweep",
+    origin,
+    {
+        "weights": np.array(params.weights, np.float64),
+        "queries": candidates[np.stack(queries + references)],
+        "score_loss": losses_Q_2[:, 0],
+        "l1_loss": losses_Q_2[:, 1],
+    },
+    chosen=chosen,
+)
+artifacts.write_json(snakemake.output.chosen, {"weight": chosen})
+for weight, (score_loss, l1_loss) in zip([*params.weights, "top_k", "pseudo_label"], losses_Q_2, strict=True):
+    print(f"weight {weight}: score loss {score_loss:.4f}, L1 loss {l1_loss:.4f}")
+print(f"chosen: {chosen}")
