@@ -105,7 +105,8 @@ def test_bound_is_the_lp_relaxation(n_classes, weight):
     selection = class_balanced(*problem)
     assert_certified(selection, *problem)
     optimum = lp_optimum(*problem)
-    assert optimum - 1e-7 <= selection.lower_bound <= optimum + 1e-9
+    solver = 1e-8 * weight  # SciPy's LP may miss a constraint by 1e-7
+    assert optimum - 1e-6 <= selection.lower_bound <= optimum + 1e-9 + solver
 
 
 @pytest.mark.parametrize("weight", [0.6, 50])
