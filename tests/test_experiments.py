@@ -39,6 +39,8 @@ for tag, factor in {"if1": 1, "if03": 0.3, "if01": 0.1}.items():
     thinned = {"imbalance": "step" if factor < 1 else "none", "factor": factor}
     for name in ("cifar10", "cifar100", "tiny_imagenet"):
         PUBLISHED[f"class_balance_{name}_{tag}"] = (TINY if name == "tiny_imagenet" else BALANCE) | thinned
+for times, factor in {"x10": 0.1, "x100": 0.01}.items():
+    PUBLISHED[f"first_half_tiny_imagenet_{times}"] = TINY | {"imbalance": "first_half", "factor": factor}
 PUBLISHED["noisy_constrained_mnist_lenet"] = {
     "initial": 100, "kind": "balanced", "validation": 300, "imbalance": "none", "budget": 10, "cycles": 100, "seeds": 3,
     "architecture": "lenet", "epochs": 100, "optimizer": "sgd", "lr": 0.001, "momentum": 0, "weight_decay": 0.0001,
