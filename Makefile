@@ -1,4 +1,5 @@
 # make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
+# make run-video         the small study of rendered videos
 # make test              everything CI checks; make quick leaves out the end-to-end tests
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -7,7 +8,7 @@ CONFIG := config.yaml
 STUDY = results/$(shell sed -n 's/^study: *\([A-Za-z0-9_]*\).*/\1/p' $(CONFIG))
 UV_VERSION := 0.13.8
 
-.PHONY: run test quick lint format lock clean bench-selection
+.PHONY: run run-video test quick lint format lock clean bench-selection
 
 run: $(VENV)/.ready
 	@$(SNAKEMAKE)
@@ -15,6 +16,9 @@ run: $(VENV)/.ready
 		|| $(SNAKEMAKE) --report $(STUDY)/report.html
 	@echo "report: $(STUDY)/report.html"
 	@echo "result table: $(STUDY)/summary.csv (all measurements: $(STUDY)/metrics.csv)"
+
+run-video:
+	@$(MAKE) --no-print-directory run CONFIG=experiments/video_small.yaml
 
 test: lint
 	$(PYTHON) -m pytest
@@ -27,6 +31,7 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/snakefmt --check Snakefile workflow/Snakefile rules
 	$(VENV)/bin/snakemake --lint
+	$(VENV)/bin/snakemake --lint --configfile experiments/video_small.yaml
 
 format: $(VENV)/.ready
 	$(VENV)/bin/ruff check --fix .

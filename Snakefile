@@ -16,8 +16,20 @@ report: "workflow/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/cycle.smk"
-include: "rules/signals.smk"
-include: "rules/balance.smk"
+
+
+if TASK == "classification":
+
+    include: "rules/classification.smk"
+    include: "rules/signals.smk"
+    include: "rules/balance.smk"
+
+else:
+
+    include: "rules/video.smk"
+    include: "rules/detection.smk"
+
+
 include: "rules/analysis.smk"
 
 
@@ -28,3 +40,4 @@ rule all:
         f"{RESULTS}/summary.csv",
         f"{RESULTS}/costs.csv",
         figures,
+        video_tables(),

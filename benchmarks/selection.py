@@ -98,6 +98,7 @@ def report(rows: list[dict]) -> None:
     """Table with the ratio of each peer to our selector, and the plot of growth."""
     import pandas as pd
     import scipy
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     table = pd.DataFrame(rows)
@@ -109,8 +110,9 @@ def report(rows: list[dict]) -> None:
     machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
     table["machine"] = f"{machine}, NumPy {np.__version__}, SciPy {scipy.__version__}"
     table.to_csv(HERE / "selection.csv", index=False, float_format="%.3f")
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     ax = figure.subplots()
+    ax.set_prop_cycle(color=colormaps["tab20"].colors)
     for name, group in table.dropna(subset="seconds").groupby("selector", sort=False):
         style = {"linestyle": "--", "marker": "x"} if name in PEERS else {"marker": "o"}
         ax.plot(group["n"], group["seconds"], label=f"{name} (D = {group['dimensions'].iloc[0]})", **style)

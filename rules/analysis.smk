@@ -20,6 +20,7 @@ rule metrics:
     params:
         study=STUDY,
         methods=overview(),
+        measured=MEASURED[TASK],
     script:
         "../workflow/scripts/metrics.py"
 
@@ -62,24 +63,6 @@ rule costs:
         study=STUDY,
     script:
         "../workflow/scripts/costs.py"
-
-
-rule informativeness:
-    input:
-        unpack(first_scores),
-        truth=f"{DATASET}/truth.h5",
-        code=code("informativeness"),
-    output:
-        curves=f"{RESULTS}/informativeness.csv",
-        dispersion=f"{RESULTS}/dispersion.csv",
-    log:
-        f"{RESULTS}/informativeness.log",
-    conda:
-        "../envs/light.yaml"
-    params:
-        methods=overview(),
-    script:
-        "../workflow/scripts/informativeness.py"
 
 
 for figure, (function, table, category) in FIGURES.items():

@@ -12,7 +12,7 @@ sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
 from dagal import artifacts, datasets
 from dagal.acquisition import methods
-from dagal.config import check_pool, load, pool_size
+from dagal.config import check_pool, load, pool_size, task
 from dagal.errors import UserError
 
 
@@ -23,6 +23,12 @@ def known_pool_size(settings):
         with artifacts.opened(split, "split") as file:
             if file.attrs["params_hash"] == artifacts.params_hash({"pool": settings["pool"]}):
                 return len(file["pool"])
+    if task(settings) == "detection":
+        if settings["dataset"]["loader"] != "synthia_al":
+            return None
+        from dagal.datasets import synthia_al
+
+        return synthia_al.n_training_frames(settings["dataset"]) - settings["pool"]["initial"]["size"]
     counts = datasets.train_counts(settings["dataset"])
     return None if counts is None else pool_size(settings, counts)
 
@@ -40,6 +46,7 @@ def checked_config():
 
 
 CONFIG = checked_config()
+TASK = task(CONFIG)
 STUDY = CONFIG["study"]
 METHODS = CONFIG["methods"]
 SEEDS = CONFIG["seeds"]
@@ -57,7 +64,7 @@ FIGURES = {
     "class_distribution": ("class_distribution", "classes", "Results"),
 }
 AUTO_WEIGHT = []
-if CONFIG["cycles"]:
+if CONFIG["cycles"] and TASK == "classification":
     FIGURES["informativeness"] = ("informativeness", "informativeness", "Analysis")
     if "label_dispersion" in METHODS:
         FIGURES["dispersion_histogram"] = ("dispersion_histogram", "dispersion", "Analysis")
@@ -66,7 +73,19 @@ if CONFIG["cycles"]:
         FIGURES[f"lambda_{method}"] = ("lambda_study", f"lambda/{method}", "Analysis")
 
 
+# what performance is measured by, then the other numbers of a node
+MEASURED = {
+    "classification": ["accuracy", "balanced_accuracy", "validation_accuracy", "l1_score"],
+    "detection": ["mean_ap", "boxes", "false_positives_per_frame", "false_negatives_per_frame"],
+}
+# tracker of temporal coherence -> optical flow behind it
+FLOWS = {"flow": CONFIG["video"]["flow"], "true_flow": "true"}
+
+
 wildcard_constraints:
+    flow=r"dis|raft|true",
+    tracker=r"flow|siamfc|true_flow",
+    shard=r"\d+",
     seed=r"\d+",
     cycle=r"\d+",
     learner=r"\w+",
@@ -152,8 +171,10 @@ def signals(wildcards):
 
 
 def artifact(method, kind):
-    """Name of the file behind a kind of signal: the draws of a method come from dropout or from an ensemble."""
-    return "ensemble" if kind == "draws" and METHODS[method]["draws"] == "ensemble" else kind
+    """Name of the file behind a kind of signal: a method's draws come from dropout or an ensemble, its coherence from a tracker."""
+    if kind == "draws" and METHODS[method]["draws"] == "ensemble":
+        return "ensemble"
+    return f"coherence_{METHODS[method]['tracker']}" if kind == "coherence" else kind
 
 
 def signal_files(parts):
@@ -163,9 +184,9 @@ def signal_files(parts):
         settings, folder = METHODS[wildcards.branch], parent(wildcards)
         functions = [methods.find(part, settings[part]) for part in parts]
         kinds = {methods.SIGNALS[a][0] for f in functions for a in methods.inputs(f) if a in methods.SIGNALS}
-        paths = {kind: f"{folder}/{artifact(wildcards.branch, kind)}.h5" for kind in sorted(kinds - {"truth"})}
-        if "truth" in kinds:
-            paths["truth"] = f"{DATASET}/truth.h5"
+        of_dataset = {"truth", "images"}
+        paths = {kind: f"{DATASET}/{kind}.h5" for kind in sorted(kinds & of_dataset)}
+        paths |= {kind: f"{folder}/{artifact(wildcards.branch, kind)}.h5" for kind in sorted(kinds - of_dataset)}
         if "select" in parts and wildcards.branch in AUTO_WEIGHT:
             paths["weight"] = f"{RESULTS}/lambda/{wildcards.branch}.json"
         return paths | {"labeled": f"{folder}/labeled.h5", "function": modules(*(methods.source(f) for f in functions))}
@@ -193,7 +214,10 @@ def all_nodes(file):
 def overview():
     """Learner of each method, and whether it can be used without the hidden labels."""
     return {
-        method: {"learner": settings["learner"], "deployable": ("truth", "labels") not in methods.signals(settings)}
+        method: {
+            "learner": settings["learner"],
+            "deployable": not {kind for kind, _ in methods.signals(settings)} & methods.SEALED,
+        }
         for method, settings in METHODS.items()
     }
 
@@ -203,11 +227,16 @@ def benchmarks(wildcards):
     found = all_nodes("train.benchmark.tsv")
     for seed in SEEDS:
         for method in METHODS:
-            kinds = {kind for kind, _ in methods.signals(METHODS[method])} - {"truth"}
+            kinds = {kind for kind, _ in methods.signals(METHODS[method])} - {"truth", "images"}
             for cycle in CYCLES[1:]:
                 folder = node(seed, branch_of(method, cycle - 1), cycle - 1)
                 found += [f"{folder}/{artifact(method, kind)}.benchmark.tsv" for kind in kinds]
-                if METHODS[method]["draws"] == "ensemble" and "draws" in kinds:
+                if "coherence" in kinds:
+                    found += [
+                        f"{folder}/{made}.benchmark.tsv"
+                        for made in ("detections", f"tracks_{METHODS[method]['tracker']}")
+                    ]
+                if "draws" in kinds and METHODS[method]["draws"] == "ensemble":
                     members = range(1, CONFIG["signals"]["members"])
                     found += [f"{folder}/member{member}.benchmark.tsv" for member in members]
                 found += [f"{node(seed, method, cycle)}/{part}.benchmark.tsv" for part in methods.HOMES]
@@ -221,6 +250,51 @@ def first_scores(wildcards):
         "scores": [f"{node(seed, method, 1)}/scores.h5" for seed, method in pairs],
         "signals": [f"{node(seed, start(method), 0)}/signals.h5" for seed, method in pairs],
     }
+
+
+def parent_model(wildcards):
+    """The model that a warm start goes on from."""
+    warm = learner(wildcards)["warm_start"] and not wildcards.branch.startswith("start-")
+    return f"{parent(wildcards)}/model.safetensors" if warm else []
+
+
+def flow_files(wildcards):
+    """Optical flow of all videos that a tracker follows."""
+    shards = range(CONFIG["video"]["shards"])
+    return [f"{DATASET}/flow_{FLOWS[wildcards.tracker]}/{shard}.h5" for shard in shards]
+
+
+def trackers():
+    """Trackers whose estimates of the first errors are checked: those of the methods, and both flows where the truth is known."""
+    used = {METHODS[method]["tracker"] for method in METHODS if "coherence" in artifact_kinds(method)}
+    if used and CONFIG["dataset"]["loader"] == "synthia_al":
+        used |= {"flow", "true_flow"}
+    return sorted(used)
+
+
+def first_nodes(file):
+    """The file of every start node whose detections some method follows."""
+    used = {METHODS[method]["learner"]: None for method in METHODS if "coherence" in artifact_kinds(method)}
+    return [f"{node(seed, f'start-{name}', 0)}/{file}" for seed in SEEDS for name in used]
+
+
+def video_tables():
+    """What a study of videos shows besides its curves."""
+    if TASK == "classification":
+        return []
+    made = [f"{DATASET}/scenes.png"]
+    if trackers() and CONFIG["cycles"]:
+        made += [f"{RESULTS}/coherence_quality.csv", f"{RESULTS}/video_costs.csv"]
+        learners = {METHODS[method]["learner"]: None for method in METHODS if "coherence" in artifact_kinds(method)}
+        names = [f"{name}_seed{SEEDS[0]}_{tracker}" for name in learners for tracker in trackers()]
+        made += [f"{RESULTS}/pictures/{name}.{ending}" for name in names for ending in ("png", "gif")]
+        if CONFIG["dataset"]["loader"] == "synthia_al":
+            made.append(f"{DATASET}/flow_error_{CONFIG['video']['flow']}.csv")
+    return made
+
+
+def artifact_kinds(method):
+    return {kind for kind, _ in methods.signals(METHODS[method])}
 
 
 def figures(wildcards):

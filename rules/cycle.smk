@@ -1,37 +1,7 @@
-"""One cycle: train -> signals -> score -> select -> oracle -> next cycle, and evaluate.
+"""One cycle, whatever is learned: signals of the parent -> score -> select -> oracle -> labeled.h5 of the node.
 
-Needs images.h5, split.h5 and the labeled.h5 of the node; a node of cycle c >= 1 grows from the signals of its parent
-(signals.smk).
+Needs split.h5, the sealed truth.h5 and the parent's signals (signals.smk, detection.smk).
 """
-
-
-rule train:
-    input:
-        images=f"{DATASET}/images.h5",
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        weights=lambda wildcards: learner(wildcards)["weights"] or [],
-        code=code("train"),
-    output:
-        model=f"{NODE}/model.safetensors",
-        history=f"{NODE}/history.h5",
-        predictions=f"{NODE}/predictions.h5",
-    log:
-        f"{NODE}/train.log",
-    benchmark:
-        f"{NODE}/train.benchmark.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: threads
-    resources:
-        gpu=gpus,
-        mem_mb=8000,
-        runtime=240,
-    params:
-        learner=learner,
-        trajectory=lambda wildcards: "trajectory" in signals(wildcards),
-    script:
-        "../workflow/scripts/train.py"
 
 
 rule score:
@@ -97,20 +67,3 @@ rule oracle:
         "../envs/light.yaml"
     script:
         "../workflow/scripts/oracle.py"
-
-
-rule evaluate:
-    input:
-        predictions=f"{NODE}/predictions.h5",
-        labeled=f"{NODE}/labeled.h5",
-        split=f"{SEED}/split.h5",
-        truth=f"{DATASET}/truth.h5",
-        code=code("evaluate"),
-    output:
-        f"{NODE}/metrics.json",
-    log:
-        f"{NODE}/evaluate.log",
-    conda:
-        "../envs/light.yaml"
-    script:
-        "../workflow/scripts/evaluate.py"

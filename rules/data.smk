@@ -1,20 +1,4 @@
-"""Data: raw files -> images.h5 and the sealed truth.h5 (shared by all studies); the split and first labels of each seed."""
-
-
-rule dataset:
-    input:
-        code=code("dataset"),
-    output:
-        images=f"{DATASET}/images.h5",
-        truth=f"{DATASET}/truth.h5",
-    log:
-        f"{DATASET}/dataset.log",
-    conda:
-        "../envs/torch.yaml"
-    params:
-        dataset=CONFIG["dataset"],
-    script:
-        "../workflow/scripts/dataset.py"
+"""The split and the first labels of each seed. Needs images.h5 and truth.h5 (classification.smk, video.smk)."""
 
 
 rule split:

@@ -14,9 +14,9 @@ DEFAULT = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text()
 DIGITS_COUNTS = np.full(10, 140)
 
 
-def changed(path: str, value):
-    """The default study with one dotted key set, or dropped for value ... ."""
-    config = copy.deepcopy(DEFAULT)
+def changed(path: str, value, study: dict = DEFAULT):
+    """The study with one dotted key set, or dropped for value ... ."""
+    config = copy.deepcopy(study)
     *parents, last = path.split(".")
     place = config
     for key in parents:
@@ -76,6 +76,57 @@ def test_mistake_is_one_sentence(path, value, words):
     assert len(message) < 400
     for word in words:
         assert word in message
+
+
+VIDEO = yaml.safe_load((Path(__file__).parents[1] / "experiments/video_small.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("dataset.image_size", 32, ["'dataset.image_size' is for classification only", "synthia_al"]),
+        ("dataset.scale", 0, ["'dataset.scale' is 0", "more than 0"]),
+        ("dataset.seconds", [3], ["'dataset.seconds'"]),
+        ("dataset.loader", "camvid", ["'dataset.scale' is for synthia_al only", "camvid"]),
+        ("dataset.loader", "digits", ["'dataset.height' is for detection only", "digits"]),
+        ("pool.validation", 5, ["'pool'", "initial.size"]),
+        ("pool.initial.kind", "balanced", ["'pool'", "initial.size"]),
+        ("learners.detector.architecture", "mlp", ["'learners.detector.architecture' is 'mlp'", "faster_rcnn"]),
+        ("learners.detector.dropout", 0.5, ["'learners.detector.dropout' is for classification only"]),
+        ("learners.detector.score_threshold", 1, ["'learners.detector.score_threshold' is 1", "less than 1"]),
+        ("methods.bald", None, ["'methods.bald'", "reads 'draws'", "detection", "temporal_coherence"]),
+        ("methods.entropy", {"draws": "ensemble"}, ["'methods.entropy.draws' is for classification only"]),
+        ("methods.entropy", {"select": "kcenter_greedy"}, ["'methods.entropy'", "reads 'signals'"]),
+        ("methods.entropy", {"tracker": "sort"}, ["'sort'", "siamfc"]),
+        ("methods.entropy", {"select_options": {"neighbors": 2}}, ["no option 'neighbors'", "neighbours"]),
+        ("video.flow", "raft", ["'video.flow' is raft", "'video.flow_weights'"]),
+        ("video.flow", "pwc", ["'pwc'", "dis"]),
+    ],
+)
+def test_mistake_in_a_study_of_videos_is_one_sentence(path, value, words):
+    with pytest.raises(UserError) as caught:
+        load(changed(path, value, VIDEO))
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 400
+    for word in words:
+        assert word in message
+
+
+def test_true_motion_is_for_rendered_videos_only():
+    config = changed("methods.temporal_coherence", {"tracker": "true_flow"}, VIDEO)
+    assert load(config)["methods"]["temporal_coherence"]["tracker"] == "true_flow"
+    config["dataset"] = {"name": "mine", "loader": "video_folder"}
+    with pytest.raises(UserError, match="true_flow, which only rendered videos"):
+        load(config)
+
+
+def test_a_detector_for_images_is_refused():
+    with pytest.raises(UserError, match="learners.mlp.architecture.*needs a classifier"):
+        load(changed("learners.mlp.architecture", "faster_rcnn_small"))
+    with pytest.raises(UserError, match="'methods.temporal_coherence'"):
+        load(changed("methods.temporal_coherence", None))
+    with pytest.raises(UserError, match="'methods.entropy.tracker' is for detection only"):
+        load(changed("methods.entropy", {"tracker": "siamfc"}))
 
 
 def test_several_learners_must_be_named():

@@ -159,9 +159,9 @@ def test_an_archive_is_read_front_to_back(tmp_path, monkeypatch, mode):
 
 def test_images_are_streamed_in_batches(tmp_path, monkeypatch):
     sizes = []
-    flush = datasets._flush
+    flush = datasets.flush
     monkeypatch.setattr(datasets, "BATCH_BYTES", 5 * 6 * 5 * 3)
-    monkeypatch.setattr(datasets, "_flush", lambda data, batch: (sizes.append(len(batch)), flush(data, batch)))
+    monkeypatch.setattr(datasets, "flush", lambda data, batch: (sizes.append(len(batch)), flush(data, batch)))
     prepare(tmp_path, folder(painted_folder(tmp_path / "raw")))
     assert sizes == [5, 5, 5, 5, 4]
 

@@ -12,7 +12,13 @@ LOCK = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.lock").rea
 ENVIRONMENTS = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / "envs").glob("*.yaml")}
 RULES = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
 BLOCKS = [block for block in re.split(r"^ *rule\b", RULES, flags=re.M)[1:]]
-IMPORTED_AS = {"cv2": "opencv-python-headless", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+IMPORTED_AS = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "maxflow": "pymaxflow",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def pins(environment: dict) -> dict[str, str]:
@@ -94,6 +100,10 @@ def test_light_stages_do_not_import_torch():
         assert not {"torch", "torchvision"} & imports(f"scripts/{script}.py"), script
 
 
-def test_selectors_need_the_light_environment_only():
-    paths = [str(path.relative_to(ROOT / "workflow")) for path in (ROOT / "workflow/dagal/acquisition").glob("*.py")]
-    assert imports(*paths) == set(pins(ENVIRONMENTS["light.yaml"]))
+def test_light_environment_holds_what_selectors_and_light_stages_need_and_no_more():
+    selectors = [
+        str(path.relative_to(ROOT / "workflow")) for path in (ROOT / "workflow/dagal/acquisition").glob("*.py")
+    ]
+    scripts = [re.search(r"scripts/\w+\.py", block)[0] for block in BLOCKS if "envs/light.yaml" in block]
+    assert imports(*selectors) <= set(pins(ENVIRONMENTS["light.yaml"]))
+    assert imports(*selectors, *scripts) == set(pins(ENVIRONMENTS["light.yaml"]))

@@ -8,7 +8,8 @@ import yaml
 from conftest import ROOT, SMALL
 
 from dagal import datasets
-from dagal.config import SCHEMA, check_pool, load, pool_size
+from dagal.config import SCHEMA, check_pool, load, pool_size, task
+from dagal.datasets import synthia_al
 
 STUDIES = {path.stem: path for path in sorted((ROOT / "experiments").glob("*.yaml"))}
 RAW = {name: yaml.safe_load(path.read_text()) for name, path in STUDIES.items()}
@@ -54,6 +55,23 @@ for name, size in {"cifar10": 1000, "cifar100": 2000}.items():
             "methods": ["random", "entropy", "bald", "kcenter_greedy", "entropy_cb", "kcenter_cb"],
         }  # fmt: skip
 
+VIDEO = {
+    "kind": "random", "validation": 0, "imbalance": "none", "seeds": 3, "architecture": "faster_rcnn_resnet50",
+    "weights": "data/raw/weights/fasterrcnn_resnet50_fpn_coco.pth", "warm_start": True, "batch_size": 12, "optimizer": "sgd",
+    "momentum": 0.9, "schedule": "multi_step", "gamma": 0.2, "score_threshold": 0.5, "nms_threshold": 0.5,
+}  # fmt: skip
+PUBLISHED["synthia_al"] = VIDEO | {
+    "initial": 1920, "budget": 1920, "cycles": 5, "lr": 0.02, "epochs": 10, "milestones": [5, 7],
+    "methods": [
+        "random", "random_r", "least_confidence", "margin", "entropy", "oracle_fp", "oracle_fn", "temporal_coherence",
+        "temporal_coherence_siamfc",
+    ],
+}  # fmt: skip
+PUBLISHED["imagenet_vid"] = VIDEO | {
+    "initial": 2580, "budget": 2580, "cycles": 4, "lr": 0.001, "epochs": 6, "milestones": [3, 5],
+    "methods": ["random", "random_r", "least_confidence", "margin", "entropy", "temporal_coherence"],
+}  # fmt: skip
+
 
 def settings_of(name: str) -> dict:
     """What a paper's section on its set-up states, from the config with defaults filled in."""
@@ -76,6 +94,11 @@ def test_study_is_valid_and_fits_its_pool(name):
     config = load(RAW[name])
     assert config["study"] == name  # the results are found under the name of the file
     counts = COUNTS.get(config["dataset"]["name"])
+    if task(config) == "detection":
+        frames = {"imagenet_vid": 129_000, "camvid": 468}.get(config["dataset"]["name"])
+        frames = frames or synthia_al.n_training_frames(config["dataset"])
+        check_pool(config, frames - config["pool"]["initial"]["size"])
+        return
     if counts is None:
         counts = datasets.train_counts(config["dataset"])
     check_pool(config, pool_size(config, counts))
@@ -91,6 +114,11 @@ def test_study_says_where_it_comes_from(name):
         assert all(word in comment for word in ("sec", "fig.", "Asked:", "Published", "Where this deviates"))
 
 
+def test_frames_of_the_rendered_set_are_those_of_the_table():
+    """Thesis 003, table 2.1: 197 training sequences, 96K frames."""
+    assert abs(synthia_al.n_training_frames(load(RAW["synthia_al"])["dataset"]) / 96_000 - 1) < 0.1
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_settings(name):
     found, expected = settings_of(name), PUBLISHED[name]
@@ -98,13 +126,13 @@ def test_published_settings(name):
 
 
 def test_every_study_is_pinned():
-    assert set(STUDIES) == {*PUBLISHED, "cifar10_smoke", "digits_class_balance"}
+    assert set(STUDIES) == {*PUBLISHED, "cifar10_smoke", "digits_class_balance", "video_small", "camvid"}
 
 
 def test_pools_of_class_balance():
     """Thinned are the last half of the classes in what the initial draw left: 4,500 each of CIFAR-10."""
     sizes = {}
-    for name in PUBLISHED:
+    for name in PUBLISHED.keys() - {"synthia_al", "imagenet_vid"}:
         config = load(RAW[name])
         sizes[name] = pool_size(config, datasets.train_counts(config["dataset"]))
     assert sizes["class_balance_cifar10_if1"] == 45000
@@ -142,7 +170,9 @@ def test_studies_of_a_data_set_share_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cifar10_smoke", "label_dispersion_cifar10", "noisy_constrained_mnist_lenet"])
+@pytest.mark.parametrize(
+    "name", ["cifar10_smoke", "label_dispersion_cifar10", "noisy_constrained_mnist_lenet", "synthia_al"]
+)
 def test_study_plans(workflow, name):
     workflow.config = STUDIES[name]
     planned, config = workflow.planned(), load(RAW[name])
@@ -193,8 +223,11 @@ def type_in_words(schema: dict) -> str:
     """How config/README.md writes the type of a key."""
     if "enum" in schema:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
-    if schema["type"] == "array":
-        return "list of " + type_in_words(schema["items"]).replace("integer", "integers").replace("number", "numbers")
+    if "array" in schema["type"]:
+        words = type_in_words(schema["items"])
+        for word in ("integer", "number", "text"):
+            words = words.replace(word, f"{word}s")
+        return f"list of {words}" + (" or null" if "null" in schema["type"] else "")
     if "pattern" in schema:
         return "name"
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}

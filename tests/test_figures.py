@@ -120,13 +120,13 @@ def test_an_older_figure_survives_a_failure(tmp_path):
 
 def test_learning_curves_legend_and_means(tmp_path):
     metrics = made_up_metrics().sample(frac=1, random_state=0).sort_values("method", key=lambda m: m.map(METHODS.index))
-    figure = figures.learning_curves(metrics, tmp_path / "a.png", 50, ylabel="mAP")
+    figure = figures.learning_curves(metrics, tmp_path / "a.png", 50)
     (ax,) = figure.axes
     assert legend(figure) == (
         "mean and s.d. of 3 seeds",
         ["random", "entropy", "margin", "oracle (not deployable)"],
     )
-    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("digits", "labeled samples", "mAP")
+    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == ("digits", "labeled samples", "test accuracy")
     # entropy in cycle c: .5 + .1 c + .01 + .02 * mean(0, 1, 2)
     assert line_of(ax, "entropy").get_xdata() == pytest.approx([20, 30, 40, 50])
     assert line_of(ax, "entropy").get_ydata() == pytest.approx([0.53, 0.63, 0.73, 0.83])

@@ -1,5 +1,9 @@
 """Greedy k-center, plain and class-balanced, against brute force on the full matrix of the defined distance."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -168,6 +172,153 @@ def test_the_bound_holds_for_far_and_near_pairs():
         exact = matrix(points.astype("f"), centers.astype("f"))
         assert (low <= exact).all()
         assert (low >= exact - 1e-3 * scale**2 * 40).all()
+
+
+@pytest.fixture(params=["cpu:0", "cuda"])
+def device(request):
+    """A device of torch; its CPU runs what a GPU would."""
+    if not request.param.startswith("cpu") and not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("no GPU")
+    return request.param
+
+
+def both(points, centers, budget, device):
+    """Picks of the plain and of the class-balanced algorithm."""
+    probs = np.random.default_rng(1).dirichlet(np.ones(5), len(points))
+    chosen = kcenter_greedy(points, centers, budget, device=device).tolist()
+    required = np.linspace(0, budget / 2, 5)
+    return chosen, kcenter_class_balanced(points, centers, probs, required, budget, 0.5, device=device).tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_centers", [0, 1, 40])
+def test_device_equals_brute_force(kind, n_centers, device):
+    rng = np.random.default_rng(0)
+    everything = embeddings(kind, 150 + n_centers, 6, rng)
+    points, centers = everything[n_centers:], everything[:n_centers]
+    expected = both(points, centers, 70, "cpu")
+    assert expected[0] == plain(points, centers, 70)
+    assert both(points, centers, 70, device) == expected
+
+
+@pytest.mark.parametrize("shape", ["isotropic", "clusters", "tight clusters", "twins", "grid", "float64"])
+def test_device_equals_numpy_on_larger_pools(shape, device, always_regions, monkeypatch):
+    rng = np.random.default_rng(0)
+    n, dim = 2300, 24
+    everything = {
+        "isotropic": lambda: rng.normal(size=(n, dim)).astype("f"),
+        "clusters": lambda: blobs(n, dim, rng),
+        "tight clusters": lambda: blobs(n, dim, rng, 1e-5),
+        "twins": lambda: rng.normal(size=(n // 10, dim)).astype("f")[rng.integers(0, n // 10, n)],
+        "grid": lambda: rng.integers(0, 40, (n, 2)).astype("f"),
+        "float64": lambda: 1e100 * blobs(n, dim, rng).astype(np.float64),
+    }[shape]()
+    expected = both(everything[300:], everything[:300], 300, "cpu")
+    product, types = distances.product, set()
+
+    def seen(left, right):
+        assert not isinstance(left, np.ndarray)
+        assert left.device == right.device and left.device.type == device.split(":")[0]
+        types.add(str(left.dtype))
+        return product(left, right)
+
+    monkeypatch.setattr(distances, "product", seen)
+    assert both(everything[300:], everything[:300], 300, device) == expected
+    assert ("torch.float32" in types) == (shape != "float64")
+    if "float64" in shape or "tight" in shape:  # too large for float32, or too alike
+        assert "torch.float64" in types
+
+
+def test_device_gets_blocks_and_three_answers_are_fetched_for_each(monkeypatch):
+    sizes, calls, tightened = [], [0], [0]
+    sent, fetched, tighten = distances.sent, distances.fetched, Block.tighten
+
+    def counted_sent(array, device):
+        sizes.append(array.size)
+        return sent(array, device)
+
+    def counted_fetched(array):
+        calls[0] += 1
+        return fetched(array)
+
+    def counted_tighten(self, *arguments):
+        tightened[0] += 1
+        return tighten(self, *arguments)
+
+    monkeypatch.setattr(distances, "sent", counted_sent)
+    monkeypatch.setattr(distances, "fetched", counted_fetched)
+    monkeypatch.setattr(Block, "tighten", counted_tighten)
+    points = np.random.default_rng(0).normal(size=(5000, 8)).astype("f")
+    kcenter_greedy(points[1500:], points[:1500], 20, device="cpu:0")
+    assert max(sizes) <= 1024 * 8
+    assert tightened[0] < calls[0] <= 3 * tightened[0] + 1  # one for the check of the device
+
+
+def test_device_bounds_hold_whatever_precision_torch_is_set_to(device, monkeypatch):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    points, centers = (5 + rng.normal(size=(2, 300, 400))).astype("f")
+    centers[:50] = points[:50]
+    block = Block(points, points.mean(0), np.float32, device)
+    modes, matmul = [], torch.Tensor.__matmul__
+
+    def watched(left, right):
+        modes.append((torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision))
+        return matmul(left, right)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", watched)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        low = block.low_B[:, None].astype(np.float64) + distances.fetched(block.bounds(centers))
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert modes == [("ieee", "ieee")]
+    exact = matrix(points, centers)
+    assert (low <= exact).all()
+    assert (low >= exact - 0.1).all()
+    row, column, squared = block.within(np.median(exact), centers)
+    assert sorted(zip(row, column, strict=True)) == [*zip(*np.nonzero(exact <= np.median(exact)), strict=True)]
+
+
+@pytest.mark.parametrize("name", ["cuda", "gpu", "meta", ["cuda"]])
+def test_device_that_torch_cannot_use(name):
+    torch = pytest.importorskip("torch")
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    points = np.random.default_rng(0).normal(size=(9, 2))
+    for choose in (
+        lambda: kcenter_greedy(points, points[:2], 3, device=name),
+        lambda: kcenter_class_balanced(points, points[:2], np.full((9, 2), 0.5), np.ones(2), 3, device=name),
+    ):
+        with pytest.raises(UserError, match=r"^device .* cannot be used \([^\n]+\); set device: cpu\.$") as caught:
+            choose()
+        assert ". " not in str(caught.value)
+
+
+def test_device_without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    points = np.random.default_rng(0).normal(size=(9, 2))
+    with pytest.raises(UserError, match="^device 'cuda' needs torch, .*; set device: cpu, or"):
+        kcenter_greedy(points, points[:2], 3, device="cuda")
+    assert len(kcenter_greedy(points, points[:2], 3)) == 3
+
+
+def test_torch_is_not_imported_unless_a_device_is_set():
+    code = """
+import sys, numpy as np
+from dagal.acquisition.kcenter import kcenter_class_balanced, kcenter_greedy
+points = np.random.default_rng(0).normal(size=(90, 4))
+kcenter_greedy(points, points[:5], 20)
+kcenter_class_balanced(points, points[:5], np.full((90, 2), 0.5), np.ones(2), 20)
+print("torch" in sys.modules)
+kcenter_greedy(points, points[:5], 20, "cpu:0")
+print("torch" in sys.modules)
+"""
+    library = Path(kcenter.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=library, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_distinct_rows():

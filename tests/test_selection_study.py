@@ -137,7 +137,7 @@ def test_boundary_distances(results):
 
 
 def test_table_names_existing_parts():
-    for name in methods.METHODS:
+    for name in methods.CLASSIFICATION:
         settings = methods.compose(name, {})
         for part in methods.HOMES:
             assert callable(methods.find(part, settings[part]))

@@ -24,8 +24,21 @@ SCHEMAS = {
     "images": (1, {
         "images": "images (N,H,W,C), uint8 intensities 0..255",
         "split": "published part of each image (N,): 0 train, 1 test",
+        "video": "video of each image (N,), position in the attribute video_names; videos only",
+        "frame": "number of each image in its video (N,), rising with time; videos only",
     }),
-    "truth": (1, {"labels": "true class of each image (N,), position in the attribute class_names"}),
+    "truth": (1, {
+        "labels": "true class of each image (N,), position in the attribute class_names",
+        "boxes": "detection: box of each object (M,4), x1 y1 x2 y2 in pixels",
+        "box_labels": "detection: class of each object (M,), position in the attribute class_names",
+        "tracks": "detection: which object of the video each box is (M,), -1 where unknown",
+        "offsets": "detection: image i has the boxes offsets[i] to offsets[i+1] (N+1,)",
+    }),
+    "flow": (1, {
+        "ids": "ids of the frames (n,), ascending",
+        "forward": "motion (n,h,w,2) in pixels, x and y, to the next frame of the video at every stride-th pixel, 0 at its end",
+        "backward": "motion (n,h,w,2) in pixels, x and y, to the frame before at every stride-th pixel, 0 at its start",
+    }),
     "split": (1, {
         "pool": "ids of the unlabeled pool at cycle 0, ascending",
         "initial": "ids of the initial labeled set, ascending",
@@ -37,11 +50,18 @@ SCHEMAS = {
     "labeled": (1, {
         "ids": "labeled ids (L,) in the order in which they were labeled",
         "labels": "label given to each id (L,)",
+        "boxes": "detection: box of each object (M,4), x1 y1 x2 y2 in pixels",
+        "box_labels": "detection: class of each object (M,)",
+        "offsets": "detection: the l-th labeled id has the boxes offsets[l] to offsets[l+1] (L+1,)",
         "cycle": "cycle in which each id was labeled (L,), 0 = initial set",
     }),
     "history": (1, {
         "loss": "mean training loss of each epoch (E,)",
         "accuracy": "training accuracy of each epoch (E,)",
+        "loss_classifier": "detector: part of the loss, classes of proposals (E,)",
+        "loss_box_reg": "detector: part of the loss, boxes of proposals (E,)",
+        "loss_objectness": "detector: part of the loss, objectness of anchors (E,)",
+        "loss_rpn_box_reg": "detector: part of the loss, boxes of anchors (E,)",
         "learning_rate": "learning rate of each epoch (E,)",
         "ids": "unlabeled ids (n,), ascending; absent where no trajectory is recorded",
         "trajectory": "class predicted for each unlabeled id after each epoch (E,n)",
@@ -65,6 +85,32 @@ SCHEMAS = {
     "boundary": (1, {
         "ids": "unlabeled ids (n,), ascending",
         "distance": "L2 norm of the smallest change of intensities that changes the predicted class (n,), in 0..255",
+    }),
+    "detections": (1, {
+        "ids": "ids of the frames (n,), ascending",
+        "offsets": "frame i has the detections offsets[i] to offsets[i+1] (n+1,), best first",
+        "boxes": "detected boxes (M,4), x1 y1 x2 y2 in pixels",
+        "probabilities": "class probabilities (M,1+C), column 0 is the background",
+        "labels": "detected class (M,)",
+    }),
+    "errors": (1, {
+        "ids": "ids of the frames (n,), ascending",
+        "false_positives": "wrong or repeated detections in each frame (n,)",
+        "false_negatives": "missed objects in each frame (n,)",
+    }),
+    "tracks": (1, {
+        "boxes": "each detection (M,) followed to the frames -3 -2 -1 +1 +2 +3 (M,6,4), NaN beyond the video's ends",
+    }),
+    "coherence": (1, {
+        "ids": "ids of the frames (n,), ascending",
+        "false_positives": "detections of each frame estimated to be wrong (n,)",
+        "false_negatives": "objects of each frame estimated to be missed (n,)",
+        "node_frame": "id of the frame of each node (V,): first the detections in their order, then the candidates",
+        "node_box": "box of each node (V,4), x1 y1 x2 y2 in pixels",
+        "node_label": "class of each node (V,)",
+        "is_candidate": "whether a node is a candidate for a missed object (V,) and not a detection",
+        "real": "whether an object is estimated to be there (V,)",
+        "edges": "linked nodes (E,2)",
     }),
     "scores": (1, {
         "ids": "candidate ids (n,), ascending",
@@ -102,15 +148,18 @@ class Writer:
         self.file, self.descriptions = file, SCHEMAS[kind][1]
 
     def dataset(self, name: str, shape: tuple[int, ...], dtype) -> h5py.Dataset:
-        """Empty data set to be filled by slices; chunked over its longest axis, integers compressed but not images."""
+        """Empty data set to be filled by slices; chunked over its longest axis (of images: the first), integers and float16
+
+        compressed but not images.
+        """
         dtype = np.dtype(dtype)
         options = {}
         if np.prod(shape) * dtype.itemsize > CHUNK_BYTES:
-            axis = int(np.argmax(shape))
+            axis = 0 if len(shape) == 4 else int(np.argmax(shape))
             row_bytes = int(np.prod(shape)) // shape[axis] * dtype.itemsize
             chunk = max(1, min(shape[axis], CHUNK_BYTES // row_bytes))
             options["chunks"] = (*shape[:axis], chunk, *shape[axis + 1 :])
-            if dtype.kind in "iu" and name != "images":
+            if (dtype.kind in "iu" or dtype == np.float16) and name != "images":
                 options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         dataset = self.file.create_dataset(name, shape, dtype, **options)
         dataset.attrs["description"] = self.descriptions[name]

@@ -39,11 +39,13 @@ def load(config: dict) -> dict:
     config = json.loads(json.dumps(config, default=str))
     if isinstance(config.get("methods"), dict):
         config["methods"] = {name: settings or {} for name, settings in config["methods"].items()}
-    error = best_match(Validator(yaml.safe_load(SCHEMA.read_text())).iter_errors(config))
+    schema = yaml.safe_load(SCHEMA.read_text())
+    error = best_match(Validator(schema).iter_errors(config))
     if error:
         raise UserError(explain(error))
-    check_combinations(config)
     complete_dataset(config["dataset"])
+    drop_foreign_keys(config, schema)
+    check_combinations(config)
     config["methods"] = {name: complete_method(name, given, config) for name, given in config["methods"].items()}
     order = list(config["methods"])
     config = _sorted(config)
@@ -80,6 +82,27 @@ def explain(error) -> str:
     return f"config key {key or 'top level'!r} is {value!r}: {requirement}."
 
 
+def task(config: dict) -> str:
+    """What the study learns: classification or detection."""
+    return datasets.task(config["dataset"]["loader"])
+
+
+def drop_foreign_keys(config: dict, schema: dict) -> None:
+    """Delete the defaults of keys that are for another task or loader (``only`` in the schema); UserError if one was set."""
+    loader = config["dataset"]["loader"]
+    sections = [("dataset", config["dataset"], schema["properties"]["dataset"])]
+    for name in ("learner", "method"):
+        sections += [(f"{name}s.{key}", part, schema["$defs"][name]) for key, part in config[f"{name}s"].items()]
+    for place, part, about in sections:
+        for key, rule in about["properties"].items():
+            if key not in part or rule.get("only") in (None, loader, task(config)):
+                continue
+            if part.pop(key) != rule["default"]:
+                raise UserError(
+                    f"config key '{place}.{key}' is for {rule['only']} only, not for data set {loader!r}; delete it."
+                )
+
+
 def check_combinations(config: dict) -> None:
     """Settings that contradict each other or would be ignored in silence."""
     if config["study"] == "datasets":
@@ -90,7 +113,23 @@ def check_combinations(config: dict) -> None:
             f"config key 'pool.imbalance' has kind {imbalance['kind']!r} and factor {imbalance['factor']}: an imbalance "
             "needs both a kind other than none and a factor below 1."
         )
+    detection = task(config) == "detection"
+    if detection and (config["pool"]["initial"]["kind"], config["pool"]["validation"], imbalance["kind"]) != (
+        "random",
+        0,
+        "none",
+    ):
+        raise UserError(
+            "config key 'pool' may set only initial.size for videos, whose first frames are drawn at random."
+        )
+    if config["video"]["flow"] == "raft" and not config["video"]["flow_weights"]:
+        raise UserError("config key 'video.flow' is raft, which needs local weights: set 'video.flow_weights'.")
     for name, learner in config["learners"].items():
+        if learner["architecture"].startswith("faster_rcnn") != detection:
+            raise UserError(
+                f"config key 'learners.{name}.architecture' is {learner['architecture']!r}, but data set "
+                f"{config['dataset']['loader']!r} needs a {'detector (faster_rcnn_...)' if detection else 'classifier'}."
+            )
         key, schedule = f"config key 'learners.{name}", learner["schedule"]
         if (schedule["name"] == "multi_step") != bool(schedule["milestones"]):
             raise UserError(
@@ -101,19 +140,24 @@ def check_combinations(config: dict) -> None:
             raise UserError(
                 f"{key}.schedule.milestones' is {schedule['milestones']}: all must lie before the {learner['epochs']} epochs end."
             )
-        if learner["weights"] and not learner["architecture"].startswith("resnet"):
-            raise UserError(f"{key}.weights' is set, but only ResNets read weights, not {learner['architecture']!r}.")
+        if learner["weights"] and not learner["architecture"].startswith(("resnet", "faster_rcnn")):
+            raise UserError(
+                f"{key}.weights' is set, but only ResNets and detectors read weights, not {learner['architecture']!r}."
+            )
 
 
 def complete_dataset(dataset: dict) -> None:
     """Fill in loader and path."""
     dataset.setdefault("loader", dataset["name"])
     dataset.setdefault("path", f"data/raw/{dataset['name']}")
-    if dataset["loader"] not in datasets.LOADERS:
+    loaders = (*datasets.LOADERS, *datasets.VIDEO_LOADERS)
+    if dataset["loader"] not in loaders:
         raise UserError(
             f"config key 'dataset.name' is {dataset['name']!r}, which is no built-in data set: set 'dataset.loader' to one "
-            f"of {', '.join(datasets.LOADERS)}."
+            f"of {', '.join(loaders)}."
         )
+    if dataset["loader"] == "synthia_al":
+        dataset["height"], dataset["width"] = dataset["height"] or 300, dataset["width"] or 400
 
 
 def complete_method(name: str, given: dict, config: dict) -> dict:
@@ -121,7 +165,7 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
     key = f"config key 'methods.{name}'"
     if name.startswith("start"):
         raise UserError(f"{key}: names that begin with 'start' are taken by the shared nodes of cycle 0; rename it.")
-    settings = methods.compose(name, given)
+    settings = methods.compose(name, given, task(config))
     for part in methods.HOMES:
         try:
             function = methods.find(part, settings[part])
@@ -134,13 +178,23 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
                     f"{key}.{part}_options: {settings[part]!r} has no option {option!r}; "
                     f"allowed: {', '.join(allowed) or 'none'}."
                 )
+    foreign = [kind for kind, _ in methods.signals(settings) if kind not in methods.KINDS[task(config)]]
+    if foreign:
+        raise UserError(
+            f"{key} reads {foreign[0]!r}, which a study of {task(config)} does not make; take a method for {task(config)}: "
+            f"{', '.join(methods.METHODS[task(config)])}."
+        )
+    if settings.get("tracker") == "true_flow" and config["dataset"]["loader"] != "synthia_al":
+        raise UserError(
+            f"{key}.tracker is true_flow, which only rendered videos (synthia_al) have; take flow or siamfc."
+        )
     learners = list(config["learners"])
     if "learner" not in settings and len(learners) > 1:
         raise UserError(f"{key} must name its learner, as there are several; allowed: {', '.join(learners)}.")
     settings.setdefault("learner", learners[0])
     if settings["learner"] not in learners:
         raise UserError(f"{key}.learner is {settings['learner']!r}; allowed: {', '.join(learners)}.")
-    reads_dropout = ("draws", "draws") in methods.signals(settings) and settings["draws"] == "dropout"
+    reads_dropout = ("draws", "draws") in methods.signals(settings) and settings.get("draws") == "dropout"
     if reads_dropout and not config["learners"][settings["learner"]]["dropout"]:
         raise UserError(
             f"{key} reads stochastic draws, but 'learners.{settings['learner']}.dropout' is 0, which makes all draws "

@@ -34,6 +34,7 @@ COLOURS = ["#0072B2", "#D55E00", "#44AA99", "#661100", "#E69F00"]
 COLOURS += ["#332288", "#56B4E9", "#117733", "#AA3377", "#CC6677"]
 MARKERS = "s^DvP<X>phd"  # 11 and 10 have no common divisor: 110 methods before a pair of both comes back
 DASHES = (4, 2)
+LABELS = {"accuracy": ("labeled samples", "test accuracy"), "mean_ap": ("annotated frames", "mean AP at IoU .5 (test)")}
 MANY_CLASSES = 20  # more classes are shown as a profile: their names do not fit
 STYLE = {
     "font.size": 8,
@@ -129,13 +130,15 @@ def _add_legend(figure: Figure, frame: pd.DataFrame, lines: dict[str, dict]) -> 
     )
 
 
-def learning_curves(metrics: pd.DataFrame, path: str | Path, dpi: int, ylabel: str = "test accuracy") -> Figure:
-    """Accuracy against the number of labels, a panel per study.
+def learning_curves(metrics: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Accuracy, or the mean average precision of a detector, against the number of labels, a panel per study.
 
-    ``metrics``: study, method, seed, cycle, labels, accuracy (0..1), and optionally deployable. A point is
+    ``metrics``: study, method, seed, cycle, labels, accuracy or mean_ap (0..1), and optionally deployable. A point is
     the mean over the seeds of one cycle, at their mean number of labels (it differs where chains stop early).
     """
-    metrics = _checked(metrics, "study", "method", "seed", "cycle", "labels", "accuracy")
+    measure = "mean_ap" if "mean_ap" in metrics else "accuracy"
+    x_label, y_label = LABELS[measure]
+    metrics = _checked(metrics, "study", "method", "seed", "cycle", "labels", measure)
     lines = _lines(metrics)
     metrics["labels"] = metrics.groupby(["study", "method", "cycle"], observed=True)["labels"].transform("mean")
     studies = metrics["study"].unique()
@@ -145,8 +148,8 @@ def learning_curves(metrics: pd.DataFrame, path: str | Path, dpi: int, ylabel: s
     with _drawing(path, dpi, width * columns + 2.2, max(height * rows, 0.17 * len(lines) + 0.4)) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, study in zip(axes, studies, strict=False):
-            _draw_means(ax, metrics[metrics["study"] == study], "labels", "accuracy", lines)
-            ax.set(title=study, xlabel="labeled samples", ylabel=ylabel)
+            _draw_means(ax, metrics[metrics["study"] == study], "labels", measure, lines)
+            ax.set(title=study, xlabel=x_label, ylabel=y_label)
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         for ax in axes[len(studies) :]:

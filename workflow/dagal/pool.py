@@ -65,6 +65,12 @@ def draw(labels_N: np.ndarray, size: int, kind: str, n_classes: int, rng: np.ran
     return np.sort(np.concatenate([order_N[shuffled_N == c][: wanted_C[c]] for c in range(n_classes)]))
 
 
+def unlabeled(split_path: str, labeled_path: str) -> np.ndarray:
+    """Ids of the pool that have no label yet, ascending."""
+    (pool,), (labeled,) = artifacts.read(split_path, "split", "pool"), artifacts.read(labeled_path, "labeled", "ids")
+    return np.setdiff1d(pool, labeled)
+
+
 def thumbnails(images: h5py.Dataset, ids: np.ndarray) -> np.ndarray:
     """Images with the given ids, averaged down to at most 16 x 16 pixels and flattened (n,D), float32.
 
@@ -117,7 +123,8 @@ def channel_statistics(images: h5py.Dataset, ids: np.ndarray) -> tuple[np.ndarra
 
     A channel without variation gets standard deviation 1.
     """
-    total, squares, pixels, block = 0, 0, 0, 2048
+    total, squares, pixels = 0, 0, 0
+    block = max(1, (8 << 20) // int(np.prod(images.shape[1:])))  # 64 MB once in int64
     for start in range(0, len(ids), block):
         images_B_H_W_C = artifacts.rows(images, ids[start : start + block]).astype(np.int64)
         total = total + images_B_H_W_C.sum((0, 1, 2))

@@ -6,6 +6,11 @@ from scipy import stats
 # With n pairs a two-sided signed-rank test cannot give less than 2 / 2^n, which is above .05 for n < 6.
 MIN_SEEDS = 6
 
+# columns of metrics.csv that say how good a model is, by task
+PERFORMANCE = ("accuracy", "mean_ap")
+# methods that others are compared with, the first that a study has
+REFERENCES = ("random", "random_r")
+
 
 def _curve(labels_K, accuracy_K) -> tuple[np.ndarray, np.ndarray]:
     labels_K, accuracy_K = np.asarray(labels_K, np.float64), np.asarray(accuracy_K, np.float64)

@@ -5,25 +5,25 @@ from job import start
 
 from dagal import artifacts
 from dagal.learners import architectures, devices, inference
+from dagal.pool import unlabeled
 from dagal.seeding import seed_for
 
 origin = start(snakemake)
 source, n_draws, settings = snakemake.input, snakemake.params.draws, snakemake.params.learner
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
 seed = seed_for(int(snakemake.wildcards.seed), "draws", snakemake.wildcards.cycle)
-(labeled_ids,) = artifacts.read(source.labeled, "labeled", "ids")
-unlabeled = np.setdiff1d(artifacts.read(source.split, "split", "pool")[0], labeled_ids)
+ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
 with (
     artifacts.opened(source.images, "images") as file,
     artifacts.create(snakemake.output[0], "draws", origin) as writer,
 ):
-    writer.dataset("ids", unlabeled.shape, unlabeled.dtype)[...] = unlabeled
-    draws = writer.dataset("draws", (n_draws, len(unlabeled), model.head.out_features), np.float32)
-    batches = inference.stream(file["images"], unlabeled, device, snakemake.params.batch_size)
+    writer.dataset("ids", ids.shape, ids.dtype)[...] = ids
+    draws = writer.dataset("draws", (n_draws, len(ids), model.head.out_features), np.float32)
+    batches = inference.stream(file["images"], ids, device, snakemake.params.batch_size)
     first = 0
     for probs_T_B_C in inference.draws(model, batches, n_draws, seed, settings["precision"]):
         last = first + probs_T_B_C.shape[1]
         draws[:, first:last] = probs_T_B_C
         first = last
-print(f"draws: {n_draws} passes over {len(unlabeled):,} images")
+print(f"draws: {n_draws} passes over {len(ids):,} images")

@@ -5,25 +5,25 @@ from job import start
 
 from dagal import artifacts
 from dagal.learners import architectures, devices, inference
+from dagal.pool import unlabeled
 
 origin = start(snakemake)
 source, settings = snakemake.input, snakemake.params.learner
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
-(labeled_ids,) = artifacts.read(source.labeled, "labeled", "ids")
-unlabeled = np.setdiff1d(artifacts.read(source.split, "split", "pool")[0], labeled_ids)
+ids = unlabeled(source.split, source.labeled)
 with (
     artifacts.opened(source.images, "images") as file,
     artifacts.create(snakemake.output[0], "draws", origin) as writer,
 ):
-    writer.dataset("ids", unlabeled.shape, unlabeled.dtype)[...] = unlabeled
+    writer.dataset("ids", ids.shape, ids.dtype)[...] = ids
     for member, path in enumerate(source.models):
         model = architectures.load(path, device)
         if not member:
-            shape = (len(source.models), len(unlabeled), model.head.out_features)
+            shape = (len(source.models), len(ids), model.head.out_features)
             draws_K_N_C = writer.dataset("draws", shape, np.float32)
-        batches = inference.stream(file["images"], unlabeled, device, snakemake.params.batch_size)
+        batches = inference.stream(file["images"], ids, device, snakemake.params.batch_size)
         first = 0
         for probs_B_C, _ in inference.predict(model, batches, settings["precision"]):
             draws_K_N_C[member, first : first + len(probs_B_C)] = probs_B_C
             first += len(probs_B_C)
-print(f"{len(source.models)} members over {len(unlabeled):,} images")
+print(f"{len(source.models)} members over {len(ids):,} images")

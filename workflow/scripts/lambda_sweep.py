@@ -12,26 +12,15 @@ from dagal.seeding import generator
 origin = start(snakemake)
 source, params = snakemake.input, snakemake.params
 candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")
-(labels,) = artifacts.read(source.labeled, "labeled", "labels")
-class_names = artifacts.attributes(source.labeled, "labeled")["class_names"]
-counts_C = np.bincount(labels, minlength=len(class_names))
-required_C = required_per_class(counts_C, params.budget, len(labels), 1)
+with artifacts.opened(source.labeled, "labeled") as file:
+    labels, n_classes = file["labels"][()], len(file.attrs["class_names"])
+required_C = required_per_class(np.bincount(labels, minlength=n_classes), params.budget, len(labels), 1)
 
 
 def query(select, **options):
     """Positions chosen by a selector, in order of choice."""
-    function = methods.find("select", select)
-    context = {
-        "score_N": score_N,
-        "n_candidates": len(candidates),
-        "n_classes": len(class_names),
-        "budget": params.budget,
-        "cycle": 1,
-        "rng": generator(params.seed, "select", 1),
-        "required_C": required_C,
-    }
-    selected = function(**methods.gather(function, source, candidates, context), **options)
-    return np.asarray(getattr(selected, "positions", selected), np.int64)
+    rng = generator(params.seed, "select", 1)
+    return methods.query(select, source, candidates, score_N, params.budget, 1, rng, options)[0]
 
 
 probs_N_C = methods.gather(lambda probs_N_C: None, source, candidates, {})["probs_N_C"]

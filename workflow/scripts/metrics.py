@@ -14,8 +14,10 @@ for path in map(Path, snakemake.input.nodes):
     seed, branch, cycle = path.parts[-4:-1]
     by_node[int(seed.removeprefix("seed")), branch, int(cycle.removeprefix("cycle"))] = json.loads(path.read_text())
 
-measured = ["labels", "accuracy", "balanced_accuracy", "validation_accuracy", "l1_score"]
-of_class = ["class_names", "labels_per_class", "accuracy_per_class"]
+measured = ["labels", *snakemake.params.measured]
+# accuracy and its like, overall (first) and per class
+performance = {"accuracy": "accuracy_per_class", "mean_ap": "ap_per_class"}[measured[1]]
+of_class = ["class_names", "labels_per_class", performance]
 seeds, cycles = sorted({key[0] for key in by_node}), sorted({key[2] for key in by_node})
 metrics, classes = [], []
 for method, about in methods.items():
@@ -31,6 +33,6 @@ artifacts.write_csv(
 )
 artifacts.write_csv(
     snakemake.output.classes,
-    ["study", "method", "deployable", "seed", "cycle", "class_name", "count", "accuracy"],
+    ["study", "method", "deployable", "seed", "cycle", "class_name", "count", performance.removesuffix("_per_class")],
     classes,
 )

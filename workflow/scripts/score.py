@@ -6,13 +6,13 @@ from job import start
 from dagal import artifacts
 from dagal.acquisition import methods
 from dagal.errors import UserError
+from dagal.pool import unlabeled
 from dagal.seeding import generator
 
 origin = start(snakemake)
 source, params = snakemake.input, snakemake.params
 seed, cycle = int(snakemake.wildcards.seed), int(snakemake.wildcards.cycle)
-(labeled_ids,) = artifacts.read(source.labeled, "labeled", "ids")
-candidates = np.setdiff1d(artifacts.read(source.split, "split", "pool")[0], labeled_ids)
+candidates = unlabeled(source.split, source.labeled)
 if params.subset:
     size = min(params.subset * params.budget, len(candidates))
     candidates = np.sort(generator(seed, "subset", cycle).choice(candidates, size, replace=False))

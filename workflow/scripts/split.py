@@ -11,8 +11,9 @@ from dagal.pool import channel_statistics, make_split, thumbnails
 
 origin = start(snakemake)
 seed = int(snakemake.wildcards.seed)
-(labels_N,) = artifacts.read(snakemake.input.truth, "truth", "labels")
-class_names = artifacts.attributes(snakemake.input.truth, "truth")["class_names"]
+with artifacts.opened(snakemake.input.truth, "truth") as file:
+    class_names = file.attrs["class_names"]
+    labels_N = file["labels"][()] if "labels" in file else None
 with artifacts.opened(snakemake.input.images, "images") as file:
 
     def kcenter(ids, size, start, rng):
@@ -20,6 +21,8 @@ with artifacts.opened(snakemake.input.images, "images") as file:
         module = importlib.import_module("dagal.acquisition.kcenter")
         return module.kcenter_initial(thumbnails(file["images"], ids), size, start, rng)
 
+    if labels_N is None:  # frames of videos have no class: nothing that needs one may be set for them
+        labels_N = np.zeros(len(file["split"]), np.int64)
     split = make_split(file["split"][()], labels_N, len(class_names), snakemake.params.pool, seed, kcenter)
     mean_C, std_C = channel_statistics(file["images"], np.union1d(split["pool"], split["initial"]))
 artifacts.write(
@@ -30,4 +33,5 @@ artifacts.write(
     class_names=np.array(class_names, h5py.string_dtype()),
 )
 for name, ids in split.items():
-    print(f"{name}: {len(ids):,} ids, per class {np.bincount(labels_N[ids], minlength=len(class_names)).tolist()}")
+    per_class = np.bincount(labels_N[ids], minlength=len(class_names)).tolist() if labels_N.any() else "unknown"
+    print(f"{name}: {len(ids):,} ids, per class {per_class}")

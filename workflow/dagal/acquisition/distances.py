@@ -3,8 +3,11 @@
 The distance of a pair is *defined* by `squared_distance` (float64, fixed order of summation). Matrix products round
 differently with the shape of a block, the BLAS library and the number of threads; here they only serve as bounds with a
 proven error, and each pair that could be the nearest is evaluated by the definition. So results, ties included, are the
-same bits for every block size and thread count, at the speed of float32 matrix products.
+same bits for every block size and thread count, at the speed of float32 matrix products. On a GPU too: the device only decides
+where products are made.
 """
+
+import importlib
 
 import numpy as np
 
@@ -60,20 +63,62 @@ def checked(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray) -> tuple[np.nda
     return points_N_D, centers_L_D, np.float32 if 1e-15 < largest < 1e15 else np.float64
 
 
+def check_device(device: str) -> None:
+    """Raise UserError unless products can be made on a device: "cpu" is NumPy, all else a device of torch ("cuda", "cuda:1")."""
+    try:
+        fetched(sent(np.zeros(1), device))
+    except ImportError:
+        reason = "needs torch, which this environment lacks; set device: cpu, or run where envs/torch.yaml is installed"
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch raises all of them for devices that it lacks
+        first_sentence = str(error).split("\n")[0].split(". ")[0].rstrip(".:")
+        reason = f"cannot be used ({first_sentence}); set device: cpu"
+    else:
+        return
+    raise UserError(f"device {device!r} {reason}.")
+
+
+def sent(array: np.ndarray, device: str):
+    """An array where the products are made: as it is for "cpu", else a tensor of torch on that device."""
+    # not an import statement: selection runs without torch unless the user asks for a device
+    return array if device == "cpu" else importlib.import_module("torch").from_numpy(array).to(device)
+
+
+def fetched(array) -> np.ndarray:
+    """What `sent` gave, or a result of it, for NumPy."""
+    return array if isinstance(array, np.ndarray) else array.numpy(force=True)
+
+
+def product(left_B_D, right_D_M):
+    """Matrix product of two arrays or two tensors of the same precision, rounded to that precision."""
+    if isinstance(left_B_D, np.ndarray):
+        return left_B_D @ right_D_M
+    # torch can be set to multiply float32 as TF32 or bfloat16, with 11 or 8 of 24 bits: the error bound would not hold
+    backends = importlib.import_module("torch").backends
+    modes = [(backend.matmul, backend.matmul.fp32_precision) for backend in (backends.cuda, backends.mkldnn)]
+    try:
+        for matmul, _ in modes:
+            matmul.fp32_precision = "ieee"
+        return left_B_D @ right_D_M
+    finally:
+        for matmul, precision in modes:
+            matmul.fp32_precision = precision
+
+
 class Block:
     """Points ready to be compared with centers: beside the originals a shifted copy in the working precision.
 
     A distance does not change by a shift, and small norms keep |x|^2 - 2xy + |y|^2 accurate. With unit roundoff u, any order
     of summation and any shift, that expression is within k u / (1 - k u) (|x|^2 + |y|^2), k = D + 128, of `squared_distance`:
     D u for the product (Higham 2002, eq. 3.5, with 2|x||y| <= |x|^2 + |y|^2), the rest for the shift, the sums and the
-    definition itself.
+    definition itself. The products stay on ``device`` (`check_device`), and only what decides on pairs is fetched.
     """
 
-    def __init__(self, points_B_D: np.ndarray, shift_D: np.ndarray, dtype: type):
-        self.points_B_D, self.dtype = points_B_D, dtype
+    def __init__(self, points_B_D: np.ndarray, shift_D: np.ndarray, dtype: type, device: str = "cpu"):
+        self.points_B_D, self.dtype, self.device = points_B_D, dtype, device
         # the same numbers for rows of every precision
         self.shift_D = np.clip(np.asarray(shift_D, np.float64), -1e30, 1e30).astype(np.float32)
-        self.shifted_B_D, self.low_B = self._shifted(points_B_D)
+        shifted_B_D, self.low_B = self._shifted(points_B_D)
+        self.shifted_B_D = sent(shifted_B_D, device)
 
     def _shifted(self, rows_M_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows minus the shift, and their squared norms lowered by the error bound."""
@@ -86,12 +131,12 @@ class Block:
         low_M = norms_M * (1 - error / (1 - error)) - n_dims * float(limits.tiny)
         return shifted_M_D, low_M.astype(self.dtype)
 
-    def bounds(self, centers_M_D: np.ndarray) -> np.ndarray:
-        """Lower bounds of the squared distances less ``low_B`` of the row, in the working precision (B, M)."""
+    def bounds(self, centers_M_D: np.ndarray):
+        """Lower bounds of the squared distances less ``low_B`` of the row, in the working precision (B, M), on the device."""
         shifted_M_D, low_M = self._shifted(centers_M_D)
         shifted_M_D *= -2
-        bound_B_M = self.shifted_B_D @ shifted_M_D.T
-        bound_B_M += low_M
+        bound_B_M = product(self.shifted_B_D, sent(shifted_M_D, self.device).T)
+        bound_B_M += sent(low_M, self.device)
         return bound_B_M
 
     def tighten(self, nearest_B: np.ndarray, centers_M_D: np.ndarray) -> None:
@@ -101,22 +146,24 @@ class Block:
         cannot rule out, one or two for each point that changes. A point at distance 0 is left alone.
         """
         bound_B_M = self.bounds(centers_M_D)
-        rows = np.flatnonzero(bound_B_M.min(1) < self._limit(nearest_B))
+        least_B = bound_B_M.min(1) if self.device == "cpu" else fetched(bound_B_M.amin(1))
+        rows = np.flatnonzero(least_B < self._limit(nearest_B))
         if not len(rows):
             return
-        bound_R_M = bound_B_M[rows] if len(rows) < len(nearest_B) else bound_B_M
-        closest_R = bound_R_M.argmin(1)
+        bound_R_M = bound_B_M[sent(rows, self.device)] if len(rows) < len(nearest_B) else bound_B_M
+        closest_R = fetched(bound_R_M.argmin(1))
         self._evaluate(nearest_B, rows, centers_M_D, closest_R)
         if len(centers_M_D) == 1:
             return
-        bound_R_M[np.arange(len(rows)), closest_R] = np.inf
-        open_R_M = bound_R_M < self._limit(nearest_B)[rows, None]
+        open_R_M = fetched(bound_R_M < sent(self._limit(nearest_B)[rows, None], self.device))
+        open_R_M[np.arange(len(rows)), closest_R] = False
         n_open = np.count_nonzero(open_R_M)
         if n_open > 4 * len(nearest_B) and self.dtype is not np.float64:
             # many distances equal up to float32: duplicates, tight clusters
             rows = rows[open_R_M.any(1)]
             values_R, twins = nearest_B[rows], distinct_rows(centers_M_D)[0]
-            Block(self.points_B_D[rows], self.shift_D, np.float64).tighten(values_R, centers_M_D[twins])
+            block = Block(self.points_B_D[rows], self.shift_D, np.float64, self.device)
+            block.tighten(values_R, centers_M_D[twins])
             nearest_B[rows] = values_R
         elif n_open:
             which_P, closest_P = np.nonzero(open_R_M)
@@ -125,7 +172,7 @@ class Block:
     def within(self, squared: float, centers_M_D: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pairs of point and center (row, column, squared distance), each (P,), whose squared distance is at most ``squared``."""
         limit_B = np.nextafter((squared - self.low_B).astype(self.dtype), np.inf, dtype=self.dtype)
-        row_P, column_P = np.nonzero(self.bounds(centers_M_D) <= limit_B[:, None])
+        row_P, column_P = np.nonzero(fetched(self.bounds(centers_M_D) <= sent(limit_B[:, None], self.device)))
         squared_P = squared_distance(self.points_B_D, centers_M_D, row_P, column_P)
         inside = squared_P <= squared
         return row_P[inside], column_P[inside], squared_P[inside]
@@ -211,8 +258,8 @@ def middle(rows_M_D: np.ndarray) -> np.ndarray:
     return rows_M_D[:: -(-len(rows_M_D) // 4096)].mean(0, dtype=np.float64)
 
 
-def nearest_in_regions(points_N_D, centers_L_D, dtype, pivots_K, gaps_K_L) -> np.ndarray:
-    """`nearest_squared_distance` by the triangle inequality.
+def nearest_in_regions(points_N_D, centers_L_D, dtype, pivots_K, gaps_K_L, device: str = "cpu") -> np.ndarray:
+    """`nearest_squared_distance` by the triangle inequality, products on ``device``.
 
     A point at distance r from its pivot p, itself a center, has no nearer center c with |c - p| >= 2 r.
     """
@@ -220,9 +267,8 @@ def nearest_in_regions(points_N_D, centers_L_D, dtype, pivots_K, gaps_K_L) -> np
     shift_D = middle(centers_L_D)
     for start in range(0, len(points_N_D), ROWS):
         part = slice(start, start + ROWS)
-        block = Block(points_N_D[part], shift_D, dtype)
-        shifted, low_K = block._shifted(centers_L_D[pivots_K])
-        group_N[part] = (low_K - 2 * (block.shifted_B_D @ shifted.T)).argmin(1)
+        block = Block(points_N_D[part], shift_D, dtype, device)
+        group_N[part] = fetched(block.bounds(centers_L_D[pivots_K]).argmin(1))
         rows = np.arange(start, start + len(block.low_B))
         nearest_N[part] = squared_distance(points_N_D, centers_L_D, rows, pivots_K[group_N[part]])
     order_N = np.lexsort((-nearest_N, group_N))
@@ -233,7 +279,7 @@ def nearest_in_regions(points_N_D, centers_L_D, dtype, pivots_K, gaps_K_L) -> np
             rows = order_N[first : min(first + ROWS, stop)]  # by falling distance to the pivot
             reach = 2 * np.sqrt(nearest_N[rows[0]]) * (1 + 1e-6)
             inside = np.flatnonzero(gaps_K_L[group] < reach)
-            block, values = Block(points_N_D[rows], pivot_D, dtype), nearest_N[rows]
+            block, values = Block(points_N_D[rows], pivot_D, dtype, device), nearest_N[rows]
             for chunk in range(0, len(inside), CENTERS):
                 block.tighten(values, centers_L_D[inside[chunk : chunk + CENTERS]])
             nearest_N[rows] = values

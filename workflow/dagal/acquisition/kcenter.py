@@ -16,18 +16,26 @@ class Nearest:
 
     A center can only lower a distance, so a distance that misses the last centers is an upper bound. ``squared_N`` holds
     these bounds (float64, -1 for chosen points) and ``seen_N`` how many of the centers each has seen: first the labeled ones,
-    then the chosen points in order. ``squared_N`` may be handed in, complete for the labeled ones.
-    Memory beside the embeddings: O(N) and blocks of some MB. Raises UserError for embeddings that `distances.checked` refuses.
+    then the chosen points in order. ``squared_N`` may be handed in, complete for the labeled ones. Products are made on
+    ``device`` ("cpu" or a device of torch). Memory beside the embeddings: O(N) and blocks of some MB.
+    Raises UserError for embeddings that `distances.checked` refuses and a device that `distances.check_device` refuses.
     """
 
-    def __init__(self, embeddings_N_D: np.ndarray, centers_L_D: np.ndarray, squared_N: np.ndarray | None = None):
+    def __init__(
+        self,
+        embeddings_N_D: np.ndarray,
+        centers_L_D: np.ndarray,
+        squared_N: np.ndarray | None = None,
+        device: str = "cpu",
+    ):
+        distances.check_device(device)
         points_N_D, centers_L_D, self.dtype = distances.checked(embeddings_N_D, centers_L_D)
-        self.points_N_D, self.centers_L_D = points_N_D, centers_L_D
+        self.points_N_D, self.centers_L_D, self.device = points_N_D, centers_L_D, device
         self.shift_D = distances.middle(centers_L_D if len(centers_L_D) else points_N_D)
         self.chosen = []
         regions = squared_N is None and distances.pivots(points_N_D, centers_L_D, self.dtype)
         if regions:
-            squared_N = distances.nearest_in_regions(points_N_D, centers_L_D, self.dtype, *regions)
+            squared_N = distances.nearest_in_regions(points_N_D, centers_L_D, self.dtype, *regions, device)
         if squared_N is not None:
             self.squared_N = squared_N.copy()
             self.seen_N = np.full(len(points_N_D), len(centers_L_D))
@@ -40,6 +48,10 @@ class Nearest:
     @property
     def n_centers(self) -> int:
         return len(self.centers_L_D) + len(self.chosen)
+
+    def block(self, rows: np.ndarray) -> Block:
+        """Points ready to be compared with centers."""
+        return Block(self.points_N_D[rows], self.shift_D, self.dtype, self.device)
 
     def choose(self, position: int) -> None:
         """Make a point a center."""
@@ -68,7 +80,7 @@ class Nearest:
             for start in range(0, len(together), ROWS):
                 part = together[start : start + ROWS]
                 values = self.squared_N[part]
-                Block(self.points_N_D[part], self.shift_D, self.dtype).tighten(values, centers)
+                self.block(part).tighten(values, centers)
                 self.squared_N[part] = values
             self.seen_N[together] = last
 
@@ -87,7 +99,7 @@ def largest(value_N: np.ndarray, count: int) -> tuple[np.ndarray, float, int]:
     return np.union1d(above, inside), level, outside
 
 
-def kcenter_greedy(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray, budget: int) -> np.ndarray:
+def kcenter_greedy(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray, budget: int, device: str = "cpu") -> np.ndarray:
     """Repeatedly the candidate farthest from its nearest labeled or already selected one (Sener & Savarese 2018, alg. 1).
 
     Returns positions (b,) int64 in order of choice; ties go to the lowest position, and without labeled samples the first
@@ -97,10 +109,12 @@ def kcenter_greedy(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray, budget: 
 
     O((L + b) N D) time at worst, mostly far less: products with the labeled samples where the triangle inequality cannot
     rule them out, then blocks of candidates near the top against the picks that they missed. Memory beside the embeddings:
-    O(N) and some MB. Raises UserError for a budget outside 0..N, embeddings that are not finite, or shapes that do not fit.
+    O(N) and some MB. ``device``: where the matrix products are made, "cpu" (NumPy) or a device of torch such as "cuda"; the
+    picks are the same. Raises UserError for a budget outside 0..N, embeddings that are not finite, shapes that do not fit, or
+    a device that torch cannot use.
     """
     check_budget(budget, embeddings_N_D)
-    nearest = Nearest(embeddings_N_D, centers_L_D)
+    nearest = Nearest(embeddings_N_D, centers_L_D, device=device)
     farthest_first(nearest, budget)
     return np.array(nearest.chosen, np.int64)
 
@@ -122,7 +136,7 @@ def farthest_first(nearest: Nearest, budget: int) -> np.ndarray:
             reach = min(2 * reach, max(ROWS, len(squared_N) // 64))
             continue
         # the top is up to date: choose in it while it stays above the bounds of the others
-        block, values = Block(points_N_D[top], nearest.shift_D, nearest.dtype), squared_N[top]
+        block, values = nearest.block(top), squared_N[top]
         before = len(nearest.chosen)
         while len(nearest.chosen) < target:
             best = int(values.argmax())
@@ -184,6 +198,7 @@ def kcenter_class_balanced(
     required_C: np.ndarray,
     budget: int,
     weight: float = 0.5,
+    device: str = "cpu",
 ) -> np.ndarray:
     """KCenterGreedy-CB (thesis 003, alg. 2): repeatedly the candidate j of least -d_j + weight ||required - P_j - P^T z||_1,
 
@@ -195,12 +210,13 @@ def kcenter_class_balanced(
     Distances are lazy as in `kcenter_greedy`: an old distance gives a lower bound of the cost. Per pick O(N) plus O(N) for
     each class whose requirement is within reach of one sample; O(b N C) at worst. Candidates whose costs differ by less than
     rounding are compared by the formula itself. Memory beside the inputs: a transposed copy of P, O(N) and some MB.
+    ``device`` as in `kcenter_greedy`.
     Raises UserError for what `kcenter_greedy` refuses, probabilities that are negative, not finite or do not sum to 1 per
     row, a requirement of another length, negative or not finite, and a weight that is negative or not finite.
     """
     check_budget(budget, embeddings_N_D)
     balance = Balance(*_checked_classes(probs_N_C, required_C, weight, len(embeddings_N_D)))
-    nearest = Nearest(embeddings_N_D, centers_L_D)
+    nearest = Nearest(embeddings_N_D, centers_L_D, device=device)
     # without any center all are equally far
     distance_N = np.sqrt(nearest.squared_N) if nearest.n_centers else np.zeros(len(nearest.squared_N))
     front = np.empty(0, np.int64)  # candidates near the optimum, of the pick before

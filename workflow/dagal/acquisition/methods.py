@@ -1,9 +1,11 @@
 """Methods: which score and selector a name in the config stands for, and what these read.
 
-A score or selector is a function in ``scores.py`` / ``selection.py``, or the function of the same name in a file of its
-own beside them (``acquisition/my_score.py`` with ``def my_score(...)``). It declares what it reads by its argument names.
+A score or selector is a function in ``scores.py`` (of frames of a video: ``frame_scores.py``) / ``selection.py``, or the
+function of the same name in a file of its own beside them (``acquisition/my_score.py`` with ``def my_score(...)``). It
+declares what it reads by its argument names.
 """
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Callable
@@ -12,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from dagal import artifacts
+from dagal.balance import required_per_class
 from dagal.errors import UserError
+from dagal.video.boxes import pairs
 
 # argument of a score or selector -> (artifact, data set) of the signal that it stands for
 SIGNALS = {
@@ -23,15 +27,31 @@ SIGNALS = {
     "draws_T_N_C": ("draws", "draws"),
     "boundary_N": ("boundary", "distance"),
     "truth_N": ("truth", "labels"),
+    "detection_probs_M_K": ("detections", "probabilities"),
+    "detection_frame_M": ("detections", "offsets"),
+    "estimated_fp_N": ("coherence", "false_positives"),
+    "estimated_fn_N": ("coherence", "false_negatives"),
+    "true_fp_N": ("errors", "false_positives"),
+    "true_fn_N": ("errors", "false_negatives"),
+    "video_N": ("images", "video"),
+    "frame_N": ("images", "frame"),
+    "labeled_video_L": ("images", "video"),
+    "labeled_frame_L": ("images", "frame"),
 }
+# artifacts that a study can make, by its task
+KINDS = {
+    "classification": ("signals", "draws", "boundary", "truth"),
+    "detection": ("detections", "coherence", "errors", "images"),
+}
+SEALED = {"truth", "errors"}  # made from the hidden labels: a method that reads them cannot be deployed
 # what else each may ask for
 CONTEXT = {
     "score": ("n_candidates", "n_classes", "cycle", "rng"),
     "select": ("n_candidates", "n_classes", "cycle", "rng", "budget", "score_N", "required_C"),
 }
 
-# names whose score or selector is not "the score of that name, top k of it"
-METHODS = {
+# what a name stands for where it is not "the score of that name, top k of it"
+CLASSIFICATION = {
     "oracle": {"score": "misclassified"},
     "kcenter_greedy": {"score": "distance_to_labeled", "select": "kcenter_greedy"},
     "core_set": {"score": "distance_to_labeled", "select": "core_set"},
@@ -47,17 +67,35 @@ METHODS = {
     "entropy_pseudo_label": {"score": "entropy", "select": "pseudo_label"},
 }
 
-HOMES = {"score": "scores", "select": "selection"}
+# in video every method but plain random keeps its frames apart (003 sec. 2.5.2, Random+R)
+SPREAD = {"select": "temporal_spread"}
+DETECTION = {
+    "random": {"score": "random", "select": "top_k"},
+    "random_r": {"score": "random", **SPREAD},
+    "least_confidence": {"score": "mean_least_confidence", **SPREAD},
+    "entropy": {"score": "mean_entropy", **SPREAD},
+    "margin": {"score": "summed_margin", **SPREAD},
+    "oracle_fp": {"score": "false_positives", **SPREAD},
+    "oracle_fn": {"score": "false_negatives", **SPREAD},
+    "temporal_coherence": {"score": "estimated_false_positives", **SPREAD},
+    "temporal_coherence_fp": {"score": "estimated_false_positives", **SPREAD},
+    "temporal_coherence_fn": {"score": "estimated_false_negatives", **SPREAD},
+    "temporal_coherence_both": {"score": "estimated_errors", **SPREAD},
+}
+METHODS = {"classification": CLASSIFICATION, "detection": DETECTION}
+
+HOMES = {"score": ("scores", "frame_scores"), "select": ("selection",)}
 
 
-def compose(name: str, settings: dict) -> dict:
-    """The method's settings with ``score`` and ``select`` filled in: config, else `METHODS`, else its own name and top_k."""
-    return {"score": name, "select": "top_k", **METHODS.get(name, {}), **settings}
+def compose(name: str, settings: dict, task: str = "classification") -> dict:
+    """The method's settings with ``score`` and ``select`` filled in: config, else `METHODS`, else its own name and the default selector."""
+    default = SPREAD if task == "detection" else {"select": "top_k"}
+    return {"score": name, **default, **METHODS[task].get(name, {}), **settings}
 
 
 def find(part: str, name: str) -> Callable:
     """The function behind a ``score`` or ``select`` name. Raises UserError for an unknown name or argument."""
-    function = _function(HOMES[part], name) or _function(name, name)
+    function = _find(part, name)
     if function is None:
         raise UserError(f"unknown {part} {name!r}; allowed: {', '.join(available(part))}")
     allowed = (*SIGNALS, *CONTEXT[part])
@@ -68,6 +106,10 @@ def find(part: str, name: str) -> Callable:
             "or have options with a default value"
         )
     return function
+
+
+def _find(part: str, name: str) -> Callable | None:
+    return next(filter(None, (_function(module, name) for module in (*HOMES[part], name))), None)
 
 
 def _function(module: str, name: str) -> Callable | None:
@@ -84,11 +126,16 @@ def _function(module: str, name: str) -> Callable | None:
 
 def available(part: str) -> list[str]:
     """Names that `find` knows. A function of a file of its own is a selector if it asks for the budget, else a score."""
-    home = importlib.import_module(f"dagal.acquisition.{HOMES[part]}")
-    names = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__", "methods", *HOMES.values()}
-    names |= {*getattr(home, "FILES", ())}
-    names |= {name for name, found in vars(home).items() if getattr(found, "__module__", None) == home.__name__}
-    functions = {name: _function(HOMES[part], name) or _function(name, name) for name in names}
+    homes = [importlib.import_module(f"dagal.acquisition.{home}") for home in HOMES[part]]
+    names = {path.stem for path in Path(__file__).parent.glob("*.py")} - {
+        "__init__",
+        "methods",
+        *sum(HOMES.values(), ()),
+    }
+    for home in homes:
+        names |= {*getattr(home, "FILES", ())}
+        names |= {name for name, found in vars(home).items() if getattr(found, "__module__", None) == home.__name__}
+    functions = {name: _find(part, name) for name in names}
     return sorted(
         name
         for name, f in functions.items()
@@ -117,7 +164,8 @@ def signals(settings: dict) -> list[tuple[str, str]]:
 def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: dict) -> dict:
     """The arguments that a score or selector asks for, restricted to the candidates with ascending ``ids``.
 
-    ``files`` maps artifact kinds to paths. The axis of the candidates is the place of N in the argument's shape suffix.
+    ``files`` maps artifact kinds to paths. The axis of the candidates is the place of N in the argument's shape suffix; M
+    stands for their detections, and the images behind L are the labeled ones.
     """
     arguments = {}
     for argument in inputs(function):
@@ -125,20 +173,59 @@ def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: 
             arguments[argument] = context[argument]
             continue
         kind, name = SIGNALS[argument]
-        suffix = argument.split("_")[1:]
+        suffix = [part for part in argument.split("_") if len(part) == 1]
         with artifacts.opened(files[kind], kind) as file:
-            if "N" not in suffix:
-                arguments[argument] = file[name][()]
-            else:
-                every = np.arange(len(file[name])) if kind == "truth" else file["ids"][()]
-                positions = np.searchsorted(every, ids)
-                if not np.array_equal(every.take(positions, mode="clip"), ids):
-                    raise UserError(f"{files[kind]} lacks some of the candidates; delete it and run again.")
+            if "M" in suffix:
+                positions = _positions(files[kind], file["ids"][()], ids)
+                offsets = file["offsets"][()]
+                frame_M, member_M = pairs(offsets[positions], offsets[positions + 1])
+                arguments[argument] = frame_M if name == "offsets" else file[name][()][member_M]
+            elif "N" in suffix:
                 values = file[name][()]
-                if len(ids) < len(every):
-                    values = values.take(positions, axis=suffix.index("N"))
-                arguments[argument] = values
+                # the truth and the list of images have a row for every id
+                every = np.arange(len(values)) if kind in ("truth", "images") else file["ids"][()]
+                positions = _positions(files[kind], every, ids)
+                arguments[argument] = values.take(positions, suffix.index("N")) if len(ids) < len(every) else values
+            elif kind == "images":
+                (labeled,) = artifacts.read(files["labeled"], "labeled", "ids")
+                arguments[argument] = file[name][()][labeled]
+            else:
+                arguments[argument] = file[name][()]
     return arguments
+
+
+def _positions(path: str, every: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Positions of ascending ids in ascending ids."""
+    positions = np.searchsorted(every, ids)
+    if not np.array_equal(every.take(positions, mode="clip"), ids):
+        raise UserError(f"{path} lacks some of the candidates; delete it and run again.")
+    return positions
+
+
+def query(
+    name: str, files: dict, ids: np.ndarray, score_N: np.ndarray, budget: int, cycle: int, rng, options: dict
+) -> tuple[np.ndarray, dict]:
+    """Run a selector on candidates: positions (b,) int64 in order of choice, and what it certifies (a bound, a radius).
+
+    ``files`` as in `gather`, with ``labeled``. Raises UserError if the selector does not return ``budget`` different positions.
+    """
+    function = find("select", name)
+    context = {
+        "score_N": score_N, "n_candidates": len(ids), "budget": budget, "cycle": cycle, "rng": rng,
+    }  # fmt: skip
+    with artifacts.opened(files["labeled"], "labeled") as file:
+        context["n_classes"] = len(file.attrs["class_names"])
+        if "labels" in file:
+            counts_C = np.bincount(file["labels"][()], minlength=context["n_classes"])
+            n_initial = int(np.sum(file["cycle"][()] == 0))
+            context["required_C"] = required_per_class(counts_C, budget, n_initial, cycle)
+    selected = function(**gather(function, files, ids, context), **options)
+    # a selector may return a dataclass: the positions first, then the certificate
+    certificate = dataclasses.asdict(selected) if dataclasses.is_dataclass(selected) else {"positions": selected}
+    positions = np.asarray(certificate.pop("positions"), np.int64)
+    if len(positions) != budget or len(np.unique(positions)) != len(positions):
+        raise UserError(f"selector {name!r} did not return {budget} different positions.")
+    return positions, certificate
 
 
 def source(function: Callable) -> str:

@@ -20,6 +20,7 @@ FILES = {
     "kcenter_greedy": "kcenter",
     "probcover": "probcover",
     "pseudo_label": "pseudo_label",
+    "temporal_spread": "temporal_spread",
     "typiclust": "typiclust",
 }
 

@@ -1,4 +1,4 @@
-"""Raw data -> images.h5 and truth.h5: one loader per published format."""
+"""Raw data -> images.h5 and truth.h5: one loader per published format (videos: `dagal.datasets.videos`)."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from dagal import artifacts
 from dagal.datasets.digits import digits
 from dagal.datasets.folders import caltech101, image_folder, tiny_imagenet
-from dagal.datasets.source import Source
+from dagal.datasets.source import BATCH_BYTES, PROGRESS_SECONDS, Source, flush
 from dagal.datasets.torchvision_sets import SETS, torchvision_set
 from dagal.errors import UserError
 
@@ -19,6 +19,7 @@ LOADERS = {
     "tiny_imagenet": tiny_imagenet,
     **dict.fromkeys(SETS, torchvision_set),
 }
+VIDEO_LOADERS = ("synthia_al", "imagenet_vid", "mot", "coco_video", "video_folder", "camvid")
 # training images per class, known before anything is read
 PUBLISHED_COUNTS = {
     "digits": [142, 146, 142, 146, 145, 145, 145, 143, 139, 144],
@@ -29,8 +30,11 @@ PUBLISHED_COUNTS = {
     "svhn": [4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659],
     "tiny_imagenet": [500] * 200,
 }
-BATCH_BYTES = 32 << 20
-PROGRESS_SECONDS = 5
+
+
+def task(loader: str) -> str:
+    """What is learned from the data of a loader."""
+    return "detection" if loader in VIDEO_LOADERS else "classification"
 
 
 def train_counts(settings: dict) -> np.ndarray | None:
@@ -80,21 +84,13 @@ def _write_images(source: Source, settings: dict, writer: artifacts.Writer) -> N
                 f"{other_width} pixels): set dataset.image_size in the config."
             )
         if len(batch) * batch[row].nbytes >= BATCH_BYTES:
-            _flush(dataset, batch)
+            flush(dataset, batch)
         if time.monotonic() - shown >= PROGRESS_SECONDS:
             print(f"decoded {done:,} of {n:,} images")
             shown = time.monotonic()
     if batch:
-        _flush(dataset, batch)
+        flush(dataset, batch)
     print(f"decoded {n:,} of {n:,} images")
-
-
-def _flush(dataset, batch: dict[int, np.ndarray]) -> None:
-    """Write the images of a batch, neighbouring rows together (single ones are slow), and empty it."""
-    rows = np.array(sorted(batch), dtype=np.int64)
-    for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
-        dataset[run[0] : run[-1] + 1] = np.stack([batch[row] for row in run])
-    batch.clear()
 
 
 def _fit(image: np.ndarray, size: int | None, grayscale: bool | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What every loader returns."""
+"""What every loader of images returns, and how loaders write images in batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,3 +14,15 @@ class Source:
     labels: np.ndarray  # (N,) int64, positions in class_names
     n_train: int
     images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
+
+
+BATCH_BYTES = 32 << 20
+PROGRESS_SECONDS = 5
+
+
+def flush(dataset, batch: dict[int, np.ndarray]) -> None:
+    """Write the images of a batch (row -> image), neighbouring rows together (single ones are slow), and empty it."""
+    rows = np.array(sorted(batch), dtype=np.int64)
+    for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+        dataset[run[0] : run[-1] + 1] = np.stack([batch[row] for row in run])
+    batch.clear()

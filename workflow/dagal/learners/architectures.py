@@ -83,12 +83,15 @@ def resnet(shape, name, weights):
     return network, size
 
 
+def read_weights(path: str) -> dict[str, torch.Tensor]:
+    """State dict in a local file of safetensors or torch."""
+    return load_file(path) if path.endswith(".safetensors") else torch.load(path, map_location="cpu", weights_only=True)
+
+
 def load_backbone(network: nn.Module, path: str) -> None:
     """Load local pre-trained weights into a backbone. Raises UserError if the file is missing or does not fit."""
     try:
-        state = load_file(path) if path.endswith(".safetensors") else torch.load(path, weights_only=True)
-        state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
-        network.load_state_dict(state)
+        network.load_state_dict({name: t for name, t in read_weights(path).items() if not name.startswith("fc.")})
     except Exception as error:  # a foreign file can fail in any way
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -114,19 +117,28 @@ def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_m
     return Classifier(backbone, size, n_classes, settings["dropout"], channel_mean, channel_std, crop)
 
 
-def save(path: str | Path, model: Classifier, settings: dict, shape: tuple, origin: dict) -> None:
-    """Write weights with all that `load` needs to rebuild the network; appears under its name only when complete."""
-    about = {"learner": settings, "shape": shape, "classes": model.head.out_features, **origin}
+def write(path: str | Path, model: nn.Module, about: dict) -> None:
+    """Write weights, and what is needed to rebuild the network, as safetensors; appears under its name only when complete."""
     metadata = {"dagal": json.dumps(about, sort_keys=True)}  # one key: the library writes several in random order
     temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
     save_file({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}, temporary, metadata)
     temporary.replace(path)
 
 
+def read_about(path: str | Path) -> dict:
+    """What `write` was told about a network."""
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["dagal"])
+
+
+def save(path: str | Path, model: Classifier, settings: dict, shape: tuple, origin: dict) -> None:
+    """Write a classifier for `load`."""
+    write(path, model, {"learner": settings, "shape": shape, "classes": model.head.out_features, **origin})
+
+
 def load(path: str | Path, device: torch.device) -> Classifier:
     """The classifier saved by `save`, in evaluation mode."""
-    with safe_open(path, "pt") as file:
-        about = json.loads(file.metadata()["dagal"])
+    about = read_about(path)
     settings, shape = about["learner"] | {"weights": None}, tuple(about["shape"])  # the file itself holds the weights
     model = build(settings, shape, about["classes"], torch.zeros(shape[0]), torch.ones(shape[0]))
     model.load_state_dict(load_file(path))

@@ -26,11 +26,12 @@ def lease(n_devices: int, folder: Path, poll_seconds: float = 5.0) -> int:
         time.sleep(poll_seconds)
 
 
-def prepare(gpus: int, threads: int) -> torch.device:
+def prepare(gpus: int, threads: int, deterministic: bool = True) -> torch.device:
     """The job's device: a leased GPU if the job was granted one and there is one, else the CPU with ``threads`` threads.
 
     A scheduler's own assignment (CUDA_VISIBLE_DEVICES) is taken as it is. ``threads`` comes from the config, not from the
-    machine, because the order of a parallel sum changes its last bits.
+    machine, because the order of a parallel sum changes its last bits. Without ``deterministic``, sums on a GPU may differ from
+    run to run.
     """
     torch.set_num_threads(threads)
     if not gpus or not torch.cuda.is_available():
@@ -40,7 +41,9 @@ def prepare(gpus: int, threads: int) -> torch.device:
     else:
         device = torch.device(f"cuda:{lease(torch.cuda.device_count(), Path(tempfile.gettempdir()))}")
         torch.cuda.set_device(device)
-    if device.type == "cuda":  # a fixed number of threads does it on the CPU, where this call would cost 3 s of imports
+    if (
+        device.type == "cuda" and deterministic
+    ):  # a fixed number of threads does it on the CPU, where this call would cost 3 s of imports
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {threads}"

@@ -1,0 +1,71 @@
+"""Rendered road scenes like SYNTHIA-AL (003 sec. 2.4) -> images.h5 and truth.h5."""
+
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+
+import numpy as np
+
+from dagal import artifacts
+from dagal.datasets.source import PROGRESS_SECONDS
+from dagal.video import render
+
+
+def n_training_frames(settings: dict) -> int:
+    """Frames of the training videos, known without rendering any."""
+    return sum(clip.n_frames for clip in render.plan(settings) if clip.split == 0)
+
+
+def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
+    """Render all videos in ``workers`` processes; the bytes do not depend on their number.
+
+    Memory: the frames of workers + 1 videos.
+    """
+    clips = render.plan(settings)
+    height, width, fps = settings["height"], settings["width"], settings["fps"]
+    lengths, shown, first = np.array([clip.n_frames for clip in clips]), time.monotonic(), 0
+    n_frames, annotated = int(lengths.sum()), []
+    with artifacts.create(images_path, "images", origin, video_names=[clip.name for clip in clips]) as writer:
+        frame_N = np.concatenate([np.arange(length) for length in lengths])
+        for name, values, dtype in (
+            ("split", np.repeat([clip.split for clip in clips], lengths), np.uint8),
+            ("video", np.repeat(np.arange(len(clips)), lengths), np.int64),
+            ("frame", frame_N, np.int64),
+        ):
+            writer.dataset(name, (n_frames,), dtype)[...] = values
+        images = writer.dataset("images", (n_frames, height, width, 3), np.uint8)
+        for video, annotation in _rendered(clips, height, width, fps, workers):
+            images[first : first + len(video)] = video
+            annotated += annotation
+            first += len(video)
+            if time.monotonic() - shown >= PROGRESS_SECONDS:
+                print(f"rendered {first:,} of {n_frames:,} frames")
+                shown = time.monotonic()
+    boxes, labels, tracks = (list(column) for column in zip(*annotated, strict=True))
+    offsets = np.concatenate([[0], np.cumsum([len(frame) for frame in labels])])
+    data = {"boxes": np.concatenate(boxes), "box_labels": np.concatenate(labels), "tracks": np.concatenate(tracks)}
+    artifacts.write(truth_path, "truth", origin, data | {"offsets": offsets}, class_names=list(render.CLASSES))
+    print(f"rendered {n_frames:,} frames of {len(clips)} videos with {offsets[-1]:,} boxes")
+
+
+def _rendered(clips, height, width, fps, workers):
+    """Frames and annotation of each clip in turn."""
+    jobs = ((clip, height, width, fps) for clip in clips)
+    if workers == 1:
+        yield from map(_render, jobs)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        waiting = [pool.submit(_render, job) for job in islice(jobs, workers + 1)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(_render, job) for job in islice(jobs, 1)]
+
+
+def _render(job) -> tuple[np.ndarray, list]:
+    clip, height, width, fps = job
+    images, annotation = np.empty((clip.n_frames, height, width, 3), np.uint8), []
+    for row, frame in enumerate(render.render(clip, height, width, fps)):
+        images[row] = frame.image
+        annotation.append((frame.boxes, frame.labels, frame.tracks))
+    return images, annotation

@@ -1,0 +1,1 @@
+"""Video: rendering, optical flow, tracking, temporal coherence and the evaluation of detections."""

@@ -1,0 +1,39 @@
+"""The table of detections of many frames, and the frames of each video."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from dagal import annotation, artifacts
+
+
+def read(path: str) -> tuple[np.ndarray, tuple]:
+    """Ids of the frames of a detections.h5, and its table as `dagal.video.evaluation` takes it: offsets, boxes, labels, scores."""
+    names = ("ids", "offsets", "boxes", "labels", "probabilities")
+    ids, offsets, boxes, labels, probs_M_K = artifacts.read(path, "detections", *names)
+    return ids, (offsets, boxes, labels, probs_M_K[np.arange(len(labels)), 1 + labels])
+
+
+def read_truth(path: str, ids: np.ndarray) -> tuple:
+    """Offsets, boxes and labels of the true objects in the frames with the given ids."""
+    with artifacts.opened(path, "truth") as file:
+        answers = annotation.ask(file, ids)
+    return answers["offsets"], answers["boxes"], answers["box_labels"]
+
+
+def table(per_frame: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Boxes (m,4) and probabilities (m,1+C) of each of n frames -> ``offsets`` (n+1,), ``boxes``, ``probabilities``, ``labels``."""
+    boxes, probs = (list(column) for column in zip(*per_frame, strict=True))
+    probs_M_K = np.concatenate(probs)
+    return {
+        "offsets": np.concatenate([[0], np.cumsum([len(frame) for frame in boxes])]).astype(np.int64),
+        "boxes": np.concatenate(boxes),
+        "probabilities": probs_M_K,
+        "labels": probs_M_K[:, 1:].argmax(1).astype(np.int64),
+    }
+
+
+def by_video(video_N: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First and one past the last position of each run of frames of one video."""
+    edges = np.flatnonzero(np.diff(video_N)) + 1
+    yield from zip([0, *edges.tolist()], [*edges.tolist(), len(video_N)], strict=True)

@@ -1,0 +1,15 @@
+"""Detections against the sealed truth -> true errors of each frame, for the methods of the oracle type."""
+
+from job import start
+
+from dagal import artifacts
+from dagal.video import detections
+from dagal.video.evaluation import frame_errors
+
+origin = start(snakemake)
+ids, found = detections.read(snakemake.input.detections)
+wrong_N, missed_N, *_ = frame_errors(found, detections.read_truth(snakemake.input.truth, ids))
+artifacts.write(
+    snakemake.output[0], "errors", origin, {"ids": ids, "false_positives": wrong_N, "false_negatives": missed_N}
+)
+print(f"{wrong_N.sum():,} false positives and {missed_N.sum():,} false negatives in {len(ids):,} frames")

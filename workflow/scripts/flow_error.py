@@ -1,0 +1,29 @@
+"""Optical flow against the motion of the renderer -> end-point error of each training video, in pixels."""
+
+import numpy as np
+from job import start
+
+from dagal import artifacts
+from dagal.video.detections import by_video
+from dagal.video.flow import end_point_error
+
+start(snakemake)
+names = ("ids", "forward", "backward")
+(video_N,) = artifacts.read(snakemake.input.images, "images", "video")
+video_names = artifacts.attributes(snakemake.input.images, "images")["video_names"]
+rows = []
+for path, true_path in zip(snakemake.input.flow, snakemake.input.truth, strict=True):
+    ids, *motions = artifacts.read(path, "flow", *names)
+    _, *true_motions = artifacts.read(true_path, "flow", *names)
+    for first, last in by_video(video_N[ids]) if len(ids) else ():
+        if last - first > 1:
+            parts = [slice(first, last - 1), slice(first + 1, last)]  # the ends have no motion
+            pairs = list(zip(motions, true_motions, parts, strict=True))
+            error = np.concatenate([end_point_error(flow[part], true[part]).ravel() for flow, true, part in pairs])
+            length = np.concatenate([end_point_error(0, true[part].astype(float)).ravel() for _, true, part in pairs])
+            numbers = [error.mean(), np.median(error), np.mean(error < 1), length.mean()]
+            rows.append([video_N[ids[first]], video_names[video_N[ids[first]]], last - first, *numbers])
+rows.sort()
+header = ["video", "name", "frames", "mean_error", "median_error", "share_under_1_px", "mean_motion"]
+artifacts.write_csv(snakemake.output[0], header, rows)
+print(f"mean end-point error {np.average([row[3] for row in rows], weights=[row[2] for row in rows]):.3f} px")

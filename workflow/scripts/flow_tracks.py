@@ -1,0 +1,26 @@
+"""Detections, followed to the frames around them by the optical flow of the data set."""
+
+import numpy as np
+from job import start
+
+from dagal import artifacts
+from dagal.video import tracks
+from dagal.video.detections import by_video
+
+origin = start(snakemake)
+source = snakemake.input
+ids, offsets, boxes_M_4 = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes")
+frame_M = np.repeat(np.arange(len(ids)), np.diff(offsets))
+tracks_M_6_4 = np.empty((len(boxes_M_4), 6, 4), np.float32)
+with artifacts.opened(source.images, "images") as file:
+    size, video_N = file["images"].shape[1:3], file["video"][()]
+for path in source.flow:
+    with artifacts.opened(path, "flow") as file:
+        flow_ids = file["ids"][()]
+        for first, last in by_video(video_N[flow_ids]):
+            begin, end = np.searchsorted(ids, [flow_ids[first], flow_ids[last - 1] + 1])
+            rows = slice(offsets[begin], offsets[end])
+            motion = [file[name][first:last].astype(np.float32) for name in ("forward", "backward")]
+            tracks_M_6_4[rows] = tracks.by_flow(frame_M[rows] - begin, boxes_M_4[rows], *motion, size)
+artifacts.write(snakemake.output[0], "tracks", origin, {"boxes": tracks_M_6_4})
+print(f"followed {len(boxes_M_4):,} detections of {len(ids):,} frames")

@@ -1,0 +1,61 @@
+"""Frames of every n-th training video -> their coarse optical flow, forward and backward."""
+
+import numpy as np
+from job import start
+
+from dagal import artifacts
+from dagal.video import flow
+from dagal.video.detections import by_video
+
+origin = start(snakemake)
+params, shard = snakemake.params, int(snakemake.wildcards.shard)
+split_N, video_N = artifacts.read(snakemake.input.images, "images", "split", "video")
+runs = [run for run in by_video(video_N) if split_N[run[0]] == 0 and video_N[run[0]] % params.shards == shard]
+n_frames = sum(last - first for first, last in runs)
+
+
+def computed(kind):
+    """Coarse flow of one video after the other by an algorithm on the images."""
+    if kind == "dis":
+        algorithm = flow.dis()
+    else:
+        from dagal.learners import devices
+
+        algorithm = flow.raft(params.weights, devices.prepare(snakemake.resources.get("gpu", 0), snakemake.threads))
+    for first, last in runs:
+        yield flow.of_video((images[row] for row in range(first, last)), algorithm, params.stride)
+
+
+def rendered():
+    """The renderer's own motion, of the pixels seen in both frames where there are any in a cell."""
+    from dagal.video import render
+
+    clips = render.plan(params.dataset)
+    size = params.dataset["height"], params.dataset["width"], params.dataset["fps"]
+    for first, _ in runs:
+        clip, nothing = clips[video_N[first]], np.zeros((*grid, 2), np.float32)
+        motion = [[cells(*pair) for pair in render.true_flow(clip, *size, step=step)] for step in (1, -1)]
+        yield zip([*motion[0], nothing], [nothing, *motion[1]], strict=True)
+
+
+def cells(motion, valid):
+    seen = flow.coarse(motion, params.stride, valid)
+    return np.where(np.isnan(seen), flow.coarse(motion, params.stride), seen)
+
+
+with (
+    artifacts.opened(snakemake.input.images, "images") as file,
+    artifacts.create(snakemake.output[0], "flow", origin) as writer,
+):
+    images = file["images"]
+    grid = tuple(-(-n // params.stride) for n in images.shape[1:3])
+    ids = np.concatenate([np.arange(*run) for run in runs]) if runs else np.zeros(0, np.int64)
+    writer.dataset("ids", (n_frames,), np.int64)[...] = ids
+    stored = [writer.dataset(name, (n_frames, *grid, 2), np.float16) for name in ("forward", "backward")]
+    row, kind = 0, snakemake.wildcards.flow
+    for video in rendered() if kind == "true" else computed(kind):
+        video = list(video)
+        for dataset, motion in zip(stored, zip(*video, strict=True), strict=True):
+            dataset[row : row + len(video)] = np.stack(motion)
+        row += len(video)
+        print(f"{row:,} of {n_frames:,} frames")

@@ -1,0 +1,39 @@
+"""labeled.h5 -> detector, from scratch or from the model of the cycle before, its history, and its detections on the test set."""
+
+import numpy as np
+import torch
+from job import start
+
+from dagal import artifacts
+from dagal.learners import detector, devices, inference
+from dagal.seeding import seed_for
+from dagal.video import detections
+
+origin = start(snakemake)
+settings, source = dict(snakemake.params.learner), snakemake.input
+seed, cycle = int(snakemake.wildcards.seed), int(snakemake.wildcards.cycle)
+# deterministic RoI pooling on a GPU would be compiled, and slow
+device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"], deterministic=False)
+if cycle == 0 and settings["initial_epochs"]:
+    settings["epochs"] = settings["initial_epochs"]
+
+names = ("ids", "boxes", "box_labels", "offsets")
+ids, boxes, labels, offsets = artifacts.read(source.labeled, "labeled", *names)
+n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
+test, mean_C, std_C = artifacts.read(source.split, "split", "test", "channel_mean", "channel_std")
+boxes, labels = (list(torch.from_numpy(rows).to(device).split(np.diff(offsets).tolist())) for rows in (boxes, labels))
+with artifacts.opened(source.images, "images") as file:
+    images = inference.to_tensor(artifacts.rows(file["images"], ids), device)
+    if source.parent:
+        model = detector.load(source.parent, device)
+    else:
+        torch.manual_seed(seed_for(seed, "initialise", cycle))
+        model = detector.build(settings, n_classes, tuple(images.shape[1:]), mean_C, std_C).to(device)
+    history = detector.fit(model, images, boxes, labels, settings, seed_for(seed, "train", cycle))
+    batches = inference.stream(file["images"], test, device, settings["batch_size"])
+    found = detections.table(detector.detect_frames(model, batches))
+
+detector.save(snakemake.output.model, model, settings, tuple(images.shape[1:]), origin)
+artifacts.write(snakemake.output.history, "history", origin, history)
+artifacts.write(snakemake.output.predictions, "detections", origin, {"ids": test, **found})
+print(f"{len(found['labels']):,} detections in {len(test):,} test frames")
