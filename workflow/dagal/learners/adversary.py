@@ -1,0 +1,304 @@
+"""Adversarial acquisition: a VAE hides from a discriminator which images are labeled; query where the discriminator sees it best.
+
+One training for VAAL (Sinha et al., ICCV 2019), TA-VAAL (Kim et al., CVPR 2021) and SRAAL (Zhang et al., CVPR 2020). In all
+three the discriminator's output D is the probability of "labeled": the query is the SMALLEST D.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from dagal.acquisition.indicators import INDICATORS
+from dagal.errors import UserError
+from dagal.learners.optimizers import stepper
+from dagal.learners.vae import VAE, Discriminator, draw_rank_columns
+from dagal.seeding import seed_for
+
+RECORDS = 200  # points of a loss curve at most
+
+
+class Images(NamedTuple):
+    """Images read when needed: ``fetch`` takes positions (B,) int64, in any order and repeated, and returns uint8 (B,C,H,W)."""
+
+    size: int
+    shape: tuple[int, int, int]
+    fetch: Callable[[torch.Tensor], torch.Tensor]
+
+
+class Adversary(nn.Module):
+    """The VAE and the discriminator."""
+
+    def __init__(self, vae: VAE, discriminator: Discriminator):
+        super().__init__()
+        self.vae = vae
+        self.discriminator = discriminator
+
+
+def reconstruction_loss(output: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """-E log p(x|z) of a Gaussian of variance 1, without its constant: half the squared error of an image, mean over images."""
+    return (output - images).square().flatten(1).sum(1).mean() / 2
+
+
+def kl_divergence(mean_B_D: torch.Tensor, log_variance_B_D: torch.Tensor) -> torch.Tensor:
+    """KL of the posterior to the standard normal prior, in nats per image, mean over images."""
+    return (mean_B_D.square() + log_variance_B_D.exp() - 1 - log_variance_B_D).sum(1).mean() / 2
+
+
+def adversarial_loss(logit_L: torch.Tensor, logit_U: torch.Tensor) -> torch.Tensor:
+    """-E log D(L) - E log D(U): for the VAE both pools are to look labeled, target 1 (TA-VAAL eq. 5, SRAAL eq. 6)."""
+    return binary_cross_entropy_with_logits(logit_L, torch.ones_like(logit_L)) + binary_cross_entropy_with_logits(
+        logit_U, torch.ones_like(logit_U)
+    )
+
+
+def discriminator_loss(logit_L: torch.Tensor, logit_U: torch.Tensor, target_U: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of D to 1 for the labeled and to ``target_U`` for the unlabeled: 0 in VAAL and TA-VAAL (eq. 6).
+
+    SRAAL: `relabeled`.
+    """
+    return binary_cross_entropy_with_logits(logit_L, torch.ones_like(logit_L)) + binary_cross_entropy_with_logits(
+        logit_U, target_U
+    )
+
+
+def relabeled(probs_B_C: np.ndarray, indicator: str) -> torch.Tensor:
+    """Discriminator targets (B,) float32 of unlabeled samples from the learner's probabilities: 1 - indicator (SRAAL, sec. 3.3).
+
+    SRAAL's text calls the unlabeled state 1 and replaces it by the indicator; its eq. 5 and 6, and this project, call the
+    labeled state 1, so the target is the complement. A sample the learner is sure of (indicator 0) counts as labeled; the
+    most uncertain ones keep VAAL's target 0, so the smallest D is uncertain and unlike the labeled ones. The printed eq. 5
+    has log(Indicator - D), undefined for D above the indicator; with an indicator of 1 both are VAAL's log(1 - D).
+    """
+    return torch.from_numpy(1 - INDICATORS[indicator](probs_B_C)).float()
+
+
+def build(settings: dict, shape, n_classes: int = 0, channel_mean=None, channel_std=None, conditional: bool = True):
+    """A fresh `Adversary` for images of ``shape`` (C,H,W), drawn from torch's current random state; settings as in `train`.
+
+    ``n_classes`` only counts for SRAAL with a supervised learner (``supervised_weight`` above 0).
+    """
+    ranked = conditional and settings["kind"] == "ta_vaal"
+    supervised = n_classes if settings["kind"] == "sraal" and settings["supervised_weight"] else 0
+    latent = settings["latent"]
+    adversary = Adversary(
+        VAE(shape, latent, ranked, settings["channels"], channel_mean, channel_std, supervised),
+        Discriminator(
+            2 * latent if supervised else latent,
+            ranked,
+            settings["discriminator_layers"],
+            settings["discriminator_units"],
+        ),
+    )
+    draw_rank_columns(adversary)
+    return adversary
+
+
+def shuffled(size: int, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Endless batches of exactly ``batch_size`` positions, cut from one shuffle of the pool after another."""
+    rest = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(rest) < batch_size:
+            rest = torch.cat([rest, torch.randperm(size, generator=generator)])
+        yield rest[:batch_size]
+        rest = rest[batch_size:]
+
+
+def unified(posteriors) -> torch.Tensor:
+    """What the discriminator sees: the posteriors' means, concatenated. No noise, so training and scoring agree."""
+    return torch.cat([mean for mean, _ in posteriors], 1)
+
+
+def sample(posterior, generator: torch.Generator) -> torch.Tensor:
+    """One draw of each posterior; the noise is made on the CPU, so every device sees the same."""
+    mean, log_variance = posterior
+    return mean + (log_variance / 2).exp() * torch.randn(mean.shape, generator=generator).to(mean.device)
+
+
+def vae_losses(adversary: Adversary, images, ranks, labels_L, streams: dict) -> tuple[dict, torch.Tensor]:
+    """Every term of the VAE's loss on normalised images, first half labeled, second unlabeled; and the latents D sees.
+
+    ``reconstruction`` and ``kl`` are sums of the two pools' means (TA-VAAL eq. 4); ``supervised`` and ``supervised_kl``, of the
+    labeled half alone (SRAAL eq. 2), only with a supervised learner.
+    """
+    vae, n = adversary.vae, len(images) // 2
+    posteriors = vae.encode(images)
+    output = vae.decode(sample(posteriors[0], streams["noise"]), ranks)
+    latents_B_D = unified(posteriors)
+    losses = {
+        "reconstruction": reconstruction_loss(output[:n], images[:n]) + reconstruction_loss(output[n:], images[n:]),
+        "kl": sum(kl_divergence(mean, log_variance) for mean, log_variance in halves(posteriors[0], n)),
+        "adversarial": adversarial_loss(*adversary.discriminator(latents_B_D, ranks).split(n)),
+    }
+    if vae.classifier is not None:
+        posterior_L = next(halves(posteriors[1], n))
+        logits = vae.classifier(sample(posterior_L, streams["supervised noise"]))
+        losses["supervised"] = cross_entropy(logits, labels_L)
+        losses["supervised_kl"] = kl_divergence(*posterior_L)
+    return losses, latents_B_D
+
+
+def halves(posterior, n: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The posterior of the labeled half of a batch, then of the unlabeled half."""
+    return zip(*(part.split(n) for part in posterior), strict=True)
+
+
+def objective(losses: dict, settings: dict):
+    """What the VAE minimises: reconstruction + beta kl + weight adversarial (TA-VAAL, sec. 3.3).
+
+    SRAAL (eq. 7): unsupervised_weight on the first two, and + supervised_weight (supervised + supervised_beta supervised_kl).
+    Its eq. 2 has no supervised_beta, i.e. 1; but what the classifier gains by its latent, that latent's KL exceeds, so at 1 a
+    latent of pure noise is optimal and nothing is learnt. It must be well below 1.
+    """
+    total = losses["reconstruction"] + settings["beta"] * losses["kl"]
+    if settings["kind"] == "sraal":
+        total = settings["unsupervised_weight"] * total
+    if "supervised" in losses:
+        supervised = losses["supervised"] + settings["supervised_beta"] * losses["supervised_kl"]
+        total = total + settings["supervised_weight"] * supervised
+    return total + settings["weight"] * losses["adversarial"]
+
+
+def train(
+    images_L: torch.Tensor | Images,
+    images_U: torch.Tensor | Images,
+    settings: dict,
+    seed: int,
+    device: torch.device,
+    *,
+    labels_L: np.ndarray | torch.Tensor | None = None,
+    ranks_L: np.ndarray | None = None,
+    ranks_U: np.ndarray | None = None,
+    probs_U: np.ndarray | None = None,
+    channel_mean=None,
+    channel_std=None,
+    conditional: bool = True,
+) -> tuple[Adversary, dict[str, list[float]]]:
+    """Train from scratch; returns the networks in evaluation mode, and the losses over the steps.
+
+    Images are uint8 tensors (n,C,H,W) on any device, or `Images`. ``ta_vaal`` reads the normalised predicted losses
+    ``ranks_L`` (L,) and ``ranks_U`` (U,) in 0..1; None: uniform random numbers, as the paper has it before its ranker is
+    trained; ``conditional=False`` removes the rank, which leaves VAAL. ``sraal`` reads ``labels_L`` (L,) int64 and the
+    learner's class probabilities ``probs_U`` (U,C), on which the indicator is computed batch by batch.
+
+    ``settings``: ``kind`` (vaal, ta_vaal, sraal), ``steps``, ``batch_size`` (of each pool), ``vae_steps`` and
+    ``discriminator_steps`` of each step, ``lr`` (Adam), ``latent``, ``channels`` (base width of the VAE),
+    ``discriminator_layers``, ``discriminator_units``, ``beta`` (of the KL), ``weight`` (lambda of the adversarial loss); sraal: also
+    ``unsupervised_weight``, ``supervised_weight`` (0: no supervised learner), ``supervised_beta``, ``indicator`` (a name of
+    `INDICATORS`). Give the statistics of the channels: at beta 1 the VAE keeps only directions of the normalised images whose
+    variance is above 1, which many pixels share, and a point has none of; points need a beta of .1 or so.
+
+    Both pools pass the VAE in one batch: batch statistics of their own would show or hide the pool by themselves. A step's
+    first update of the discriminator reuses the latents of its last update of the VAE, each further one draws a batch. The
+    history holds ``step``, the terms of `vae_losses` and ``discriminator``: means over at most 200 stretches of the training.
+    O(steps batch_size), whatever the pool. Raises UserError if a pool is empty.
+    """
+    images_L, images_U = (
+        pool if isinstance(pool, Images) else Images(len(pool), tuple(pool.shape[1:]), _indexing(pool))
+        for pool in (images_L, images_U)
+    )
+    if not (images_L.size and images_U.size):
+        raise UserError("an adversarial method needs labeled and unlabeled images; here one of the two pools is empty.")
+    sraal = settings["kind"] == "sraal"
+    torch.manual_seed(seed_for(seed, "networks"))
+    n_classes = probs_U.shape[1] if sraal else 0
+    adversary = build(settings, images_L.shape, n_classes, channel_mean, channel_std, conditional).to(device).train()
+    vae, discriminator = adversary.vae, adversary.discriminator
+    vae_parameters, discriminator_parameters = list(vae.parameters()), list(discriminator.parameters())
+    adam = {"name": "adam", "weight_decay": 0.0}
+    step_vae, step_discriminator = stepper(vae_parameters, adam), stepper(discriminator_parameters, adam)
+
+    # a stream for each purpose: what one kind draws and another does not moves none of the others
+    purposes = ("labeled", "unlabeled", "noise", "supervised noise", "ranks")
+    streams = {purpose: torch.Generator().manual_seed(seed_for(seed, purpose)) for purpose in purposes}
+    n = settings["batch_size"]
+    order_L = shuffled(images_L.size, n, streams["labeled"])
+    order_U = shuffled(images_U.size, n, streams["unlabeled"])
+    ranked, given = vae.condition.rank is not None, ranks_L is not None
+    if ranked and given:
+        ranks_L, ranks_U = (torch.as_tensor(ranks, dtype=torch.float32, device="cpu") for ranks in (ranks_L, ranks_U))
+    if vae.classifier is not None:
+        labels_L = torch.as_tensor(labels_L, device="cpu")
+
+    def draw():
+        """Normalised images and ranks (2n,) of both pools, L first, labels of L, targets of U."""
+        at_L, at_U = next(order_L), next(order_U)
+        images = torch.cat([images_L.fetch(at_L).to(device), images_U.fetch(at_U).to(device)])
+        ranks = labels = None
+        if ranked and given:
+            ranks = torch.cat([ranks_L[at_L], ranks_U[at_U]]).to(device)
+        elif ranked:
+            ranks = torch.rand(2 * n, generator=streams["ranks"]).to(device)
+        if vae.classifier is not None:
+            labels = labels_L[at_L].to(device)
+        target_U = relabeled(probs_U[at_U.numpy()], settings["indicator"]) if sraal else torch.zeros(n)
+        return vae.normalise(images), ranks, labels, target_U.to(device)
+
+    values, reported = [], time.monotonic()
+    for step in range(settings["steps"]):
+        for _ in range(settings["vae_steps"]):
+            images, ranks, labels, target_U = draw()
+            losses, latents_B_D = vae_losses(adversary, images, ranks, labels, streams)
+            objective(losses, settings).backward(inputs=vae_parameters)
+            step_vae(settings["lr"])
+        for again in range(settings["discriminator_steps"]):
+            if again:
+                images, ranks, _, target_U = draw()
+                with torch.no_grad():
+                    latents_B_D = unified(vae.encode(images))
+            logit_L, logit_U = discriminator(latents_B_D.detach(), ranks).split(n)
+            losses["discriminator"] = discriminator_loss(logit_L, logit_U, target_U)
+            losses["discriminator"].backward()
+            step_discriminator(settings["lr"])
+        values.append(torch.stack(list(losses.values())).detach())
+        if time.monotonic() - reported > 10:
+            reported = time.monotonic()
+            now = "  ".join(f"{name} {value:.4f}" for name, value in zip(losses, values[-1].tolist(), strict=True))
+            print(f"step {step + 1:,}/{settings['steps']:,}  {now}", flush=True)
+    return adversary.eval(), _history(torch.stack(values).double().cpu(), list(losses))
+
+
+def _indexing(images: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda positions: images[positions.to(images.device)]
+
+
+def _history(values: torch.Tensor, names: list[str]) -> dict[str, list[float]]:
+    """Means over stretches of equal length (the last may be shorter); ``step`` is the last step of each, from 1."""
+    stretches = values.split(-(-len(values) // RECORDS))
+    last = np.cumsum([len(stretch) for stretch in stretches]).tolist()
+    means = torch.stack([stretch.mean(0) for stretch in stretches])
+    return {"step": last} | {name: means[:, column].tolist() for column, name in enumerate(names)}
+
+
+@torch.no_grad()
+def _encoded(adversary: Adversary, batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Latent means (B,D) of batches of uint8 images."""
+    adversary.eval()
+    for images in batches:
+        yield unified(adversary.vae.encode(adversary.vae.normalise(images)))
+
+
+@torch.no_grad()
+def discriminate(adversary: Adversary, batches: Iterable[torch.Tensor], ranks: np.ndarray | None = None) -> np.ndarray:
+    """D in 0..1, shape (N,) float32, of batches of uint8 images on the networks' device, at the latents' means: query the smallest.
+
+    ``ranks`` (N,), in the order of the images, for a network with a rank; without them every image gets 1/2, the mean of
+    the random ranks of `train`.
+    """
+    done, parts = 0, []
+    for latents_B_D in _encoded(adversary, batches):
+        size = len(latents_B_D)
+        given = np.full(size, 0.5) if ranks is None else ranks[done : done + size]
+        ranks_B = torch.as_tensor(given, dtype=torch.float32, device=latents_B_D.device)
+        parts.append(torch.sigmoid(adversary.discriminator(latents_B_D, ranks_B)).cpu().numpy())
+        done += size
+    return np.concatenate(parts)
+
+
+def latents(adversary: Adversary, batches: Iterable[torch.Tensor]) -> np.ndarray:
+    """Latent means (N,D) float32 of batches of uint8 images: ``latent`` unsupervised ones, then the supervised ones if any."""
+    return np.concatenate([latents_B_D.cpu().numpy() for latents_B_D in _encoded(adversary, batches)])
