@@ -83,6 +83,7 @@ FLOWS = {"flow": CONFIG["video"]["flow"], "true_flow": "true"}
 
 
 wildcard_constraints:
+    adversary=r"\w+",
     flow=r"dis|raft|true",
     tracker=r"flow|siamfc|true_flow",
     shard=r"\d+",
@@ -119,9 +120,21 @@ def modules(*paths):
     return sorted(map(str, found))
 
 
+def initial_latents(wildcards):
+    """Latents that the initial set is chosen on, if it is."""
+    used = CONFIG["pool"]["initial"]["kind"] == "kcenter_vae"
+    return f"{SEED}/latents.h5".format(**wildcards) if used else []
+
+
+def adversary_signals(wildcards):
+    """Signals that the training of an adversary reads, if any."""
+    reads = methods.ADVERSARY_READS[CONFIG["adversaries"][wildcards.adversary]["kind"]]
+    return f"{NODE}/signals.h5".format(**wildcards) if reads else []
+
+
 def kcenter_code(wildcards):
     """A split depends on k-center only if its initial set is chosen by it."""
-    used = CONFIG["pool"]["initial"]["kind"] == "kcenter"
+    used = CONFIG["pool"]["initial"]["kind"].startswith("kcenter")
     return modules(f"{WORKFLOW}/dagal/acquisition/kcenter.py") if used else []
 
 
@@ -166,14 +179,19 @@ def signals(wildcards):
     """Signals of the one pass over the pool: what the method reads; all of them at the start, so that a method added
     later finds what it needs without running the start again."""
     if wildcards.branch.startswith("start-"):
-        return sorted({name for kind, name in methods.SIGNALS.values() if kind == "signals"})
-    return [name for kind, name in methods.signals(METHODS[wildcards.branch]) if kind == "signals"]
+        kinds = {*methods.SIGNALS.values(), *sum(methods.ADVERSARY_READS.values(), [])}
+        found = sorted({name for kind, name in kinds if kind == "signals"})
+        return found if learner(wildcards)["loss_prediction"] else [name for name in found if "loss" not in name]
+    found = methods.all_signals(METHODS[wildcards.branch], CONFIG["adversaries"])
+    return [name for kind, name in found if kind == "signals"]
 
 
 def artifact(method, kind):
     """Name of the file behind a kind of signal: a method's draws come from dropout or an ensemble, its coherence from a tracker."""
     if kind == "draws" and METHODS[method]["draws"] == "ensemble":
         return "ensemble"
+    if kind == "adversary":
+        return f"adversary_{METHODS[method]['adversary']}"
     return f"coherence_{METHODS[method]['tracker']}" if kind == "coherence" else kind
 
 

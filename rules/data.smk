@@ -6,6 +6,7 @@ rule split:
         images=f"{DATASET}/images.h5",
         truth=f"{DATASET}/truth.h5",
         kcenter=kcenter_code,
+        latents=initial_latents,
         code=code("split"),
     output:
         f"{SEED}/split.h5",

@@ -140,3 +140,52 @@ rule boundary:
         batch_size=CONFIG["signals"]["batch_size"],
     script:
         "../workflow/scripts/boundary.py"
+
+
+rule adversary:
+    input:
+        images=f"{DATASET}/images.h5",
+        split=f"{SEED}/split.h5",
+        labeled=f"{NODE}/labeled.h5",
+        signals=adversary_signals,
+        code=code("adversary"),
+    output:
+        f"{NODE}/adversary_{{adversary}}.h5",
+    log:
+        f"{NODE}/adversary_{{adversary}}.log",
+    benchmark:
+        f"{NODE}/adversary_{{adversary}}.benchmark.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: threads
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        adversary=lambda wildcards: CONFIG["adversaries"][wildcards.adversary],
+        threads=threads,
+    script:
+        "../workflow/scripts/adversary.py"
+
+
+rule latents:
+    input:
+        images=f"{DATASET}/images.h5",
+        code=code("latents"),
+    output:
+        f"{SEED}/latents.h5",
+    log:
+        f"{SEED}/latents.log",
+    benchmark:
+        f"{SEED}/latents.benchmark.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        adversary=CONFIG["adversaries"]["vaal"],
+    script:
+        "../workflow/scripts/latents.py"

@@ -162,8 +162,9 @@ def encode(ids, leading=0, trailing=0):
 
 
 def all_signals(
-    probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, draws_T_N_C, boundary_N, truth_N, rng, power=1.0
-):
+    probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, predicted_loss_N, draws_T_N_C, boundary_N, discriminator_N,
+    truth_N, rng, power=1.0,
+):  # fmt: skip
     """Asks for every signal, the generator, and an option."""
 
 
@@ -178,7 +179,9 @@ def files(tmp_path_factory):
             "labeled_ids": LABELED,
             "labeled_embeddings": encode(LABELED, trailing=7),
             "trajectory": encode(POOL, leading=EPOCHS),
+            "predicted_loss": encode(POOL),
         },
+        "adversary": {"ids": POOL, "discriminator": encode(POOL)},
         "boundary": {"ids": POOL, "distance": encode(POOL)},
         "draws": {"ids": POOL, "draws": encode(POOL, leading=DRAWS, trailing=N_CLASSES)},
         "truth": {"labels": encode(np.arange(N_IMAGES))},
@@ -214,6 +217,8 @@ def test_gather_hands_over_the_rows_of_the_candidates(files, ids):
         "trajectory_E_N": encode(ids, leading=EPOCHS),
         "draws_T_N_C": encode(ids, leading=DRAWS, trailing=N_CLASSES),
         "boundary_N": encode(ids),
+        "predicted_loss_N": encode(ids),
+        "discriminator_N": encode(ids),
         "truth_N": encode(ids),
     }
     assert set(found) == {*expected, "rng"}

@@ -58,6 +58,7 @@ SCHEMAS = {
     "history": (1, {
         "loss": "mean training loss of each epoch (E,)",
         "accuracy": "training accuracy of each epoch (E,)",
+        "prediction_loss": "loss of the loss prediction in each epoch (E,), NaN where it is not trained",
         "loss_classifier": "detector: part of the loss, classes of proposals (E,)",
         "loss_box_reg": "detector: part of the loss, boxes of proposals (E,)",
         "loss_objectness": "detector: part of the loss, objectness of anchors (E,)",
@@ -77,6 +78,23 @@ SCHEMAS = {
         "labeled_ids": "labeled ids (L,), ascending",
         "labeled_embeddings": "penultimate-layer embeddings of the labeled ids (L,D)",
         "trajectory": "class predicted after each training epoch (E,n)",
+        "predicted_loss": "loss that the learner predicts for itself (n,)",
+        "labeled_predicted_loss": "the same for the labeled ids (L,)",
+    }),
+    "adversary": (1, {
+        "ids": "unlabeled ids (n,), ascending",
+        "discriminator": "probability of being labeled (n,) that the discriminator gives; the smallest are queried",
+        "step": "last training step of each stretch (S,) over which losses are averaged",
+        "reconstruction": "reconstruction loss of the VAE (S,)",
+        "kl": "Kullback-Leibler divergence of the VAE (S,)",
+        "adversarial": "adversarial loss of the VAE (S,)",
+        "discriminator_loss": "loss of the discriminator (S,)",
+        "supervised": "SRAAL: loss of the supervised learner (S,)",
+        "supervised_kl": "SRAAL: Kullback-Leibler divergence of its latent (S,)",
+    }),
+    "latents": (1, {
+        "ids": "ids of the training images (n,), ascending",
+        "latents": "latents of a VAE trained on all of them without labels (n,D)",
     }),
     "draws": (1, {
         "ids": "unlabeled ids (n,), ascending",

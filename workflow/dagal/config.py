@@ -37,6 +37,9 @@ def load(config: dict) -> dict:
     The order of methods is kept. Raises UserError naming the key, the value and what is allowed.
     """
     config = json.loads(json.dumps(config, default=str))
+    if isinstance(config.setdefault("adversaries", {}), dict):
+        for kind in methods.ADVERSARY_READS:
+            config["adversaries"].setdefault(kind, {})
     if isinstance(config.get("methods"), dict):
         config["methods"] = {name: settings or {} for name, settings in config["methods"].items()}
     schema = yaml.safe_load(SCHEMA.read_text())
@@ -46,6 +49,11 @@ def load(config: dict) -> dict:
     complete_dataset(config["dataset"])
     drop_foreign_keys(config, schema)
     check_combinations(config)
+    for name, adversary in config["adversaries"].items():
+        if adversary.setdefault("kind", name) not in methods.ADVERSARY_READS:
+            raise UserError(
+                f"config key 'adversaries.{name}.kind' is missing; allowed: {', '.join(methods.ADVERSARY_READS)}."
+            )
     config["methods"] = {name: complete_method(name, given, config) for name, given in config["methods"].items()}
     order = list(config["methods"])
     config = _sorted(config)
@@ -168,7 +176,7 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
     settings = methods.compose(name, given, task(config))
     for part in methods.HOMES:
         try:
-            function = methods.find(part, settings[part])
+            function = methods.find(part, settings[part], task(config))
         except UserError as error:
             raise UserError(f"{key}: {error}") from None
         allowed = methods.options(function)
@@ -178,6 +186,14 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
                     f"{key}.{part}_options: {settings[part]!r} has no option {option!r}; "
                     f"allowed: {', '.join(allowed) or 'none'}."
                 )
+    if "adversary" in {kind for kind, _ in methods.signals(settings)}:
+        settings.setdefault("adversary", name)
+        if settings["adversary"] not in config["adversaries"]:
+            raise UserError(
+                f"{key}.adversary is {settings['adversary']!r}; allowed: {', '.join(config['adversaries'])}."
+            )
+    elif "adversary" in settings:
+        raise UserError(f"{key}.adversary is {settings['adversary']!r}, but the method reads none; delete it.")
     foreign = [kind for kind, _ in methods.signals(settings) if kind not in methods.KINDS[task(config)]]
     if foreign:
         raise UserError(
@@ -194,6 +210,14 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
     settings.setdefault("learner", learners[0])
     if settings["learner"] not in learners:
         raise UserError(f"{key}.learner is {settings['learner']!r}; allowed: {', '.join(learners)}.")
+    learns_loss = {f"{part}predicted_loss" for part in ("", "labeled_")} & {
+        name for _, name in methods.all_signals(settings, config["adversaries"])
+    }
+    if learns_loss and not config["learners"][settings["learner"]]["loss_prediction"]:
+        raise UserError(
+            f"{key} reads predicted losses, but 'learners.{settings['learner']}.loss_prediction' is null; set it, as in "
+            "loss_prediction: {loss: margin}."
+        )
     reads_dropout = ("draws", "draws") in methods.signals(settings) and settings.get("draws") == "dropout"
     if reads_dropout and not config["learners"][settings["learner"]]["dropout"]:
         raise UserError(

@@ -107,10 +107,11 @@ def make_split(
     if imbalance["where"] == "all":
         rest = rest[thin(labels_N[rest], share_C, imbalance_rng)]
     rng, size = generator(seed, "initial"), initial["size"]
-    if initial["kind"] == "kcenter" and kcenter and size <= len(rest):
+    by_kcenter = initial["kind"].startswith("kcenter")
+    if by_kcenter and kcenter and size <= len(rest):
         drawn = np.sort(kcenter(rest, size, min(initial["start"], size), rng))
     else:
-        kind = "random" if initial["kind"] == "kcenter" else initial["kind"]
+        kind = "random" if by_kcenter else initial["kind"]
         drawn = draw(labels_N[rest], size, kind, n_classes, rng)
     chosen, pool = rest[drawn], np.delete(rest, drawn)
     if imbalance["where"] == "rest":

@@ -23,7 +23,7 @@ with (
             draws_K_N_C = writer.dataset("draws", shape, np.float32)
         batches = inference.stream(file["images"], ids, device, snakemake.params.batch_size)
         first = 0
-        for probs_B_C, _ in inference.predict(model, batches, settings["precision"]):
+        for probs_B_C, *_ in inference.predict(model, batches, settings["precision"]):
             draws_K_N_C[member, first : first + len(probs_B_C)] = probs_B_C
             first += len(probs_B_C)
 print(f"{len(source.models)} members over {len(ids):,} images")

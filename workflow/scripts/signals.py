@@ -11,15 +11,15 @@ labeled_ids = np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])
 unlabeled = np.setdiff1d(artifacts.read(source.split, "split", "pool")[0], labeled_ids)
 
 
-def infer(writer, ids, probs_name, embeddings_name):
-    """Stream the images through the model, writing those of the two outputs that are wanted."""
+def infer(writer, ids, *names):
+    """Stream the images through the model, writing those of its outputs that are wanted."""
     batches = inference.stream(images, ids, device, snakemake.params.batch_size)
     outputs, first = {}, 0
     for batch in inference.predict(model, batches, settings["precision"]):
-        for name, values in zip((probs_name, embeddings_name), batch, strict=True):
+        for name, values in zip(names, batch, strict=True):
             if name in wanted:
                 if name not in outputs:
-                    outputs[name] = writer.dataset(name, (len(ids), values.shape[1]), np.float32)
+                    outputs[name] = writer.dataset(name, (len(ids), *values.shape[1:]), np.float32)
                 outputs[name][first : first + len(values)] = values
         first += len(batch[0])
 
@@ -36,9 +36,9 @@ with artifacts.create(snakemake.output[0], "signals", origin) as writer:
         model = architectures.load(source.model, device)
         with artifacts.opened(source.images, "images") as file:
             images = file["images"]
-            if {"probabilities", "embeddings"} & set(wanted):
-                infer(writer, unlabeled, "probabilities", "embeddings")
-            if "labeled_embeddings" in wanted:
+            if {"probabilities", "embeddings", "predicted_loss"} & set(wanted):
+                infer(writer, unlabeled, "probabilities", "embeddings", "predicted_loss")
+            if {"labeled_embeddings", "labeled_predicted_loss"} & set(wanted):
                 writer.dataset("labeled_ids", labeled_ids.shape, np.int64)[...] = labeled_ids
-                infer(writer, labeled_ids, None, "labeled_embeddings")
+                infer(writer, labeled_ids, None, "labeled_embeddings", "labeled_predicted_loss")
 print(f"{', '.join(wanted)} of {len(unlabeled):,} unlabeled images")

@@ -19,7 +19,12 @@ with artifacts.opened(snakemake.input.images, "images") as file:
     def kcenter(ids, size, start, rng):
         # not an import statement, so that only splits of this kind depend on the module
         module = importlib.import_module("dagal.acquisition.kcenter")
-        return module.kcenter_initial(thumbnails(file["images"], ids), size, start, rng)
+        if snakemake.input.latents:
+            every, latents_N_D = artifacts.read(snakemake.input.latents, "latents", "ids", "latents")
+            features = latents_N_D[np.searchsorted(every, ids)]
+        else:
+            features = thumbnails(file["images"], ids)
+        return module.kcenter_initial(features, size, start, rng)
 
     if labels_N is None:  # frames of videos have no class: nothing that needs one may be set for them
         labels_N = np.zeros(len(file["split"]), np.int64)

@@ -27,7 +27,7 @@ with artifacts.opened(source.images, "images") as file:
 
     model, history = training.from_scratch(source, settings, seed, (cycle,), device, follow)
     batches = inference.stream(file["images"], held_out, device, batch_size)
-    probs_N_C = np.concatenate([probs for probs, _ in inference.predict(model, batches, precision)])
+    probs_N_C = np.concatenate([probs for probs, *_ in inference.predict(model, batches, precision)])
 
 if trajectory:
     history |= {"ids": unlabeled, "trajectory": np.stack(trajectory)}

@@ -26,6 +26,8 @@ SIGNALS = {
     "trajectory_E_N": ("signals", "trajectory"),
     "draws_T_N_C": ("draws", "draws"),
     "boundary_N": ("boundary", "distance"),
+    "predicted_loss_N": ("signals", "predicted_loss"),
+    "discriminator_N": ("adversary", "discriminator"),
     "truth_N": ("truth", "labels"),
     "detection_probs_M_K": ("detections", "probabilities"),
     "detection_frame_M": ("detections", "offsets"),
@@ -40,8 +42,14 @@ SIGNALS = {
 }
 # artifacts that a study can make, by its task
 KINDS = {
-    "classification": ("signals", "draws", "boundary", "truth"),
+    "classification": ("signals", "draws", "boundary", "adversary", "truth"),
     "detection": ("detections", "coherence", "errors", "images"),
+}
+# what the training of an adversary reads of signals.h5, by its kind
+ADVERSARY_READS = {
+    "vaal": [],
+    "ta_vaal": [("signals", "labeled_predicted_loss"), ("signals", "predicted_loss")],
+    "sraal": [("signals", "probabilities")],
 }
 SEALED = {"truth", "errors"}  # made from the hidden labels: a method that reads them cannot be deployed
 # what else each may ask for
@@ -61,6 +69,11 @@ CLASSIFICATION = {
     "badge": {"score": "gradient_norm", "select": "badge"},
     "batch_bald": {"score": "bald", "select": "batch_bald"},
     "diverse_mini_batch": {"score": "margin", "select": "diverse_mini_batch"},
+    "learning_loss": {"score": "predicted_loss"},
+    "vaal": {"score": "unlike_labeled", "adversary": "vaal"},
+    "ta_vaal": {"score": "unlike_labeled", "adversary": "ta_vaal"},
+    "sraal": {"score": "unlike_labeled", "adversary": "sraal"},
+    "vaal_cb": {"score": "unlike_labeled", "adversary": "vaal", "select": "class_balanced"},
     "entropy_cb": {"score": "entropy", "select": "class_balanced"},
     "bald_cb": {"score": "bald", "select": "class_balanced"},
     "kcenter_cb": {"score": "distance_to_labeled", "select": "kcenter_class_balanced"},
@@ -93,11 +106,11 @@ def compose(name: str, settings: dict, task: str = "classification") -> dict:
     return {"score": name, **default, **METHODS[task].get(name, {}), **settings}
 
 
-def find(part: str, name: str) -> Callable:
+def find(part: str, name: str, task: str = "classification") -> Callable:
     """The function behind a ``score`` or ``select`` name. Raises UserError for an unknown name or argument."""
     function = _find(part, name)
     if function is None:
-        raise UserError(f"unknown {part} {name!r}; allowed: {', '.join(available(part))}")
+        raise UserError(f"unknown {part} {name!r}; allowed: {', '.join(available(part, task))}")
     allowed = (*SIGNALS, *CONTEXT[part])
     unknown = [argument for argument in inputs(function) if argument not in allowed]
     if unknown:
@@ -124,8 +137,8 @@ def _function(module: str, name: str) -> Callable | None:
     return found if inspect.isfunction(found) else None
 
 
-def available(part: str) -> list[str]:
-    """Names that `find` knows. A function of a file of its own is a selector if it asks for the budget, else a score."""
+def available(part: str, task: str = "classification") -> list[str]:
+    """Names that `find` knows and that read nothing of another task. A function of a file of its own is a selector if it asks for the budget, else a score."""
     homes = [importlib.import_module(f"dagal.acquisition.{home}") for home in HOMES[part]]
     names = {path.stem for path in Path(__file__).parent.glob("*.py")} - {
         "__init__",
@@ -139,7 +152,10 @@ def available(part: str) -> list[str]:
     return sorted(
         name
         for name, f in functions.items()
-        if f and not name.startswith("_") and (part == "select") == ("budget" in inputs(f))
+        if f
+        and not name.startswith("_")
+        and (part == "select") == ("budget" in inputs(f))
+        and all(SIGNALS[argument][0] in KINDS[task] for argument in inputs(f) if argument in SIGNALS)
     )
 
 
@@ -159,6 +175,14 @@ def signals(settings: dict) -> list[tuple[str, str]]:
     """(artifact, data set) of every signal that a composed method reads, sorted."""
     functions = [find(part, settings[part]) for part in HOMES]
     return sorted({SIGNALS[argument] for function in functions for argument in inputs(function) if argument in SIGNALS})
+
+
+def all_signals(settings: dict, adversaries: dict) -> list[tuple[str, str]]:
+    """`signals`, and what the training of the method's adversary reads."""
+    found = signals(settings)
+    if ("adversary", "discriminator") in found:
+        found = sorted({*found, *ADVERSARY_READS[adversaries[settings["adversary"]]["kind"]]})
+    return found
 
 
 def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: dict) -> dict:

@@ -45,6 +45,16 @@ def bald(draws_T_N_C: np.ndarray) -> np.ndarray:
     return np.maximum(entropy(mean_N_C / n_draws) - mean_entropy_N, 0.0)
 
 
+def predicted_loss(predicted_loss_N: np.ndarray) -> np.ndarray:
+    """The loss that the learner predicts for itself, shape (N,) (Yoo & Kweon 2019; TA-VAAL's ranker)."""
+    return predicted_loss_N.astype(np.float64)
+
+
+def unlike_labeled(discriminator_N: np.ndarray) -> np.ndarray:
+    """1 - D, D the probability of "labeled" that an adversarially trained discriminator gives, shape (N,) (Sinha et al. 2019)."""
+    return 1.0 - discriminator_N.astype(np.float64)
+
+
 def label_dispersion(trajectory_E_N: np.ndarray, n_classes: int) -> np.ndarray:
     """1 - f/E, f = number of training epochs that predicted the modal class, shape (N,) (Zolfaghari Bengar et al., ICANN 2021, eq. 2).
 

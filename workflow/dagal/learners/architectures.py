@@ -24,6 +24,7 @@ class Classifier(nn.Module):
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(embedding_size, n_classes)
+        self.loss_prediction = None
         self.crop = crop
         self.register_buffer("channel_mean", torch.as_tensor(channel_mean, dtype=torch.float32)[:, None, None])
         self.register_buffer("channel_std", torch.as_tensor(channel_std, dtype=torch.float32)[:, None, None])
@@ -114,7 +115,12 @@ def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_m
         backbone, size = lenet(input_shape)
     else:
         backbone, size = resnet(input_shape, name, settings["weights"])
-    return Classifier(backbone, size, n_classes, settings["dropout"], channel_mean, channel_std, crop)
+    model = Classifier(backbone, size, n_classes, settings["dropout"], channel_mean, channel_std, crop)
+    if settings["loss_prediction"]:
+        from dagal.learners.loss_prediction import attach  # it needs Classifier
+
+        model.loss_prediction, _ = attach(model, shape, settings["loss_prediction"]["width"])
+    return model
 
 
 def write(path: str | Path, model: nn.Module, about: dict) -> None:

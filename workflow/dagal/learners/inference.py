@@ -9,6 +9,7 @@ import torch
 
 from dagal import artifacts
 from dagal.learners.architectures import Classifier
+from dagal.learners.loss_prediction import taps, with_features
 
 
 def to_tensor(images_N_H_W_C: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -33,14 +34,19 @@ def autocast(device: torch.device, precision: str):
 
 
 @torch.no_grad()
-def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Per batch of uint8 images, the class probabilities (B,C) and embeddings (B,D), float32."""
+def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Per batch of uint8 images, class probabilities (B,C), embeddings (B,D) and predicted losses (B,), float32.
+
+    The last is None for a model without loss prediction.
+    """
     model.eval()
+    modules = taps(model) if model.loss_prediction else []
     for images in batches:
         with autocast(images.device, precision):
-            embedding = model.embed(images)
+            embedding, features = with_features(model.embed, modules, images)
             logits = model.head(embedding)
-        yield torch.softmax(logits.float(), 1).cpu().numpy(), embedding.float().cpu().numpy()
+            predicted_loss = model.loss_prediction(features).float().cpu().numpy() if modules else None
+        yield torch.softmax(logits.float(), 1).cpu().numpy(), embedding.float().cpu().numpy(), predicted_loss
 
 
 @torch.no_grad()

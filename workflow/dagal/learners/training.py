@@ -1,5 +1,7 @@
 """Training from scratch, on images held on the device as uint8."""
 
+import functools
+import math
 import time
 from collections.abc import Callable
 
@@ -11,6 +13,7 @@ from dagal.learners import architectures
 from dagal.learners.architectures import Classifier
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.inference import autocast, to_tensor
+from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.seeding import seed_for
 
@@ -25,18 +28,32 @@ def fit(
 ) -> dict[str, list[float]]:
     """Train in place for ``settings["epochs"]``; returns ``loss``, ``accuracy`` and ``learning_rate`` per epoch.
 
+    With ``settings["loss_prediction"]`` its head learns along, weighted by ``weight``, and ``prediction_loss`` is returned too.
+    After ``share`` of the epochs the margin loss no longer reaches the backbone (LL4AL, sec. 4.1), and the ranking loss ends
+    altogether (TA-VAAL, sec. 4).
+
     ``images`` (L,C,H,W) uint8 and ``labels`` (L,) int64 lie on the model's device. Order, augmentation and dropout follow
     ``seed``. A last batch of a single image is left out of its epoch (batch norm cannot train on it).
     """
-    step = stepper(list(model.parameters()), settings["optimizer"])
+    prediction, head = settings["loss_prediction"], model.loss_prediction
+    head_parameters = list(head.parameters()) if head else []
+    of_head = set(map(id, head_parameters))
+    step = stepper([p for p in model.parameters() if id(p) not in of_head], settings["optimizer"])
+    if head:
+        step_head, modules = stepper(head_parameters, settings["optimizer"]), taps(model)
+        pair_loss = ranking_loss
+        if prediction["loss"] == "margin":
+            pair_loss = functools.partial(margin_loss, margin=prediction["margin"])
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    history = {"loss": [], "accuracy": [], "learning_rate": []}
+    history = {"loss": [], "accuracy": [], "learning_rate": []} | ({"prediction_loss": []} if head else {})
     started = time.monotonic()
     for epoch in range(settings["epochs"]):
         lr = learning_rate(settings["optimizer"], settings["schedule"], epoch, settings["epochs"])
         model.train()
-        total_loss = torch.zeros((), device=images.device)
+        joint = not head or epoch < prediction["share"] * settings["epochs"]
+        with_head = head and (joint or prediction["loss"] == "margin")
+        total_loss, total_prediction = torch.zeros((2,), device=images.device)
         correct = torch.zeros((), device=images.device)
         seen = 0
         for batch in torch.split(torch.randperm(len(images), generator=generator), settings["batch_size"]):
@@ -45,9 +62,19 @@ def fit(
             batch = batch.to(images.device)
             augmented, target = random_crop_flip(images[batch], settings["augmentation"], generator), labels[batch]
             with autocast(images.device, settings["precision"]):
-                logits = model(augmented)
+                if with_head:
+                    logits, features = with_features(model, modules, augmented)
+                    predicted = head(features, detach=not joint).float()
+                else:
+                    logits = model(augmented)
             loss = cross_entropy(logits.float(), target)
-            loss.backward()
+            if with_head:
+                ranked = pair_loss(predicted, cross_entropy(logits.float(), target, reduction="none"))
+                (loss + prediction["weight"] * ranked).backward()
+                step_head(lr)
+                total_prediction += ranked.detach() * len(batch)
+            else:
+                loss.backward()
             step(lr)
             total_loss += loss.detach() * len(batch)
             correct += (logits.argmax(1) == target).sum()
@@ -55,6 +82,8 @@ def fit(
         history["loss"].append(total_loss.item() / seen)
         history["accuracy"].append(correct.item() / seen)
         history["learning_rate"].append(lr)
+        if head:
+            history["prediction_loss"].append(total_prediction.item() / seen if with_head else math.nan)
         after_epoch(model)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  accuracy "

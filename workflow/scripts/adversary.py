@@ -1,0 +1,38 @@
+"""VAE and discriminator trained on the labeled and unlabeled images of a node -> how labeled each unlabeled image looks."""
+
+import numpy as np
+import torch
+from job import start
+
+from dagal import artifacts
+from dagal.learners import adversary, devices, inference
+from dagal.pool import unlabeled
+from dagal.seeding import seed_for
+
+origin = start(snakemake)
+source, settings = snakemake.input, snakemake.params.adversary
+device = devices.prepare(snakemake.resources.get("gpu", 0), snakemake.params.threads)
+seed = seed_for(int(snakemake.wildcards.seed), "adversary", snakemake.wildcards.cycle)
+ids = unlabeled(source.split, source.labeled)
+order = np.argsort(artifacts.read(source.labeled, "labeled", "ids")[0])  # signals of labeled ids ascend
+labeled_ids, labels = (values[order] for values in artifacts.read(source.labeled, "labeled", "ids", "labels"))
+mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
+reads = {}
+if settings["kind"] == "ta_vaal":  # ranks are predicted losses through a sigmoid (TA-VAAL, sec. 3.2)
+    losses = artifacts.read(source.signals, "signals", "labeled_predicted_loss", "predicted_loss")
+    ranks_L, ranks_U = (torch.sigmoid(torch.from_numpy(loss)).numpy() for loss in losses)
+    reads = {"ranks_L": ranks_L, "ranks_U": ranks_U}
+elif settings["kind"] == "sraal":
+    reads = {"labels_L": labels, "probs_U": artifacts.read(source.signals, "signals", "probabilities")[0]}
+
+with artifacts.opened(source.images, "images") as file:
+    pools = [
+        inference.to_tensor(artifacts.rows(file["images"], rows), torch.device("cpu")) for rows in (labeled_ids, ids)
+    ]
+networks, history = adversary.train(*pools, settings, seed, device, channel_mean=mean_C, channel_std=std_C, **reads)
+batches = (batch.to(device) for batch in torch.split(pools[1], 4 * settings["batch_size"]))
+looks_labeled = adversary.discriminate(networks, batches, reads.get("ranks_U"))
+history["discriminator_loss"] = history.pop("discriminator")
+data = {"ids": ids, "discriminator": looks_labeled, **history}
+artifacts.write(snakemake.output[0], "adversary", origin, data)
+print(f"{len(ids):,} unlabeled images: D from {looks_labeled.min():.4f} to {looks_labeled.max():.4f}")
