@@ -61,7 +61,7 @@ def test_tables(results):
     metrics = pd.read_csv(results / "video/metrics.csv")
     assert list(metrics["method"].unique()) == list(STUDY["methods"])
     assert metrics["labels"].tolist() == [24, 30] * len(STUDY["methods"])
-    assert metrics["mean_ap"].between(0.01, 1).all()
+    assert metrics["mean_ap"].between(0, 1).all()
     assert metrics.groupby("method")["deployable"].first()[lambda d: ~d].index.tolist() == ["oracle_fn", "oracle_fp"]
     summary = pd.read_csv(results / "video/summary.csv")
     assert {"mean_ap_mean", "aubc_mean"} <= set(summary)
@@ -187,9 +187,10 @@ def test_hidden_boxes_reach_nothing_before_the_oracle(finished, results, tmp_pat
             assert content == (results / name).read_bytes(), name
             compared += 1
     assert compared > 50
-    changed = pd.read_csv(tmp_path / "results/video/metrics.csv")["mean_ap"]
-    before = pd.read_csv(results / "video/metrics.csv").query("method in @kept")["mean_ap"]
-    assert not np.allclose(changed, before)
+    quality = [
+        pd.read_csv(folder / "video/coherence_quality.csv")["actual"] for folder in (results, tmp_path / "results")
+    ]
+    assert not quality[0].equals(quality[1])  # what is told after the fact does change
 
 
 def test_show_prints_every_artifact(results):

@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dagal.errors import UserError
 from dagal.video.boxes import iou_matrix
 
 COLOURS = {
@@ -322,26 +321,6 @@ def write_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> Non
     with _replacing(path) as temporary:
         duration = max(2, round(100 / fps)) * 10
         images[0].save(temporary, save_all=True, append_images=images[1:], duration=duration, loop=0)
-
-
-def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    """Write pictures of one size as mp4 (MPEG-4 part 2), one at a time; an odd side is made even by repeating its last line.
-
-    Video players show it, web browsers do not: use a gif for the report. Raises ValueError without frames or for frames of
-    different sizes, UserError if OpenCV has no encoder for it.
-    """
-    with _replacing(path) as temporary:
-        writer = cv2.VideoWriter()
-        try:
-            for frame in _same_size(frames):
-                even = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
-                size = even.shape[1], even.shape[0]
-                codec = cv2.VideoWriter.fourcc(*"mp4v")
-                if not writer.isOpened() and not writer.open(str(temporary), codec, float(fps), size):
-                    raise UserError(f"OpenCV cannot write {path} as mp4: name it .mp4 and install OpenCV with FFmpeg.")
-                writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
-        finally:
-            writer.release()
 
 
 def _same_size(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
