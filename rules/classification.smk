@@ -1,5 +1,6 @@
 """Data, training and evaluation of a classifier: raw files -> images.h5 and the sealed truth.h5, shared by all studies;
-labeled.h5 of a node -> model -> metrics; and what the first models know of the pool (informativeness)."""
+labeled.h5 of a node -> model -> metrics; and the analyses after the fact: what models know of the pool, how adversaries and
+loss predictions were trained, which classes and images were asked for, and what that cost."""
 
 
 rule dataset:
@@ -18,9 +19,26 @@ rule dataset:
         "../workflow/scripts/dataset.py"
 
 
-rule train:
+rule noisy_images:
     input:
         images=f"{DATASET}/images.h5",
+        split=f"{SEED}/split.h5",
+        code=code("noisy_images"),
+    output:
+        f"{SEED}/images.h5",
+    log:
+        f"{SEED}/noisy_images.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        noise=CONFIG["pool"]["noise"],
+    script:
+        "../workflow/scripts/noisy_images.py"
+
+
+rule train:
+    input:
+        images=IMAGES,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
@@ -80,3 +98,119 @@ rule informativeness:
         methods=overview(),
     script:
         "../workflow/scripts/informativeness.py"
+
+
+rule decision_boundary:
+    input:
+        unpack(last_queries),
+        images=IMAGES.format(seed=SEEDS[0]),
+        split=f"{SEED}/split.h5".format(seed=SEEDS[0]),
+        code=code("decision_boundary"),
+    output:
+        f"{RESULTS}/decision_boundary.csv",
+    log:
+        f"{RESULTS}/decision_boundary.log",
+    conda:
+        "../envs/torch.yaml"
+    params:
+        methods=list(METHODS),
+    script:
+        "../workflow/scripts/decision_boundary.py"
+
+
+rule adversary_tables:
+    input:
+        unpack(adversary_files),
+        truth=f"{DATASET}/truth.h5",
+        code=code("adversary_tables"),
+    output:
+        losses=f"{RESULTS}/adversary_losses.csv",
+        discriminator=f"{RESULTS}/discriminator.csv",
+    log:
+        f"{RESULTS}/adversary_tables.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        queries=adversary_queries(),
+        last=last_adversaries(),
+    script:
+        "../workflow/scripts/adversary_tables.py"
+
+
+rule prediction_loss:
+    input:
+        histories=[f"{folder}/history.h5" for _, folder in predicting_nodes()],
+        code=code("prediction_loss"),
+    output:
+        f"{RESULTS}/prediction_loss.csv",
+    log:
+        f"{RESULTS}/prediction_loss.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        learners=[(name, CONFIG["learners"][name]) for name, _ in predicting_nodes()],
+    script:
+        "../workflow/scripts/prediction_loss.py"
+
+
+rule class_entropy:
+    input:
+        labeled=[f"{node(seed, method, CYCLES[-1])}/labeled.h5" for method in METHODS for seed in SEEDS],
+        truth=f"{DATASET}/truth.h5",
+        code=code("class_entropy"),
+    output:
+        f"{RESULTS}/class_entropy.csv",
+    log:
+        f"{RESULTS}/class_entropy.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        methods=overview(),
+    script:
+        "../workflow/scripts/class_entropy.py"
+
+
+rule selection_costs:
+    input:
+        costs=f"{RESULTS}/costs.csv",
+        splits=expand(f"{SEED}/split.h5", seed=SEEDS),
+        code=code("selection_costs"),
+    output:
+        report(
+            f"{RESULTS}/selection_costs.csv",
+            caption="../workflow/report/selection_costs.rst",
+            category="Tables",
+            labels={"table": "time and memory per 1,000 pool samples"},
+        ),
+    log:
+        f"{RESULTS}/selection_costs.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        jobs={method: query_jobs(method) for method in METHODS},
+        learners={method: METHODS[method]["learner"] for method in METHODS},
+        budget=CONFIG["budget"],
+        cycles=CONFIG["cycles"],
+    script:
+        "../workflow/scripts/selection_costs.py"
+
+
+rule selected_images:
+    input:
+        images=IMAGES.format(seed=SEEDS[0]),
+        truth=f"{DATASET}/truth.h5",
+        queries=[f"{node(SEEDS[0], method, 1)}/query.h5" for method in METHODS],
+        code=code("selected_images"),
+    output:
+        report(
+            f"{RESULTS}/figures/selected.png",
+            caption="../workflow/report/selected_images.rst",
+            category="Analysis",
+            labels={"figure": "images asked for first"},
+        ),
+    log:
+        f"{RESULTS}/figures/selected.log",
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow/scripts/selected_images.py"

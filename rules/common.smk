@@ -54,6 +54,8 @@ CYCLES = range(CONFIG["cycles"] + 1)
 RESULTS = f"results/{STUDY}"
 DATASET = f"results/datasets/{CONFIG['dataset']['name']}"
 SEED = f"{RESULTS}/seed{{seed}}"
+# with noise in the pool, every seed has images of its own
+IMAGES = f"{DATASET}/images.h5" if CONFIG["pool"]["noise"]["kind"] == "none" else f"{SEED}/images.h5"
 START = f"{SEED}/start-{{learner}}/cycle0"
 NODE = f"{SEED}/{{branch}}/cycle{{cycle}}"
 QUERY_CYCLE = r"[1-9]\d*"
@@ -66,8 +68,18 @@ FIGURES = {
 AUTO_WEIGHT = []
 if CONFIG["cycles"] and TASK == "classification":
     FIGURES["informativeness"] = ("informativeness", "informativeness", "Analysis")
+    for name in ("class_entropy", "selection_costs"):
+        FIGURES[name] = (name, name, "Analysis")
+    if any("adversary" in dict(methods.signals(settings)) for settings in METHODS.values()):
+        FIGURES["adversary_losses"] = ("adversary_losses", "adversary_losses", "Analysis")
+        for name in ("discriminator_histogram", "loss_against_discriminator"):
+            FIGURES[name] = (name, "discriminator", "Analysis")
+    if any(CONFIG["learners"][settings["learner"]]["loss_prediction"] for settings in METHODS.values()):
+        FIGURES["prediction_loss"] = ("prediction_loss", "prediction_loss", "Analysis")
     if "label_dispersion" in METHODS:
         FIGURES["dispersion_histogram"] = ("dispersion_histogram", "dispersion", "Analysis")
+    if CONFIG["dataset"]["loader"] == "two_moons":
+        FIGURES["decision_boundary"] = ("decision_boundary", "decision_boundary", "Analysis")
     AUTO_WEIGHT = [method for method in METHODS if METHODS[method]["select_options"].get("weight") == "auto"]
     for method in AUTO_WEIGHT:
         FIGURES[f"lambda_{method}"] = ("lambda_study", f"lambda/{method}", "Analysis")
@@ -79,6 +91,7 @@ MEASURED = {
     "detection": ["mean_ap", "boxes", "false_positives_per_frame", "false_negatives_per_frame"],
 }
 # tracker of temporal coherence -> optical flow behind it
+FLOW = f"{DATASET}/flow_{{flow}}_stride{CONFIG['video']['flow_stride']}/{{shard}}of{CONFIG['video']['shards']}"
 FLOWS = {"flow": CONFIG["video"]["flow"], "true_flow": "true"}
 
 
@@ -183,6 +196,8 @@ def signals(wildcards):
         found = sorted({name for kind, name in kinds if kind == "signals"})
         return found if learner(wildcards)["loss_prediction"] else [name for name in found if "loss" not in name]
     found = methods.all_signals(METHODS[wildcards.branch], CONFIG["adversaries"])
+    if "adversary" in dict(found):  # for the real loss beside D, after the fact
+        found = sorted({*found, ("signals", "probabilities")})
     return [name for kind, name in found if kind == "signals"]
 
 
@@ -240,23 +255,30 @@ def overview():
     }
 
 
+def before(seed, method, cycle):
+    """Folder of the node whose model a query of the method reads."""
+    return node(seed, branch_of(method, cycle - 1), cycle - 1)
+
+
+def query_jobs(method):
+    """Jobs on the node before a query that the query needs besides training, by the names of their benchmark files."""
+    kinds = dict(methods.all_signals(METHODS[method], CONFIG["adversaries"])).keys() - {"truth", "images"}
+    found = [artifact(method, kind) for kind in sorted(kinds)]
+    if "coherence" in kinds:
+        found += ["detections", f"tracks_{METHODS[method]['tracker']}"]
+    if "ensemble" in found:
+        found += [f"member{member}" for member in range(1, CONFIG["signals"]["members"])]
+    return list(dict.fromkeys(found))
+
+
 def benchmarks(wildcards):
     """Benchmark file of every heavy job of the study."""
     found = all_nodes("train.benchmark.tsv")
     for seed in SEEDS:
         for method in METHODS:
-            kinds = {kind for kind, _ in methods.signals(METHODS[method])} - {"truth", "images"}
             for cycle in CYCLES[1:]:
-                folder = node(seed, branch_of(method, cycle - 1), cycle - 1)
-                found += [f"{folder}/{artifact(method, kind)}.benchmark.tsv" for kind in kinds]
-                if "coherence" in kinds:
-                    found += [
-                        f"{folder}/{made}.benchmark.tsv"
-                        for made in ("detections", f"tracks_{METHODS[method]['tracker']}")
-                    ]
-                if "draws" in kinds and METHODS[method]["draws"] == "ensemble":
-                    members = range(1, CONFIG["signals"]["members"])
-                    found += [f"{folder}/member{member}.benchmark.tsv" for member in members]
+                folder = before(seed, method, cycle)
+                found += [f"{folder}/{job}.benchmark.tsv" for job in query_jobs(method)]
                 found += [f"{node(seed, method, cycle)}/{part}.benchmark.tsv" for part in methods.HOMES]
     return sorted(set(found))
 
@@ -270,6 +292,51 @@ def first_scores(wildcards):
     }
 
 
+def last_queries(wildcards):
+    """Of every method's last query, for the first seed: the model that scored it, what it asked, what is labeled after it."""
+    seed, last = SEEDS[0], CYCLES[-1]
+    return {
+        "models": [f"{node(seed, branch_of(method, last - 1), last - 1)}/model.safetensors" for method in METHODS],
+        "queries": [f"{node(seed, method, last)}/query.h5" for method in METHODS],
+        "labeled": [f"{node(seed, method, last)}/labeled.h5" for method in METHODS],
+    }
+
+
+def adversary_queries():
+    """(method, seed, cycle) of every query by an adversary."""
+    reading = [method for method in METHODS if "adversary" in artifact_kinds(method)]
+    return [(method, seed, cycle) for method in reading for seed in SEEDS for cycle in CYCLES[1:]]
+
+
+def last_adversaries():
+    """Those of the first seed's last cycle."""
+    return [query for query in adversary_queries() if query[1:] == (SEEDS[0], CYCLES[-1])]
+
+
+def adversary_files(wildcards):
+    """All adversaries of the study; for `last_adversaries` also the pool's signals and what was queried."""
+    paths = {
+        (method, seed, cycle): f"{before(seed, method, cycle)}/{artifact(method, 'adversary')}.h5"
+        for method, seed, cycle in adversary_queries()
+    }
+    return {
+        "adversaries": list(paths.values()),
+        "last": [paths[query] for query in last_adversaries()],
+        "signals": [f"{before(seed, method, cycle)}/signals.h5" for method, seed, cycle in last_adversaries()],
+        "queries": [f"{node(seed, method, cycle)}/query.h5" for method, seed, cycle in last_adversaries()],
+    }
+
+
+def predicting_nodes():
+    """(learner, node) of the first and the last models that predict their own loss."""
+    found = []
+    for method, settings in METHODS.items():
+        if CONFIG["learners"][settings["learner"]]["loss_prediction"]:
+            for cycle in (CYCLES[0], CYCLES[-1]):
+                found += [(settings["learner"], node(seed, branch_of(method, cycle), cycle)) for seed in SEEDS]
+    return list(dict.fromkeys(found))
+
+
 def parent_model(wildcards):
     """The model that a warm start goes on from."""
     warm = learner(wildcards)["warm_start"] and not wildcards.branch.startswith("start-")
@@ -278,8 +345,12 @@ def parent_model(wildcards):
 
 def flow_files(wildcards):
     """Optical flow of all videos that a tracker follows."""
-    shards = range(CONFIG["video"]["shards"])
-    return [f"{DATASET}/flow_{FLOWS[wildcards.tracker]}/{shard}.h5" for shard in shards]
+    return flow_shards(FLOWS[wildcards.tracker])
+
+
+def flow_shards(flow, ending="h5"):
+    """The files of all shards of a kind of optical flow."""
+    return expand(f"{FLOW}.{ending}", flow=flow, shard=range(CONFIG["video"]["shards"]))
 
 
 def trackers():
@@ -307,7 +378,7 @@ def video_tables():
         names = [f"{name}_seed{SEEDS[0]}_{tracker}" for name in learners for tracker in trackers()]
         made += [f"{RESULTS}/pictures/{name}.{ending}" for name in names for ending in ("png", "gif")]
         if CONFIG["dataset"]["loader"] == "synthia_al":
-            made.append(f"{DATASET}/flow_error_{CONFIG['video']['flow']}.csv")
+            made.append(f"{RESULTS}/flow_error.csv")
     return made
 
 
@@ -316,4 +387,7 @@ def artifact_kinds(method):
 
 
 def figures(wildcards):
-    return [f"{RESULTS}/figures/{name}.png" for name in FIGURES]
+    """Everything drawn; a point of two_moons is no picture."""
+    found = [f"{RESULTS}/figures/{name}.png" for name in FIGURES]
+    pictured = TASK == "classification" and CONFIG["cycles"] and CONFIG["dataset"]["loader"] != "two_moons"
+    return [*found, f"{RESULTS}/figures/selected.png"] if pictured else found

@@ -65,5 +65,7 @@ rule oracle:
         cycle=QUERY_CYCLE,
     conda:
         "../envs/light.yaml"
+    params:
+        oracle=CONFIG["oracle"],
     script:
         "../workflow/scripts/oracle.py"

@@ -31,5 +31,7 @@ rule initial:
         f"{START}/initial.log",
     conda:
         "../envs/light.yaml"
+    params:
+        oracle=CONFIG["oracle"],
     script:
         "../workflow/scripts/initial.py"

@@ -209,9 +209,7 @@ rule video_costs:
     input:
         images=f"{DATASET}/images.h5",
         dataset=f"{DATASET}/dataset.benchmark.tsv",
-        flow=expand(
-            f"{DATASET}/flow_{CONFIG['video']['flow']}/{{shard}}.benchmark.tsv", shard=range(CONFIG["video"]["shards"])
-        ),
+        flow=flow_shards(CONFIG["video"]["flow"], "benchmark.tsv"),
         costs=f"{RESULTS}/costs.csv",
         code=code("video_costs"),
     output:

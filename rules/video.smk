@@ -23,14 +23,14 @@ rule dataset:
 rule optical_flow:
     input:
         images=f"{DATASET}/images.h5",
-        weights=CONFIG["video"]["flow_weights"] or [],
+        weights=lambda wildcards: CONFIG["video"]["flow_weights"] if wildcards.flow == "raft" else [],
         code=code("optical_flow"),
     output:
-        f"{DATASET}/flow_{{flow}}/{{shard}}.h5",
+        f"{FLOW}.h5",
     log:
-        f"{DATASET}/flow_{{flow}}/{{shard}}.log",
+        f"{FLOW}.log",
     benchmark:
-        f"{DATASET}/flow_{{flow}}/{{shard}}.benchmark.tsv"
+        f"{FLOW}.benchmark.tsv"
     conda:
         "../envs/torch.yaml"
     resources:
@@ -41,7 +41,7 @@ rule optical_flow:
         dataset=CONFIG["dataset"],
         stride=CONFIG["video"]["flow_stride"],
         shards=CONFIG["video"]["shards"],
-        weights=CONFIG["video"]["flow_weights"],
+        weights=lambda wildcards: CONFIG["video"]["flow_weights"] if wildcards.flow == "raft" else None,
     script:
         "../workflow/scripts/optical_flow.py"
 
@@ -69,18 +69,18 @@ rule scenes:
 rule flow_error:
     input:
         images=f"{DATASET}/images.h5",
-        flow=expand(f"{DATASET}/flow_{CONFIG['video']['flow']}/{{shard}}.h5", shard=range(CONFIG["video"]["shards"])),
-        truth=expand(f"{DATASET}/flow_true/{{shard}}.h5", shard=range(CONFIG["video"]["shards"])),
+        flow=flow_shards(CONFIG["video"]["flow"]),
+        truth=flow_shards("true"),
         code=code("flow_error"),
     output:
         report(
-            f"{DATASET}/flow_error_{CONFIG['video']['flow']}.csv",
+            f"{RESULTS}/flow_error.csv",
             caption="../workflow/report/flow_error.rst",
             category="Tables",
             labels={"table": "end-point error of the optical flow"},
         ),
     log:
-        f"{DATASET}/flow_error.log",
+        f"{RESULTS}/flow_error.log",
     conda:
         "../envs/torch.yaml"
     script:

@@ -99,6 +99,10 @@ VIDEO = yaml.safe_load((Path(__file__).parents[1] / "experiments/video_small.yam
         ("methods.entropy", {"select": "kcenter_greedy"}, ["'methods.entropy'", "reads 'signals'"]),
         ("methods.entropy", {"tracker": "sort"}, ["'sort'", "siamfc"]),
         ("methods.entropy", {"select_options": {"neighbors": 2}}, ["no option 'neighbors'", "neighbours"]),
+        ("dataset.classes", ["car"], ["'dataset.classes' has no meaning", "synthia_al"]),
+        ("dataset.test_fraction", 0.5, ["'dataset.test_fraction' has no meaning"]),
+        ("learners.detector.augmentation", {"pad": 4}, ["'learners.detector.augmentation' may set only flip"]),
+        ("methods.entropy", {"tracker": "siamfc"}, ["'methods.entropy'.tracker is 'siamfc'", "follows no detections"]),
         ("video.flow", "raft", ["'video.flow' is raft", "'video.flow_weights'"]),
         ("video.flow", "pwc", ["'pwc'", "dis"]),
     ],
@@ -110,6 +114,11 @@ def test_mistake_in_a_study_of_videos_is_one_sentence(path, value, words):
     assert "\n" not in message and len(message) < 400
     for word in words:
         assert word in message
+
+
+def test_initial_set_larger_than_the_rendered_videos():
+    with pytest.raises(UserError, match="'pool.initial.size' is 80, but there are only 60 training images"):
+        check_pool(load(VIDEO), -20)
 
 
 def test_true_motion_is_for_rendered_videos_only():

@@ -680,6 +680,7 @@ def test_published_counts_add_up():
     totals = {name: sum(counts) for name, counts in datasets.PUBLISHED_COUNTS.items()}
     assert totals == {
         "digits": 1437,
+        "two_moons": 550,
         "cifar10": 50000,
         "cifar100": 50000,
         "mnist": 60000,

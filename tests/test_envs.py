@@ -96,6 +96,10 @@ def test_light_stages_do_not_import_torch():
         "informativeness",
         "lambda_sweep",
         "lambda_table",
+        "adversary_tables",
+        "class_entropy",
+        "prediction_loss",
+        "selection_costs",
     ):
         assert not {"torch", "torchvision"} & imports(f"scripts/{script}.py"), script
 

@@ -14,7 +14,7 @@ from dagal.datasets import synthia_al
 STUDIES = {path.stem: path for path in sorted((ROOT / "experiments").glob("*.yaml"))}
 RAW = {name: yaml.safe_load(path.read_text()) for name, path in STUDIES.items()}
 README = (ROOT / "config" / "README.md").read_text()
-COUNTS = {"cifar10_jpeg": [5000] * 10}  # image folders whose content is known
+COUNTS = {"cifar10_jpeg": [5000] * 10, "caltech101": [8125]}  # image folders whose content is known, at least its size
 
 CIFAR = {
     "initial": 5000, "validation": 0, "budget": 2500, "cycles": 4, "seeds": 3, "architecture": "resnet18_cifar",
@@ -23,7 +23,7 @@ CIFAR = {
 }  # fmt: skip
 DISPERSION = CIFAR | {
     "kind": "random", "imbalance": "none", "factor": 1, "gamma": 0.2,
-    "methods": ["random", "margin", "bald", "kcenter_greedy", "core_set", "label_dispersion", "oracle"],
+    "methods": ["random", "margin", "bald", "kcenter_greedy", "core_set", "vaal", "label_dispersion", "oracle"],
 }  # fmt: skip
 BALANCE = CIFAR | {
     "kind": "balanced",
@@ -55,6 +55,28 @@ for name, size in {"cifar10": 1000, "cifar100": 2000}.items():
             "methods": ["random", "entropy", "bald", "kcenter_greedy", "entropy_cb", "kcenter_cb"],
         }  # fmt: skip
 
+TA_VAAL = CIFAR | {
+    "initial": 1000, "kind": "random", "imbalance": "none", "factor": 1, "budget": 1000, "cycles": 9, "seeds": 5, "epochs": 200,
+    "lr": 0.1, "weight_decay": 0.0005, "milestones": [160], "gamma": 0.1, "pad": 2, "crop": None, "subset": 10, "eta": 1,
+    "learner_losses": [None, "margin", "ranking"], "share": [0.6, 0.8], "adversary_lr": 0.0005, "latent": 64,
+    "discriminator_layers": 5, "beta": 1, "lambda": 1, "adversary_batch_size": 128, "adversary_steps": 10000,
+    "methods": [
+        "random", "bald", "kcenter_greedy", "learning_loss", "learning_loss_v2", "vaal", "vaal_ll", "ta_vaal",
+    ],
+}  # fmt: skip
+for name, size in {"cifar10": 1000, "cifar100": 2000}.items():
+    PUBLISHED[f"ta_vaal_{name}"] = TA_VAAL | {"initial": size, "budget": size}
+    for times, factor in {"x10": 0.1, "x100": 0.01}.items():
+        PUBLISHED[f"ta_vaal_{name}_{times}"] = TA_VAAL | {
+            "initial": size, "budget": size, "cycles": 4, "imbalance": "first_half", "factor": factor,
+        }  # fmt: skip
+for name in ("fashion_mnist", "svhn"):
+    PUBLISHED[f"ta_vaal_{name}"] = TA_VAAL | {"pad": 0, "flip": False}
+PUBLISHED["ta_vaal_caltech101"] = TA_VAAL | {
+    "budget": 500, "cycles": 8, "architecture": "resnet18", "batch_size": 16, "lr": 0.01, "pad": 0, "eta": 0.2,
+    "adversary_lr": 0.0001, "latent": 128, "lambda": 15, "adversary_batch_size": 16,
+}  # fmt: skip
+
 VIDEO = {
     "kind": "random", "validation": 0, "imbalance": "none", "seeds": 3, "architecture": "faster_rcnn_resnet50",
     "weights": "data/raw/weights/fasterrcnn_resnet50_fpn_coco.pth", "warm_start": True, "batch_size": 12, "optimizer": "sgd",
@@ -76,7 +98,9 @@ PUBLISHED["imagenet_vid"] = VIDEO | {
 def settings_of(name: str) -> dict:
     """What a paper's section on its set-up states, from the config with defaults filled in."""
     config = load(RAW[name])
-    (learner,) = config["learners"].values()
+    learner, *others = config["learners"].values()
+    for other in others:  # alike but for the loss prediction
+        assert other | {"loss_prediction": None} == learner
     pool, optimizer, schedule = config["pool"], learner["optimizer"], learner["schedule"]
     return {
         "initial": pool["initial"]["size"], "kind": pool["initial"]["kind"], "validation": pool["validation"],
@@ -86,22 +110,60 @@ def settings_of(name: str) -> dict:
     } | {
         key: value for part in (learner, optimizer, schedule, learner["augmentation"]) for key, value in part.items()
         if key not in ("name", "optimizer", "schedule")
+    } | (adversarial_settings(config) if others else {})  # fmt: skip
+
+
+def adversarial_settings(config: dict) -> dict:
+    """What paper 004 states of its loss predictions and adversaries."""
+    adversary, other = config["adversaries"]["vaal"], config["adversaries"]["ta_vaal"]
+    assert adversary | {"kind": "ta_vaal"} == other
+    predictions = [learner["loss_prediction"] for learner in config["learners"].values()]
+    (eta,) = {prediction["weight"] for prediction in predictions if prediction}
+    (subset,) = {settings["subset"] for name, settings in config["methods"].items() if name != "random"}
+    return {
+        "learner_losses": [prediction and prediction["loss"] for prediction in predictions],
+        "share": [prediction["share"] for prediction in predictions if prediction],
+        "eta": eta, "subset": subset, "adversary_lr": adversary["lr"], "latent": adversary["latent"],
+        "discriminator_layers": adversary["discriminator_layers"], "beta": adversary["beta"], "lambda": adversary["weight"],
+        "adversary_batch_size": adversary["batch_size"], "adversary_steps": adversary["steps"],
     }  # fmt: skip
+
+
+def counts_of(config: dict):
+    """Training images per class."""
+    counts = COUNTS.get(config["dataset"]["name"])
+    return datasets.train_counts(config["dataset"]) if counts is None else counts
+
+
+def test_ablation_of_ta_vaal():
+    """Paper 004, fig. 6: each method of the ablation lacks what it should."""
+    for name in PUBLISHED:
+        if name.startswith("ta_vaal"):
+            config = load(RAW[name])
+            parts = {}
+            for method in ("learning_loss", "learning_loss_v2", "vaal", "vaal_ll", "ta_vaal"):
+                settings = config["methods"][method]
+                prediction = config["learners"][settings["learner"]]["loss_prediction"]
+                parts[method] = (prediction and prediction["loss"], settings.get("adversary"), settings["score"])
+            assert parts == {
+                "learning_loss": ("margin", None, "predicted_loss"),
+                "learning_loss_v2": ("ranking", None, "predicted_loss"),
+                "vaal": (None, "vaal", "unlike_labeled"),
+                "vaal_ll": ("margin", "ta_vaal", "unlike_labeled"),
+                "ta_vaal": ("ranking", "ta_vaal", "unlike_labeled"),
+            }
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_study_is_valid_and_fits_its_pool(name):
     config = load(RAW[name])
     assert config["study"] == name  # the results are found under the name of the file
-    counts = COUNTS.get(config["dataset"]["name"])
     if task(config) == "detection":
         frames = {"imagenet_vid": 129_000, "camvid": 468}.get(config["dataset"]["name"])
         frames = frames or synthia_al.n_training_frames(config["dataset"])
         check_pool(config, frames - config["pool"]["initial"]["size"])
         return
-    if counts is None:
-        counts = datasets.train_counts(config["dataset"])
-    check_pool(config, pool_size(config, counts))
+    check_pool(config, pool_size(config, counts_of(config)))
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -126,7 +188,7 @@ def test_published_settings(name):
 
 
 def test_every_study_is_pinned():
-    assert set(STUDIES) == {*PUBLISHED, "cifar10_smoke", "digits_class_balance", "video_small", "camvid"}
+    assert set(STUDIES) == {*PUBLISHED, "cifar10_smoke", "digits_class_balance", "video_small", "camvid", "two_moons"}
 
 
 def test_pools_of_class_balance():
@@ -134,12 +196,14 @@ def test_pools_of_class_balance():
     sizes = {}
     for name in PUBLISHED.keys() - {"synthia_al", "imagenet_vid"}:
         config = load(RAW[name])
-        sizes[name] = pool_size(config, datasets.train_counts(config["dataset"]))
+        sizes[name] = pool_size(config, counts_of(config))
     assert sizes["class_balance_cifar10_if1"] == 45000
     assert sizes["class_balance_cifar10_if03"] == 5 * 4500 + 5 * 1350
     assert sizes["class_balance_cifar10_if01"] == 5 * 4500 + 5 * 450
     assert sizes["class_balance_cifar100_if01"] == 50 * 450 + 50 * 45
     assert sizes["class_balance_tiny_imagenet_if1"] == 90000 - 9000
+    assert sizes["ta_vaal_cifar10_x100"] == 5 * 5000 + 5 * 50 - 1000
+    assert sizes["ta_vaal_caltech101"] == 8125 - 1000
 
 
 def keys(value, prefix=""):
@@ -171,14 +235,16 @@ def test_studies_of_a_data_set_share_it():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["cifar10_smoke", "label_dispersion_cifar10", "noisy_constrained_mnist_lenet", "synthia_al"]
+    "name",
+    ["cifar10_smoke", "label_dispersion_cifar10", "noisy_constrained_mnist_lenet", "synthia_al", "ta_vaal_cifar10"],
 )
 def test_study_plans(workflow, name):
     workflow.config = STUDIES[name]
     planned, config = workflow.planned(), load(RAW[name])
     queries = len(config["seeds"]) * len(config["methods"]) * config["cycles"]
     assert planned["score"] == planned["select"] == planned["oracle"] == queries
-    assert planned["train"] == planned["evaluate"] == queries + len(config["seeds"])
+    starts = len(config["seeds"]) * len(config["learners"])
+    assert planned["train"] == planned["evaluate"] == queries + starts
 
 
 def test_nothing_of_the_default_study_leaks_into_another(workflow):

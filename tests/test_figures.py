@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from scipy.stats import spearmanr
 
 from dagal import figures
 
@@ -68,6 +69,77 @@ DRAWN = {
     "heat_maps": lambda path: figures.class_distribution(made_up_counts(10), path, 50),
     "profiles": lambda path: figures.class_distribution(made_up_counts(30), path, 50),
     "dispersion_histogram": lambda path: figures.dispersion_histogram(made_up_samples(100), path, 50),
+}
+
+
+def made_up_adversaries():
+    step = np.arange(10, 101, 10)
+    rows = [
+        (method, seed, cycle, k, 40 / k + seed, 0.1 * k, 1.4, 2.0 if method == "sraal" else np.nan, 1.2 / cycle)
+        for method in ("vaal", "sraal")
+        for seed in (0, 1)
+        for cycle in (1, 2, 3)
+        for k in step
+    ]
+    terms = ["reconstruction", "kl", "adversarial", "supervised", "discriminator_loss"]
+    return pd.DataFrame(rows, columns=["method", "seed", "cycle", "step", *terms])
+
+
+def made_up_pool(n=400):
+    """``blind`` gives every sample about 1/2; ``seeing`` gives a small D where the loss is large."""
+    rng = np.random.default_rng(0)
+    loss = rng.exponential(size=n)
+    seeing = pd.DataFrame({"method": "seeing", "discriminator": 1 / (1 + loss), "loss": loss})
+    blind = pd.DataFrame({"method": "blind", "discriminator": 0.505 + 0.001 * rng.random(n), "loss": loss})
+    pool = pd.concat([blind, seeing])
+    return pool.assign(queried=pool.groupby("method")["discriminator"].rank() <= 20)
+
+
+def made_up_prediction_losses():
+    rows = [
+        (learner, kind, seed, cycle, epoch, np.nan if kind == "ranking" and epoch > 8 else 1 / epoch + seed, joint)
+        for learner, kind, last in (("ll", "margin", 6), ("ranker", "ranking", 8))
+        for seed in (0, 1)
+        for cycle in (0, 4)
+        for epoch in range(1, 11)
+        for joint in [int(epoch <= last)]
+    ]
+    columns = ["learner", "kind", "seed", "cycle", "epoch", "prediction_loss", "joint"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def made_up_entropies():
+    rows = [
+        (method, method != "oracle", seed, cycle, 2 - 0.1 * rank + 0.02 * seed, 10)
+        for rank, method in enumerate(METHODS)
+        for seed in (0, 1)
+        for cycle in (1, 2, 3)
+    ]
+    return pd.DataFrame(rows, columns=["method", "deployable", "seed", "cycle", "entropy", "n_classes"])
+
+
+def made_up_costs():
+    rows = [
+        ("random", "score", 0.5, np.nan, np.nan),
+        ("random", "select", 0.25, 20, 40),
+        ("vaal", "adversary", 8, 300, 600),
+        ("vaal", "select", 0.5, 20, 40),
+    ]
+    columns = ["method", "stage", "seconds_per_1000", "peak_memory_mb_per_1000", "peak_memory_mb"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+LEARNED = {
+    "adversary_losses": made_up_adversaries,
+    "discriminator_histogram": made_up_pool,
+    "loss_against_discriminator": made_up_pool,
+    "prediction_loss": made_up_prediction_losses,
+    "class_entropy": made_up_entropies,
+    "selection_costs": made_up_costs,
+}
+DRAWN |= {
+    name: lambda path, name=name, table=table: getattr(figures, name)(table(), path, 50)
+    for name, table in LEARNED.items()
 }
 
 
@@ -290,3 +362,100 @@ def test_dispersions_that_are_no_multiples_are_drawn(tmp_path):
     samples = pd.DataFrame({"dispersion": rng.random(3000), "correct": rng.random(3000) < 0.5})
     bars = figures.dispersion_histogram(samples, tmp_path / "a.png", 50).axes[1].patches
     assert len(bars) == 20 and sum(bar.get_height() for bar in bars) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_columns_are_asked_for(name, tmp_path):
+    table = LEARNED[name]()
+    needed = {"adversary_losses": "discriminator_loss", "discriminator_histogram": "queried"}.get(
+        name, table.columns[2]
+    )
+    with pytest.raises(ValueError, match=f"lacks {needed}"):
+        getattr(figures, name)(table.drop(columns=needed), tmp_path / "a.png", 50)
+    with pytest.raises(ValueError, match="no rows"):
+        getattr(figures, name)(table.iloc[:0], tmp_path / "a.png", 50)
+
+
+def test_adversary_losses_of_the_first_and_the_last_query(tmp_path):
+    figure = figures.adversary_losses(made_up_adversaries(), tmp_path / "a.png", 50)
+    vaal, sraal = figure.axes
+    assert (vaal.get_title(), sraal.get_title()) == ("vaal", "sraal") and vaal.get_yscale() == "log"
+    labels = [line.get_label() for line in vaal.lines]
+    assert labels == [f"{t} {c}" for c in (1, 3) for t in ("reconstruction", "kl", "adversarial", "discriminator_loss")]
+    assert {line.get_label() for line in sraal.lines} - set(labels) == {"supervised 1", "supervised 3"}
+    assert line_of(vaal, "reconstruction 1").get_xdata() == pytest.approx(np.arange(10, 101, 10))
+    assert line_of(vaal, "reconstruction 1").get_ydata()[0] == pytest.approx(4.5)  # mean of 4 and 5
+    assert line_of(vaal, "discriminator_loss 3").get_ydata() == pytest.approx([0.4] * 10)
+    assert [line_of(vaal, f"kl {c}").get_linestyle() for c in (1, 3)] == ["-", "--"]
+    assert line_of(vaal, "kl 1").get_color() == line_of(sraal, "kl 3").get_color()
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert shown[-2:] == ["query 1", "query 3"] and len(shown) == 7
+
+
+def test_adversary_losses_of_a_single_query(tmp_path):
+    table = made_up_adversaries()
+    figure = figures.adversary_losses(table[table["cycle"] == 1], tmp_path / "a.png", 50)
+    assert {line.get_linestyle() for ax in figure.axes for line in ax.lines} == {"-"}
+
+
+def test_discriminator_histogram_counts_the_pool_and_the_queried(tmp_path):
+    pool = made_up_pool()
+    figure = figures.discriminator_histogram(pool, tmp_path / "a.png", 50)
+    for ax, method in zip(figure.axes, ("blind", "seeing"), strict=True):
+        mine = pool[pool["method"] == method]
+        heights = np.array([bar.get_height() for bar in ax.patches]).reshape(2, 50)
+        assert heights[0] == pytest.approx(np.histogram(mine["discriminator"], 50, (0, 1))[0])
+        assert heights[1] == pytest.approx(np.histogram(mine.loc[mine["queried"], "discriminator"], 50, (0, 1))[0])
+        assert heights.sum(1).tolist() == [400, 20] and ax.get_xlim() == (0, 1)
+    assert figure.axes[0].get_title() == "blind, standard deviation 0.000"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["unlabeled", "queried"]
+
+
+def test_loss_against_discriminator_has_the_rank_correlation(tmp_path):
+    pool = made_up_pool()
+    pool.loc[pool["method"] == "seeing", "loss"] **= 3  # a rank correlation does not see this
+    blind, seeing = figures.loss_against_discriminator(pool, tmp_path / "a.png", 50).axes
+    assert seeing.get_title() == "seeing\nSpearman \N{GREEK SMALL LETTER RHO} = -1.00"
+    mine = pool[pool["method"] == "blind"]
+    expected = spearmanr(mine["discriminator"], mine["loss"]).statistic
+    assert float(blind.get_title().split("= ")[1]) == pytest.approx(expected, abs=0.005)
+    rest, queried = (np.asarray(dots.get_offsets()) for dots in seeing.collections)
+    assert len(rest) == 380 and len(queried) == 20 and queried[:, 0].max() < rest[:, 0].min()
+    assert sorted(queried[:, 1]) == pytest.approx(sorted(pool.loc[pool["method"] == "seeing", "loss"])[-20:])
+
+
+def test_prediction_loss_per_learner_and_cycle(tmp_path):
+    figure = figures.prediction_loss(made_up_prediction_losses(), tmp_path / "a.png", 50)
+    assert [ax.get_title() for ax in figure.axes] == ["cycle 0", "cycle 4"]
+    assert legend(figure) == ("mean and s.d. of 2 seeds", ["ll (margin)", "ranker (ranking)"])
+    for ax in figure.axes:
+        assert line_of(ax, "ll (margin)").get_ydata() == pytest.approx(1 / np.arange(1, 11) + 0.5)
+        assert line_of(ax, "ranker (ranking)").get_xdata()[-1] == 8  # not trained any more
+        assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"] == [6, 8]
+
+
+def test_class_entropy_beside_that_of_equal_classes(tmp_path):
+    figure = figures.class_entropy(made_up_entropies(), tmp_path / "a.png", 50)
+    (ax,) = figure.axes
+    assert line_of(ax, "margin").get_ydata() == pytest.approx([1.81] * 3)
+    assert line_of(ax, "margin").get_xdata() == pytest.approx([1, 2, 3])
+    assert legend(figure)[1][-1] == "oracle (not deployable)"
+    reference = ax.lines[-1]
+    assert reference.get_ydata() == pytest.approx([np.log(10)] * 2)
+    assert ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > np.log(10)
+    assert ax.texts[0].get_text() == "log 10 = 2.30: all classes alike"
+
+
+def test_selection_costs_are_stacked_by_stage(tmp_path):
+    left, right = figures.selection_costs(made_up_costs(), tmp_path / "a.png", 50).axes
+    assert [text.get_text() for text in left.get_yticklabels()] == ["random", "vaal"]
+    bars = {bar.get_label(): [(patch.get_x(), patch.get_width()) for patch in bar] for bar in left.containers}
+    assert list(bars) == ["adversary", "score", "select"]  # in the order in which they run
+    assert bars == {
+        "adversary": [(0, 0), (0, 8)],
+        "score": [(0, 0.5), (8, 0)],
+        "select": [(0.5, 0.25), (8, 0.5)],
+    }
+    assert [text.get_text() for text in left.texts] == ["0.75", "8.5"]
+    assert [patch.get_width() for patch in right.patches] == [20, 300]
+    assert [text.get_text() for text in right.texts] == ["40 MB", "600 MB"]

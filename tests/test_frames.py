@@ -177,8 +177,13 @@ def test_table_of_detections():
 
 
 def test_runs_of_videos():
-    assert list(detections.by_video(np.array([4, 4, 7, 4]))) == [(0, 2), (2, 3), (3, 4)]
-    assert list(detections.by_video(np.array([1]))) == [(0, 1)]
+    runs = lambda video, frame: list(detections.by_video(np.array(video, int), np.array(frame, int)))  # noqa: E731
+    assert runs([4, 4, 7, 4], [0, 1, 0, 0]) == [(0, 2), (2, 3), (3, 4)]
+    assert runs([1], [5]) == [(0, 1)]
+    assert runs([], []) == []
+    assert runs([0] * 6, [0, 1, 2, 300, 301, 302]) == [(0, 3), (3, 6)]  # frames were left out
+    assert runs([0] * 4, [0, 1, 3, 4]) == [(0, 4)]  # a few missing ones are bridged
+    assert runs([0] * 3, [30, 60, 90]) == [(0, 3)]  # one frame a second
 
 
 @pytest.mark.parametrize("name", methods.DETECTION)

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from scipy.stats import spearmanr
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from dagal.config import load
 from dagal.errors import UserError
 from dagal.learners import architectures
+from dagal.learners.inference import predict
 from dagal.learners.loss_prediction import LossPrediction, attach, margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import stepper
+from dagal.learners.training import fit
 
 DEFAULT = load(yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text()))["learners"]["mlp"]
 
@@ -180,3 +184,26 @@ def test_the_head_learns_to_rank_real_losses(loss, detach):
     hard, easy = predicted[kind >= 2], predicted[kind < 2]
     assert actual[kind >= 2].mean() > 3 * actual[kind < 2].mean()
     assert (hard[:, None] > easy).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("prediction", [{"loss": "margin", "share": 0.6}, {"loss": "ranking", "share": 0.8}])
+def test_predicted_losses_of_held_out_digits_go_with_the_real_ones(prediction):
+    """The head costs the learner next to nothing, and its ranking holds for images that it has not seen."""
+    digits = load_digits()
+    images = torch.from_numpy((digits.images[:, None] * 255 / 16).astype(np.uint8))
+    labels, (seen, unseen) = (
+        torch.from_numpy(digits.target),
+        np.split(np.random.default_rng(0).permutation(1797), [300]),
+    )
+    accuracy = {}
+    for kind, head in (("plain", None), ("predicting", {"weight": 1, "margin": 1, "width": 128} | prediction)):
+        settings = {"hidden_units": [64], "epochs": 60, "batch_size": 32, "loss_prediction": head}
+        model = build(n_classes=10, **settings)
+        fit(model, images[seen], labels[seen], copy.deepcopy(DEFAULT) | settings, seed=0)
+        ((probs_N_C, _, predicted_N),) = predict(model, [images[unseen]], "float32")
+        accuracy[kind] = (probs_N_C.argmax(1) == digits.target[unseen]).mean()
+    actual_N = -np.log(probs_N_C[np.arange(len(unseen)), digits.target[unseen]])
+    correlation = spearmanr(predicted_N, actual_N).statistic
+    print(f"{prediction['loss']}: rank correlation {correlation:.2f}, accuracy {accuracy}")
+    assert correlation > 0.55
+    assert accuracy["predicting"] > accuracy["plain"] - 0.03

@@ -101,7 +101,7 @@ def test_no_detections_and_one_frame():
     assert nothing.shape == (0, 6, 4)
     single = siamfc.track(images[:1], 1, np.zeros(1, np.int64), truth[:1], 1, SIZE)
     assert np.isnan(single).all()
-    assert siamfc.track(images, 1, np.zeros(1, np.int64), truth[:1], 3, SIZE, reach=2).shape == (1, 4, 4)
+    assert siamfc.track(images, 1, np.zeros(1, np.int64), truth[:1], 3, SIZE).shape == (1, 6, 4)
 
 
 def test_each_map_is_taken_once_and_blocks_do_not_show(monkeypatch):

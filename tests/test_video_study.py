@@ -39,7 +39,7 @@ STUDY = {
         "tc_siamfc": {"score": "estimated_false_positives", "tracker": "siamfc"},
         "tc_true": {"score": "estimated_false_positives", "tracker": "true_flow"},
     },
-    "video": {"shards": 2},
+    "video": {"shards": 6},  # more than the 5 training videos
 }  # fmt: skip
 START = "video/seed0/start-detector/cycle0"
 
@@ -125,8 +125,10 @@ def test_coherence_can_be_recomputed_from_its_file(results, tracker):
 def test_graph_of_one_video_by_itself(results):
     ids, (offsets, boxes, labels, _) = detections.read(results / START / "detections.h5")
     (tracks,) = artifacts.read(results / START / "tracks_flow.h5", "tracks", "boxes")
-    video_N = artifacts.read(results / "datasets/roads/images.h5", "images", "video")[0][ids]
-    first, last = next(run for run in detections.by_video(video_N) if np.ptp(offsets[list(run)]) > 3)
+    video_N, frame_N = (
+        values[ids] for values in artifacts.read(results / "datasets/roads/images.h5", "images", "video", "frame")
+    )
+    first, last = next(run for run in detections.by_video(video_N, frame_N) if np.ptp(offsets[list(run)]) > 3)
     rows = slice(offsets[first], offsets[last])
     graph = build_graph(offsets[first : last + 1] - offsets[first], boxes[rows], labels[rows], tracks[rows])
     edges, frame_V = artifacts.read(results / START / "coherence_flow.h5", "coherence", "edges", "node_frame")
@@ -159,7 +161,7 @@ def test_warm_start_goes_on_from_the_parent(results):
 
 
 def test_flow_is_near_the_true_one(results):
-    table = pd.read_csv(results / "datasets/roads/flow_error_dis.csv")
+    table = pd.read_csv(results / "video/flow_error.csv")
     split_N, video_N = artifacts.read(results / "datasets/roads/images.h5", "images", "split", "video")
     assert table["video"].tolist() == np.unique(video_N[split_N == 0]).tolist()
     assert table["mean_error"].mean() < table["mean_motion"].mean()

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from conftest import ROOT, SMALL, Workflow
 
-FIGURES = {"figure_learning_curves": 1, "figure_class_distribution": 1, "figure_informativeness": 1}
-TABLES = {"metrics": 1, "summary": 1, "costs": 1, "informativeness": 1}
+DRAWN = ("learning_curves", "class_distribution", "informativeness", "class_entropy", "selection_costs")
+FIGURES = {f"figure_{name}": 1 for name in DRAWN}
+TABLES = dict.fromkeys(("metrics", "summary", "costs", "informativeness", "class_entropy", "selection_costs"), 1)
 PER_QUERY = ("score", "select", "oracle")
 
 
@@ -124,7 +125,8 @@ def test_a_method_more_runs_only_its_own_nodes(finished):
     finished.write(study(methods=SMALL["methods"] | {"label_dispersion": {}, "kcenter_greedy": {}, "bald": {}}))
     planned = finished.planned()
     new = {rule: 3 * 2 for rule in (*PER_QUERY, "train", "evaluate")}
-    assert planned == new | {"signals": 2, "draws": 2} | TABLES | FIGURES | {"figure_dispersion_histogram": 1}
+    analysis = {"figure_dispersion_histogram": 1, "selected_images": 1}
+    assert planned == new | {"signals": 2, "draws": 2} | TABLES | FIGURES | analysis
 
 
 @pytest.mark.slow
@@ -140,9 +142,8 @@ def test_a_cycle_more_runs_only_its_own_nodes(finished):
     finished.write(study(cycles=3))
     planned = finished.planned()
     new = {rule: 2 for rule in (*PER_QUERY, "train", "evaluate")}
-    assert planned == new | {"signals": 1} | {rule: 1 for rule in ("metrics", "summary", "costs")} | {
-        name: 1 for name in FIGURES if name != "figure_informativeness"
-    }
+    analysis = {rule: 1 for rule in (TABLES | FIGURES) if "informativeness" not in rule}
+    assert planned == new | {"signals": 1} | analysis
 
 
 @pytest.mark.slow

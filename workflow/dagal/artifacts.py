@@ -36,8 +36,8 @@ SCHEMAS = {
     }),
     "flow": (1, {
         "ids": "ids of the frames (n,), ascending",
-        "forward": "motion (n,h,w,2) in pixels, x and y, to the next frame of the video at every stride-th pixel, 0 at its end",
-        "backward": "motion (n,h,w,2) in pixels, x and y, to the frame before at every stride-th pixel, 0 at its start",
+        "forward": "mean motion (n,h,w,2) of cells of pixels, in pixels, x and y, to the next frame of the video, 0 at its end",
+        "backward": "the same to the frame before (n,h,w,2), 0 at the start of the video",
     }),
     "split": (1, {
         "pool": "ids of the unlabeled pool at cycle 0, ascending",
@@ -263,7 +263,7 @@ def attributes(path: str | Path, kind: str) -> dict:
         return dict(file.attrs)
 
 
-def rows(dataset: h5py.Dataset, positions: np.ndarray, block: int = 8192) -> np.ndarray:
+def rows(dataset: h5py.Dataset, positions: np.ndarray, block_bytes: int = 32 << 20) -> np.ndarray:
     """``dataset[positions]`` for any order of positions, read in contiguous blocks (h5py's own fancy indexing is slow).
 
     Peak memory: the result and one block.
@@ -273,8 +273,10 @@ def rows(dataset: h5py.Dataset, positions: np.ndarray, block: int = 8192) -> np.
     ascending = np.asarray(positions)[order]
     if len(order) and not 0 <= ascending[0] <= ascending[-1] < len(dataset):
         raise IndexError(f"positions {ascending[0]} to {ascending[-1]} in {dataset.name} of {len(dataset)} rows")
+    block = max(1, block_bytes // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
     for start in range(0, len(dataset), block):
         first, last = np.searchsorted(ascending, (start, start + block))
         if first < last:
-            result[order[first:last]] = dataset[start : start + block][ascending[first:last] - start]
+            begin = ascending[first]
+            result[order[first:last]] = dataset[begin : ascending[last - 1] + 1][ascending[first:last] - begin]
     return result

@@ -130,6 +130,20 @@ def check_combinations(config: dict) -> None:
         raise UserError(
             "config key 'pool' may set only initial.size for videos, whose first frames are drawn at random."
         )
+    dataset = config["dataset"]
+    for key in ("classes", "test_fraction"):
+        if dataset["loader"] == "synthia_al" and dataset[key] is not None:
+            raise UserError(f"config key 'dataset.{key}' has no meaning for rendered videos (synthia_al); delete it.")
+    oracle, noise = config["oracle"], config["pool"]["noise"]["kind"]
+    if (oracle["noise"] == "none") != (oracle["rate"] == 0):
+        raise UserError(
+            f"config key 'oracle' has noise {oracle['noise']!r} and rate {oracle['rate']}: annotators who err need both a noise "
+            "other than none and a rate above 0."
+        )
+    if detection and (oracle["noise"], noise) != ("none", "none"):
+        raise UserError(
+            "config keys 'oracle.noise' and 'pool.noise' are for classification only, not for videos; delete them."
+        )
     if config["video"]["flow"] == "raft" and not config["video"]["flow_weights"]:
         raise UserError("config key 'video.flow' is raft, which needs local weights: set 'video.flow_weights'.")
     for name, learner in config["learners"].items():
@@ -144,10 +158,13 @@ def check_combinations(config: dict) -> None:
                 f"{key}.schedule' has name {schedule['name']!r} and milestones {schedule['milestones']}: multi_step needs "
                 "milestones, and only multi_step uses them."
             )
-        if schedule["milestones"] and max(schedule["milestones"]) >= learner["epochs"]:
+        epochs = min(learner["epochs"], learner.get("initial_epochs") or learner["epochs"])
+        if schedule["milestones"] and max(schedule["milestones"]) >= epochs:
             raise UserError(
-                f"{key}.schedule.milestones' is {schedule['milestones']}: all must lie before the {learner['epochs']} epochs end."
+                f"{key}.schedule.milestones' is {schedule['milestones']}: all must lie before the {epochs} epochs end."
             )
+        if detection and (learner["augmentation"]["pad"] or learner["augmentation"]["crop"]):
+            raise UserError(f"{key}.augmentation' may set only flip for a detector; delete pad and crop.")
         if learner["weights"] and not learner["architecture"].startswith(("resnet", "faster_rcnn")):
             raise UserError(
                 f"{key}.weights' is set, but only ResNets and detectors read weights, not {learner['architecture']!r}."
@@ -194,6 +211,8 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
             )
     elif "adversary" in settings:
         raise UserError(f"{key}.adversary is {settings['adversary']!r}, but the method reads none; delete it.")
+    if settings.get("tracker", "flow") != "flow" and "coherence" not in {kind for kind, _ in methods.signals(settings)}:
+        raise UserError(f"{key}.tracker is {settings['tracker']!r}, but the method follows no detections; delete it.")
     foreign = [kind for kind, _ in methods.signals(settings) if kind not in methods.KINDS[task(config)]]
     if foreign:
         raise UserError(
@@ -243,6 +262,11 @@ def pool_size(config: dict, counts_C: np.ndarray) -> int:
 def check_pool(config: dict, size: int) -> None:
     """Raise UserError if the study asks for more labels than a pool of ``size`` images holds."""
     budget, cycles = config["budget"], config["cycles"]
+    if size < 0:
+        initial = config["pool"]["initial"]["size"]
+        raise UserError(
+            f"config key 'pool.initial.size' is {initial}, but there are only {initial + size} training images."
+        )
     if budget > size and cycles:
         raise UserError(
             f"config key 'budget' is {budget}: the pool of {config['dataset']['name']} holds only {size} images."

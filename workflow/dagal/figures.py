@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
@@ -34,6 +35,7 @@ COLOURS = ["#0072B2", "#D55E00", "#44AA99", "#661100", "#E69F00"]
 COLOURS += ["#332288", "#56B4E9", "#117733", "#AA3377", "#CC6677"]
 MARKERS = "s^DvP<X>phd"  # 11 and 10 have no common divisor: 110 methods before a pair of both comes back
 DASHES = (4, 2)
+CLASS_COLOURS = ("#0072B2", "#C0392B")  # of two classes in a plane
 LABELS = {"accuracy": ("labeled samples", "test accuracy"), "mean_ap": ("annotated frames", "mean AP at IoU .5 (test)")}
 MANY_CLASSES = 20  # more classes are shown as a profile: their names do not fit
 STYLE = {
@@ -328,4 +330,231 @@ def lambda_study(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
             ax.axvline(table["chosen"].iloc[0], color="tab:orange", linewidth=1, label="chosen")
             ax.set(xlabel="weight \N{GREEK SMALL LETTER LAMDA}", title=column.replace("_", " ").replace("l1", "L1"))
         ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    return figure
+
+
+def decision_boundary(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Points in a plane: what the model that scored them believes, the pool, the labels, and the picks, a panel per method.
+
+    ``table``: method, kind, x, y, value; kind ``probability`` (value: probability of class 1, 0..1, on a full grid),
+    ``pool``, ``labeled`` and ``query`` (value: the class, 0 or 1; of the pool not used). Source: paper 004, fig. 1.
+    """
+    table = _checked(table, "method", "kind", "x", "y", "value")
+    methods = list(table["method"].unique())
+    columns = min(4, len(methods))
+    rows = math.ceil(len(methods) / columns)
+    points = table[table["kind"] != "probability"]
+    limits = [(points[axis].min() - 0.15, points[axis].max() + 0.15) for axis in ("x", "y")]
+    shades = LinearSegmentedColormap.from_list("classes", ["#bcd4ec", "white", "#f2c4ba"])
+    with _drawing(path, dpi, 2.3 * columns + 1.2, 1.85 * rows + 0.3) as figure:
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+        for ax, method in zip(axes, methods, strict=False):
+            kinds = dict(list(table[table["method"] == method].groupby("kind")))
+            plane = kinds["probability"].pivot(index="y", columns="x", values="value")
+            ax.pcolormesh(plane.columns, plane.index, plane, cmap=shades, vmin=0, vmax=1, shading="gouraud")
+            if plane.min(axis=None) < 0.5 < plane.max(axis=None):
+                ax.contour(plane.columns, plane.index, plane, levels=[0.5], colors="black", linewidths=1)
+            if "pool" in kinds:
+                ax.scatter(kinds["pool"]["x"], kinds["pool"]["y"], s=4, color="#a6a6a6", linewidth=0)
+            for value, colour in enumerate(CLASS_COLOURS):
+                known = kinds["labeled"][kinds["labeled"]["value"] == value]
+                ax.scatter(known["x"], known["y"], s=14, color=colour, edgecolor="white", linewidth=0.4)
+            picks = kinds["query"]
+            ax.scatter(picks["x"], picks["y"], s=34, marker="X", color="black", edgecolor="white", linewidth=0.7)
+            ax.set(title=method, aspect="equal", xlim=limits[0], ylim=limits[1])
+            ax.grid(False)
+        for ax in axes[len(methods) :]:
+            ax.set_axis_off()
+        for ax in axes[max(0, len(methods) - columns) : len(methods)]:
+            ax.xaxis.set_tick_params(labelbottom=True)
+        dot = {"linestyle": "", "marker": "o", "markersize": 4}
+        cross = {"linestyle": "", "marker": "X", "markersize": 6, "color": "black", "markeredgecolor": "white"}
+        labeled = [Line2D([], [], **dot, color=c, label=f"labeled, class {k}") for k, c in enumerate(CLASS_COLOURS)]
+        handles = [
+            Line2D([], [], **cross, label="picked now"),
+            *labeled,
+            Line2D([], [], **dot | {"markersize": 2.5}, color="#a6a6a6", label="pool"),
+            Line2D([], [], color="black", linewidth=1, label="decision boundary"),
+        ]
+        figure.legend(handles=handles, loc="outside right upper")
+    return figure
+
+
+TERMS = {
+    "reconstruction": "VAE: reconstruction",
+    "kl": "VAE: KL divergence",
+    "adversarial": "VAE: adversarial",
+    "supervised": "VAE: supervised",
+    "supervised_kl": "VAE: KL, supervised",
+    "discriminator_loss": "discriminator",
+}
+
+
+def adversary_losses(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Losses of VAE and discriminator over the training steps, a panel per method, of its first and its last query.
+
+    ``table``: method, seed, cycle, step, and the columns of `TERMS`, of which ``discriminator_loss`` must be there; a term
+    that a method lacks is empty. Lines are means over the seeds, on a log scale.
+    """
+    table = _checked(table, "method", "seed", "cycle", "step", "discriminator_loss")
+    colours = dict(zip(TERMS, COLOURS, strict=False))
+    terms = [term for term in TERMS if term in table and table[term].notna().any()]
+    methods, cycles = list(table["method"].unique()), [table["cycle"].min(), table["cycle"].max()]
+    styles = dict(zip(dict.fromkeys(cycles), ["-", (0, DASHES)], strict=False))
+    columns = min(3, len(methods))
+    rows = math.ceil(len(methods) / columns)
+    with _drawing(path, dpi, 2.7 * columns + 1.9, 2.3 * rows + 0.2) as figure:
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+        for ax, method in zip(axes, methods, strict=False):
+            part = table[table["method"] == method]
+            for cycle, style in styles.items():
+                mean = part[part["cycle"] == cycle].groupby("step")[terms].mean()
+                for term in mean.columns[mean.notna().any()]:
+                    ax.plot(mean.index, mean[term], color=colours[term], linestyle=style, label=f"{term} {cycle}")
+            ax.set(title=method, xlabel="step", yscale="log")
+            ax.set_ylabel("loss" if ax.get_subplotspec().is_first_col() else "")
+        for ax in axes[len(methods) :]:
+            ax.set_axis_off()
+        handles = [Line2D([], [], color=colours[term], label=TERMS[term]) for term in terms]
+        handles += [Line2D([], [], color=GREY, linestyle=s, label=f"query {cycle}") for cycle, s in styles.items()]
+        figure.legend(handles=handles, loc="outside right upper", handlelength=3)
+    return figure
+
+
+def discriminator_histogram(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """How many unlabeled samples get which D, the probability of being labeled, a panel per method; the queried ones coloured.
+
+    ``table``: method, discriminator (0..1), queried (bool); a row per sample. 50 bins over 0..1, counts on a log scale.
+    Source: paper 004, Fig. 7b.
+    """
+    table = _checked(table, "method", "discriminator", "queried")
+    methods, edges = list(table["method"].unique()), np.linspace(0, 1, 51)
+    with _drawing(path, dpi, 6.2, 1.1 * len(methods) + 0.6) as figure:
+        axes = figure.subplots(len(methods), 1, squeeze=False, sharex=True, sharey=True).ravel()
+        for ax, method in zip(axes, methods, strict=True):
+            part = table[table["method"] == method]
+            values, queried = part["discriminator"], part["queried"].astype(bool)
+            ax.hist(values, edges, color="#b0b0b0", label="unlabeled")
+            ax.hist(values[queried], edges, color=COLOURS[1], label="queried")
+            ax.set(title=f"{method}, standard deviation {values.std():.3f}", yscale="log", xlim=(0, 1))
+            ax.set_ylabel("samples")
+        axes[-1].set_xlabel("D(x), smaller = more like the unlabeled")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def loss_against_discriminator(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """The learner's real loss on each unlabeled sample, after the fact, against D, a panel per method; the queried ones coloured.
+
+    ``table``: method, discriminator (0..1), loss (>= 0), queried (bool). The titles hold Spearman's rank correlation: negative
+    where a small D, which is queried, goes with a large loss. Source: paper 004, Fig. 8.
+    """
+    table = _checked(table, "method", "discriminator", "loss", "queried")
+    methods = list(table["method"].unique())
+    columns = len(methods) if len(methods) <= 4 else 3
+    rows = math.ceil(len(methods) / columns)
+    with _drawing(path, dpi, 2.2 * columns + 1.0, 2.4 * rows + 0.2) as figure:
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+        for ax, method in zip(axes, methods, strict=False):
+            part = table[table["method"] == method]
+            queried = part["queried"].astype(bool)
+            ranks = part[["discriminator", "loss"]].rank()
+            for chosen, colour, size in ((~queried, "#b0b0b0", 4), (queried, COLOURS[1], 7)):
+                shown = part[chosen]
+                ax.scatter(shown["discriminator"], shown["loss"], size, colour, linewidths=0, rasterized=True)
+            correlation = ranks["discriminator"].corr(ranks["loss"])
+            ax.set_title(f"{method}\nSpearman \N{GREEK SMALL LETTER RHO} = {correlation:+.2f}")
+            ax.set_xlabel("D(x)")
+            ax.set_ylabel("real loss" if ax.get_subplotspec().is_first_col() else "")
+            ax.xaxis.set_major_locator(MaxNLocator(4))
+        for ax in axes[len(methods) :]:
+            ax.set_axis_off()
+        dots = {"linestyle": "", "marker": "o", "markeredgewidth": 0, "markersize": 4}
+        handles = [Line2D([], [], color="#b0b0b0", label="unlabeled", **dots)]
+        handles.append(Line2D([], [], color=COLOURS[1], label="queried", **dots))
+        figure.legend(handles=handles, loc="outside right upper")
+    return figure
+
+
+def prediction_loss(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Loss of the loss prediction over the epochs, a line per learner, a panel per cycle.
+
+    ``table``: learner, kind (margin or ranking), seed, cycle, epoch (from 1), prediction_loss (empty where it is not trained),
+    joint (whether it reaches the backbone in that epoch). Mean and standard deviation over the seeds, and over the methods that
+    share a learner; dotted: the last joint epoch. Source: paper 004, Fig. 9.
+    """
+    table = _checked(table, "learner", "kind", "seed", "cycle", "epoch", "prediction_loss", "joint")
+    table["method"] = table["learner"] + " (" + table["kind"] + ")"
+    lines = {name: line | {"marker": ""} for name, line in _lines(table).items()}
+    cycles = sorted(table["cycle"].unique())
+    with _drawing(path, dpi, 2.9 * len(cycles) + 2.2, 2.8) as figure:
+        for ax, cycle in zip(figure.subplots(1, len(cycles), squeeze=False, sharey=True)[0], cycles, strict=True):
+            part = table[table["cycle"] == cycle]
+            _draw_means(ax, part.dropna(subset="prediction_loss"), "epoch", "prediction_loss", lines)
+            for name, line in lines.items():
+                mine = part[part["method"] == name]
+                last = mine.loc[mine["joint"].astype(bool), "epoch"].max()
+                if last < mine["epoch"].max():
+                    ax.axvline(last, color=line["color"], linestyle=":", linewidth=0.9)
+            ax.set(title=f"cycle {cycle}", xlabel="epoch", ylabel="loss of the prediction")
+        _add_legend(figure, table, lines)
+    return figure
+
+
+def class_entropy(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Entropy in nats of the classes of each query, against the cycle; the dashed line is log C, all classes alike.
+
+    ``table``: method, seed, cycle, entropy, n_classes, and optionally deployable. Source: paper 004, Fig. 7a.
+    """
+    table = _checked(table, "method", "seed", "cycle", "entropy", "n_classes")
+    lines, n_classes = _lines(table), table["n_classes"].iloc[0]
+    with _drawing(path, dpi, 6.8, max(3.4, 0.17 * len(lines) + 0.4)) as figure:
+        ax = figure.subplots()
+        _draw_means(ax, table, "cycle", "entropy", lines)
+        top = math.log(n_classes)
+        ax.axhline(top, color=GREY, linestyle=(0, (1, 2)), linewidth=0.8)
+        ax.annotate(
+            f"log {n_classes} = {top:.2f}: all classes alike", (0.01, top), (0, 3),
+            xycoords=("axes fraction", "data"), textcoords="offset points",
+        )  # fmt: skip
+        ax.set(xlabel="query cycle", ylabel="class entropy of the query (nats)")
+        ax.set_ylim(0, 1.08 * top)  # a band may go beyond what an entropy can be
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _add_legend(figure, table, lines)
+    return figure
+
+
+def selection_costs(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Wall time and peak memory of a query per 1,000 samples of the pool, a bar per method; the time is split by stage.
+
+    ``table``: method, stage, seconds_per_1000, peak_memory_mb_per_1000, peak_memory_mb; memory may be empty (a job too short to
+    be sampled). Beside the bars: the seconds, and the peak as it was, whatever the pool. Paper 004, sec. 4.2, compares these.
+    """
+    table = _checked(table, "method", "stage", "seconds_per_1000", "peak_memory_mb_per_1000", "peak_memory_mb")
+    methods = list(table["method"].unique())
+    stages = sorted(table["stage"].unique(), key=lambda stage: stage in ("score", "select"))  # they run last
+    by_stage = table.pivot_table("seconds_per_1000", "method", "stage", "sum", observed=True).reindex(methods)[stages]
+    memory = table.groupby("method")[["peak_memory_mb_per_1000", "peak_memory_mb"]].max().reindex(methods)
+    places = np.arange(len(methods))
+    with _drawing(path, dpi, 8.6, max(2.2, 0.22 * len(methods) + 0.9)) as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        done = np.zeros(len(methods))
+        for rank, stage in enumerate(stages):
+            seconds = by_stage[stage].fillna(0).to_numpy()
+            left.barh(places, seconds, 0.7, done, color=COLOURS[rank % len(COLOURS)], label=stage)
+            done += seconds
+        for place, seconds in zip(places, done, strict=True):
+            left.annotate(f"{seconds:.3g}", (seconds, place), (3, 0), textcoords="offset points", va="center")
+        right.barh(places, memory["peak_memory_mb_per_1000"].fillna(0), 0.7, color="#b0b0b0")
+        for place, (per_1000, peak) in zip(places, memory.itertuples(index=False), strict=True):
+            text = "not sampled" if math.isnan(peak) else f"{peak:,.0f} MB"
+            right.annotate(text, (np.nan_to_num(per_1000), place), (3, 0), textcoords="offset points", va="center")
+        left.set_yticks(places, methods)
+        left.invert_yaxis()
+        for ax, label in ((left, "seconds"), (right, "peak memory (MB)")):
+            ax.set_xlabel(f"{label} per 1,000 pool samples")
+            ax.grid(axis="y", visible=False)
+            ax.tick_params(axis="y", length=0)
+            ax.margins(x=0.18)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside right upper")
     return figure

@@ -119,6 +119,27 @@ def make_split(
     return {"pool": pool, "initial": chosen, "validation": validation, "test": np.flatnonzero(split_N == 1)}
 
 
+def add_noise(image_H_W_C: np.ndarray, settings: dict, std_C: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One uint8 image with the noise of 001 (sec. 3.3), or as it is where it is not hit.
+
+    ``gaussian``: normal noise of ``sigma`` x ``std_C`` (in 0..1), rounded and cut to 0..255. ``salt_and_pepper``: pixels turn black
+    or white with equal chance. ``level`` image: the image is hit with ``probability``, then every pixel by gaussian noise, a share
+    ``amount`` of them by salt and pepper. ``level`` pixel: each pixel is hit with ``probability``.
+    """
+    shape = image_H_W_C.shape[:2]
+    if settings["level"] == "pixel":
+        hit_H_W = rng.random(shape) < settings["probability"]
+    elif rng.random() >= settings["probability"]:
+        return image_H_W_C
+    else:
+        hit_H_W = rng.random(shape) < (settings["amount"] if settings["kind"] == "salt_and_pepper" else 1)
+    if settings["kind"] == "salt_and_pepper":
+        noisy = np.where(rng.random((*shape, 1)) < 0.5, 0, 255)
+    else:
+        noisy = image_H_W_C + 255 * settings["sigma"] * std_C * rng.standard_normal(image_H_W_C.shape)
+    return np.where(hit_H_W[..., None], np.clip(np.rint(noisy), 0, 255), image_H_W_C).astype(np.uint8)
+
+
 def channel_statistics(images: h5py.Dataset, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (C,) of the intensities / 255 of the images with ascending ``ids``, read in blocks.
 

@@ -11,10 +11,10 @@ origin = start(snakemake)
 source = snakemake.input
 ids, offsets, boxes, labels = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes", "labels")
 (tracks,) = artifacts.read(source.tracks, "tracks", "boxes")
-(video_N,) = artifacts.read(source.images, "images", "video")
+video_N, frame_N = artifacts.read(source.images, "images", "video", "frame")
 nodes = {"frame": [], "box": [], "label": [], "is_candidate": [], "real": []}
 edges, errors, n_nodes = [], [], 0
-for first, last in by_video(video_N[ids]):
+for first, last in by_video(video_N[ids], frame_N[ids]):
     rows = slice(offsets[first], offsets[last])
     video_offsets = offsets[first : last + 1] - offsets[first]
     graph = build_graph(video_offsets, boxes[rows], labels[rows], tracks[rows], snakemake.params.overlap)

@@ -9,13 +9,13 @@ from dagal.video.flow import end_point_error
 
 start(snakemake)
 names = ("ids", "forward", "backward")
-(video_N,) = artifacts.read(snakemake.input.images, "images", "video")
+video_N, frame_N = artifacts.read(snakemake.input.images, "images", "video", "frame")
 video_names = artifacts.attributes(snakemake.input.images, "images")["video_names"]
 rows = []
 for path, true_path in zip(snakemake.input.flow, snakemake.input.truth, strict=True):
     ids, *motions = artifacts.read(path, "flow", *names)
     _, *true_motions = artifacts.read(true_path, "flow", *names)
-    for first, last in by_video(video_N[ids]) if len(ids) else ():
+    for first, last in by_video(video_N[ids], frame_N[ids]):
         if last - first > 1:
             parts = [slice(first, last - 1), slice(first + 1, last)]  # the ends have no motion
             pairs = list(zip(motions, true_motions, parts, strict=True))
@@ -26,4 +26,5 @@ for path, true_path in zip(snakemake.input.flow, snakemake.input.truth, strict=T
 rows.sort()
 header = ["video", "name", "frames", "mean_error", "median_error", "share_under_1_px", "mean_motion"]
 artifacts.write_csv(snakemake.output[0], header, rows)
-print(f"mean end-point error {np.average([row[3] for row in rows], weights=[row[2] for row in rows]):.3f} px")
+if rows:
+    print(f"mean end-point error {np.average([row[3] for row in rows], weights=[row[2] for row in rows]):.3f} px")

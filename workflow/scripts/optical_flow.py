@@ -9,8 +9,8 @@ from dagal.video.detections import by_video
 
 origin = start(snakemake)
 params, shard = snakemake.params, int(snakemake.wildcards.shard)
-split_N, video_N = artifacts.read(snakemake.input.images, "images", "split", "video")
-runs = [run for run in by_video(video_N) if split_N[run[0]] == 0 and video_N[run[0]] % params.shards == shard]
+split_N, video_N, frame_N = artifacts.read(snakemake.input.images, "images", "split", "video", "frame")
+runs = [run for run in by_video(video_N, frame_N) if split_N[run[0]] == 0 and video_N[run[0]] % params.shards == shard]
 n_frames = sum(last - first for first, last in runs)
 
 

@@ -12,7 +12,7 @@ MOST = 24
 start(snakemake)
 source = snakemake.input
 with artifacts.opened(source.images, "images") as file:
-    names, videos = file.attrs["video_names"], list(by_video(file["video"][()]))
+    names, videos = file.attrs["video_names"], list(by_video(file["video"][()], file["frame"][()]))
     shown = [videos[k] for k in np.unique(np.linspace(0, len(videos) - 1, MOST).astype(int))]
     ids = np.array([(first + last) // 2 for first, last in shown])
     images, video_N, frame_N = file["images"], file["video"][()], file["frame"][()]

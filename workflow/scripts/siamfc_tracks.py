@@ -17,9 +17,9 @@ frame_M = np.repeat(np.arange(len(ids)), np.diff(offsets))
 model = detector.load(source.model, device)
 tracks_M_6_4 = np.empty((len(boxes_M_4), 6, 4), np.float32)
 with artifacts.opened(source.images, "images") as file:
-    images, video_N = file["images"], file["video"][()][ids]
+    images, video_N, frame_N = file["images"], file["video"][()][ids], file["frame"][()][ids]
     size = images.shape[1:3]
-    for first, last in by_video(video_N):
+    for first, last in by_video(video_N, frame_N):
         rows = slice(offsets[first], offsets[last])
         batches = inference.stream(images, ids[first:last], device, settings["batch_size"])
         maps = (one for batch in batches for one in detector.features(model, batch)[0].cpu())

@@ -10,10 +10,12 @@ from dagal.datasets.digits import digits
 from dagal.datasets.folders import caltech101, image_folder, tiny_imagenet
 from dagal.datasets.source import BATCH_BYTES, PROGRESS_SECONDS, Source, flush
 from dagal.datasets.torchvision_sets import SETS, torchvision_set
+from dagal.datasets.two_moons import two_moons
 from dagal.errors import UserError
 
 LOADERS = {
     "digits": digits,
+    "two_moons": two_moons,
     "image_folder": image_folder,
     "caltech101": caltech101,
     "tiny_imagenet": tiny_imagenet,
@@ -23,6 +25,7 @@ VIDEO_LOADERS = ("synthia_al", "imagenet_vid", "mot", "coco_video", "video_folde
 # training images per class, known before anything is read
 PUBLISHED_COUNTS = {
     "digits": [142, 146, 142, 146, 145, 145, 145, 143, 139, 144],
+    "two_moons": [500, 50],
     "cifar10": [5000] * 10,
     "cifar100": [500] * 100,
     "mnist": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],

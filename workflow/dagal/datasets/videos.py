@@ -175,7 +175,7 @@ def coco_video(settings: dict) -> VideoSource:
         subset = file.stem.removeprefix("instances_")
         roots = [path, path / "images", path / "images" / subset, path / subset]
         root = next((root for root in roots if images and (root / images[0][1]).is_file()), path)
-        is_test = re.search("(?<![a-z])(test|val)", file.stem.lower()) is not None
+        is_test = re.search("(?<![a-z])(test|val|validation)(?![a-z])", file.stem.lower()) is not None
         for video, name, number, objects in images:
             groups.setdefault((is_test, video or subset), []).append((number, root / name, objects))
     return _source(settings, list(class_names), {key: _numbered(images) for key, images in groups.items()})
@@ -191,7 +191,11 @@ def video_folder(settings: dict) -> VideoSource:
     layout = "put one folder of frames, .mp4 or .avi file for each video there, and its boxes as NAME.json beside it"
     if not path.is_dir():
         raise UserError(f"{path} is no folder: {layout}.")
-    for root in [root for root in (path / "train", path / "test") if root.is_dir()] or [path]:
+    parts = [root for root in (path / "train", path / "test") if root.is_dir()]
+    beside = [clip.name for clip in sorted(path.iterdir()) if clip.suffix.lower() in VIDEO_ENDINGS] if parts else []
+    if beside:
+        raise UserError(f"{path / beside[0]} lies beside train/ or test/: put it into one of them.")
+    for root in parts or [path]:
         clips = [clip for clip in sorted(root.iterdir()) if not clip.name.startswith((".", "__"))]
         clips = [clip for clip in clips if clip.is_dir() or clip.suffix.lower() in VIDEO_ENDINGS]
         if not clips:

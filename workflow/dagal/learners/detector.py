@@ -5,7 +5,7 @@ The frames of a data set all have the same stored size and are never resized her
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -129,15 +129,15 @@ class Detector(nn.Module):
             return *self.roi_heads.box_predictor(self.roi_heads.box_head(pooled)), proposals
 
 
-def freeze_batch_norm(module: nn.Module) -> None:
+def freeze_batch_norm(module: nn.Module, eps: float) -> None:
     """Replace every batch norm by a frozen one: batches of a few frames would spoil pre-trained statistics."""
     from torchvision.ops import FrozenBatchNorm2d
 
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, FrozenBatchNorm2d(child.num_features))
+            setattr(module, name, FrozenBatchNorm2d(child.num_features, eps))
         else:
-            freeze_batch_norm(child)
+            freeze_batch_norm(child, eps)
 
 
 def untrained(settings: dict, n_classes: int, mean_C, std_C) -> Detector:
@@ -153,7 +153,7 @@ def untrained(settings: dict, n_classes: int, mean_C, std_C) -> Detector:
         }[name]
         network = maker(weights=None, weights_backbone=None, num_classes=1 + n_classes)
         if settings["weights"]:
-            freeze_batch_norm(network)
+            freeze_batch_norm(network, 0.0 if name == "faster_rcnn_resnet50" else 1e-5)  # as torchvision's were trained
     network.roi_heads.score_thresh = settings["score_threshold"]
     network.roi_heads.nms_thresh = settings["nms_threshold"]
     network.roi_heads.detections_per_img = MAX_DETECTIONS
@@ -212,7 +212,6 @@ def fit(
     labels: list[torch.Tensor],
     settings: dict,
     seed: int,
-    after_epoch: Callable[[Detector], None] = lambda model: None,
 ) -> dict[str, list[float]]:
     """Train in place for ``settings["epochs"]``; returns, per epoch, ``loss``, its four parts and ``learning_rate``.
 
@@ -249,7 +248,6 @@ def fit(
         means = (totals / len(images)).tolist()
         for name, value in zip(("loss", *LOSSES, "learning_rate"), (sum(means), *means, lr), strict=True):
             history[name].append(value)
-        after_epoch(model)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  lr {lr:g}  "
             f"{time.monotonic() - started:.1f} s",

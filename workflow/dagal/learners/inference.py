@@ -11,6 +11,8 @@ from dagal import artifacts
 from dagal.learners.architectures import Classifier
 from dagal.learners.loss_prediction import taps, with_features
 
+STREAM_BYTES = 128 << 20  # images read at a time
+
 
 def to_tensor(images_N_H_W_C: np.ndarray, device: torch.device) -> torch.Tensor:
     """uint8 images (N,H,W,C) -> (N,C,H,W) on the device."""
@@ -19,7 +21,8 @@ def to_tensor(images_N_H_W_C: np.ndarray, device: torch.device) -> torch.Tensor:
 
 def stream(images: h5py.Dataset, ids: np.ndarray, device: torch.device, batch_size: int) -> Iterator[torch.Tensor]:
     """Batches of the images with the given ids, read block by block; prints progress every 10 seconds."""
-    block, reported = max(batch_size, 8192 // batch_size * batch_size), time.monotonic()
+    n_block = STREAM_BYTES // int(np.prod(images.shape[1:]))
+    block, reported = max(batch_size, n_block // batch_size * batch_size), time.monotonic()
     for start in range(0, len(ids), block):
         loaded = to_tensor(artifacts.rows(images, ids[start : start + block]), torch.device("cpu"))
         for batch in torch.split(loaded, batch_size):

@@ -1,10 +1,12 @@
 """The table of detections of many frames, and the frames of each video."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from dagal import annotation, artifacts
+from dagal.video.coherence import REACH
 
 
 def read(path: str) -> tuple[np.ndarray, tuple]:
@@ -33,7 +35,15 @@ def table(per_frame: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.nd
     }
 
 
-def by_video(video_N: np.ndarray) -> Iterator[tuple[int, int]]:
-    """First and one past the last position of each run of frames of one video."""
-    edges = np.flatnonzero(np.diff(video_N)) + 1
-    yield from zip([0, *edges.tolist()], [*edges.tolist(), len(video_N)], strict=True)
+def by_video(video_N: np.ndarray, frame_N: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First and one past the last position of each stretch of consecutive frames of a video.
+
+    Frames of a video may have been left out: a step of more than `REACH` usual (median) steps starts a new stretch, through which
+    nothing is tracked.
+    """
+    edges = [0, *(np.flatnonzero(np.diff(video_N)) + 1).tolist(), len(video_N)]
+    for first, last in itertools.pairwise(edges):
+        step = np.diff(frame_N[first:last])
+        gaps = np.flatnonzero(step > REACH * np.median(step)) + first + 1 if len(step) else []
+        starts = [first, *map(int, gaps), last]
+        yield from (run for run in itertools.pairwise(starts) if run[0] < run[1])

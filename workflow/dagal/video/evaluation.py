@@ -107,19 +107,6 @@ def frame_errors(
     return wrong_n, missed_n, correct_M, missed_G
 
 
-def match(
-    boxes_M_4: np.ndarray,
-    labels_M: np.ndarray,
-    scores_M: np.ndarray,
-    truth_boxes_G_4: np.ndarray,
-    truth_labels_G: np.ndarray,
-    iou: float = 0.5,
-) -> tuple[np.ndarray, np.ndarray]:
-    """correct_M and missed_G (bool) of one frame, by the rule of `frame_errors`."""
-    one_frame = (np.array([0, len(labels_M)]), boxes_M_4, labels_M, scores_M)
-    return frame_errors(one_frame, (np.array([0, len(truth_labels_G)]), truth_boxes_G_4, truth_labels_G), iou)[2:]
-
-
 def estimate_quality(
     false_positive_M: np.ndarray,
     correct_M: np.ndarray,

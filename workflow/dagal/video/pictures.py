@@ -1,4 +1,4 @@
-"""Frames with boxes drawn on them, sheets of them, and writing them as png, gif and mp4. All pictures are (H,W,3) uint8 RGB.
+"""Frames with boxes drawn on them, sheets of them, and writing them as png and gif. All pictures are (H,W,3) uint8 RGB.
 
 The colours are those of 003, fig. 2.3. True boxes are dashed, so that a detection exactly on one can still be seen.
 """

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dagal.video.boxes import clip
+from dagal.video.coherence import REACH, STEPS
 
 CELLS = 7  # samples of the exemplar per axis; the search window has the same spacing and SHIFTS - 1 more
 SHIFTS = 7  # positions tried per axis: up to 3/7 of the exemplar's window to each side
@@ -93,21 +94,20 @@ def track(
     boxes_M_4: np.ndarray,
     n_frames: int,
     size: tuple[int, int],
-    reach: int = 3,
 ) -> np.ndarray:
-    """Boxes (M,2 reach,4) float32 at frames -reach..-1, 1..reach from each detection of one video, within the image.
+    """Boxes (M,6,4) float32 at `STEPS` frames from each detection of one video, within the image.
 
     ``features``: the maps (D,h,w) of the video's frames in order, of which cell (i,j) is centred at pixel (i,j) * ``stride``;
-    each is taken once, and no more than ``BLOCK`` + 2 ``reach`` are held. ``size`` (height, width) of the image in pixels.
+    each is taken once, and no more than ``BLOCK`` + 2 `REACH` are held. ``size`` (height, width) of the image in pixels.
     NaN beyond the ends of the video and once the centre has left the image. O(M) time.
     """
-    (height, width), offsets = size, (*range(-reach, 0), *range(1, reach + 1))
-    tracks_M_R_4 = np.full((len(frame_M), len(offsets), 4), np.nan, np.float32)
+    height, width = size
+    tracks_M_6_4 = np.full((len(frame_M), len(STEPS), 4), np.nan, np.float32)
     source, held, first = iter(features), [], 0  # held: the maps from frame `first` on
     for start in range(0, n_frames, BLOCK):
-        while first + len(held) < min(start + BLOCK + reach, n_frames):
+        while first + len(held) < min(start + BLOCK + REACH, n_frames):
             held.append(normalised(next(source)))
-        held, first = held[max(0, start - reach - first) :], max(first, start - reach)
+        held, first = held[max(0, start - REACH - first) :], max(first, start - REACH)
         rows = np.flatnonzero((frame_M >= start) & (frame_M < start + BLOCK))
         if not len(rows):
             continue
@@ -119,7 +119,7 @@ def track(
         detection = torch.arange(len(rows), device=maps.device).repeat(2)
         direction = torch.tensor([-1, 1], device=maps.device).repeat_interleave(len(rows))
         boxes = boxes.repeat(2, 1)
-        for distance in range(1, reach + 1):
+        for distance in range(1, REACH + 1):
             target = origin[detection] + direction * distance
             alive = (target >= 0) & (target < n_frames)
             detection, direction, target, boxes = detection[alive], direction[alive], target[alive], boxes[alive]
@@ -129,9 +129,9 @@ def track(
             middle = (boxes[:, :2] + boxes[:, 2:]) / 2
             inside = ((middle >= 0) & (middle <= middle.new_tensor([width, height]))).all(1)
             detection, direction, boxes = detection[inside], direction[inside], boxes[inside]
-            column = torch.where(direction > 0, reach - 1 + distance, reach - distance)
-            tracks_M_R_4[rows[detection.cpu().numpy()], column.cpu().numpy()] = clip(boxes.cpu().numpy(), height, width)
-    return tracks_M_R_4
+            column = torch.where(direction > 0, REACH - 1 + distance, REACH - distance)
+            tracks_M_6_4[rows[detection.cpu().numpy()], column.cpu().numpy()] = clip(boxes.cpu().numpy(), height, width)
+    return tracks_M_6_4
 
 
 def normalised(map_D_h_w) -> torch.Tensor:
