@@ -7,8 +7,8 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import maximum_flow
 
-from dagal.video import coherence
-from dagal.video.coherence import STEPS, build_graph, count, energy, label_nodes
+from dagal.video.coherence import build_graph, count, energy, label_nodes
+from dagal.video.tracks import REACH, STEPS
 
 # the thesis's own tables, labels in the order TP, FP, TN, FN
 UNARY = {False: [0, 1, np.inf, np.inf], True: [np.inf, np.inf, 0, 1]}  # eq. 2.2 for detections, eq. 2.3 for candidates
@@ -253,4 +253,4 @@ def test_estimates_beat_chance_on_a_noisy_detector():
 
 def test_the_module_names_the_steps_of_the_tracks():
     assert STEPS == (-3, -2, -1, 1, 2, 3)
-    assert coherence.REACH == 3
+    assert REACH == 3

@@ -5,7 +5,7 @@ import pytest
 
 from dagal.errors import UserError
 from dagal.video import boxes, flow, tracks
-from dagal.video.coherence import STEPS
+from dagal.video.tracks import STEPS
 
 
 def test_overlap_by_hand():

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dagal.video.boxes import overlap, pairs
-
-REACH = 3
-STEPS = (*range(-REACH, 0), *range(1, REACH + 1))  # frames to which a detection is tracked, the columns of tracks.h5
+from dagal.video.tracks import STEPS
 
 
 @dataclass(frozen=True)

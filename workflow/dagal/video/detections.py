@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from dagal import annotation, artifacts
-from dagal.video.coherence import REACH
+from dagal.video.tracks import REACH
 
 
 def read(path: str) -> tuple[np.ndarray, tuple]:

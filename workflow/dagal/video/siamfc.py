@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dagal.video.boxes import clip
-from dagal.video.coherence import REACH, STEPS
+from dagal.video.tracks import REACH, STEPS
 
 CELLS = 7  # samples of the exemplar per axis; the search window has the same spacing and SHIFTS - 1 more
 SHIFTS = 7  # positions tried per axis: up to 3/7 of the exemplar's window to each side

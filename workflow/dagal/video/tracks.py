@@ -1,9 +1,11 @@
-"""Detections followed to the frames around them by optical flow (003 sec. 2.3.2, Object tracker)."""
+"""Detections followed to the frames around them, here by optical flow (003 sec. 2.3.2, Object tracker)."""
 
 import numpy as np
 
 from dagal.video.boxes import clip
-from dagal.video.coherence import REACH, STEPS
+
+REACH = 3  # frames to which a detection is followed, forward and backward (003 sec. 2.3.2)
+STEPS = (*range(-REACH, 0), *range(1, REACH + 1))  # columns of tracks.h5
 
 
 def by_flow(
