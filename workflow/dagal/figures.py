@@ -556,5 +556,6 @@ def selection_costs(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
             ax.grid(axis="y", visible=False)
             ax.tick_params(axis="y", length=0)
             ax.margins(x=0.18)
+        right.set_xlabel(right.get_xlabel() + "\n(beside the bars: in all)")
         figure.legend(*left.get_legend_handles_labels(), loc="outside right upper")
     return figure
