@@ -167,21 +167,22 @@ def branch_of(method, cycle):
 
 def parent(wildcards):
     """Folder of the previous cycle: the shared start before cycle 1, else the method's own."""
-    cycle = int(wildcards.cycle) - 1
-    return node(wildcards.seed, branch_of(wildcards.branch, cycle), cycle)
+    return before(wildcards.seed, wildcards.branch, int(wildcards.cycle))
 
 
 def learner(wildcards):
     """Training settings of a branch; where the job runs does not belong to them."""
-    branch = wildcards.branch
+    return {key: value for key, value in learner_of(wildcards.branch).items() if key != "device"}
+
+
+def learner_of(branch):
+    """All settings of a branch's learner."""
     name = branch.removeprefix("start-") if branch.startswith("start-") else METHODS[branch]["learner"]
-    return {key: value for key, value in CONFIG["learners"][name].items() if key != "device"}
+    return CONFIG["learners"][name]
 
 
 def gpus(wildcards):
-    branch = wildcards.branch
-    name = branch.removeprefix("start-") if branch.startswith("start-") else METHODS[branch]["learner"]
-    return 0 if CONFIG["learners"][name]["device"] == "cpu" else 1
+    return 0 if learner_of(wildcards.branch)["device"] == "cpu" else 1
 
 
 def threads(wildcards):
@@ -249,7 +250,7 @@ def overview():
     return {
         method: {
             "learner": settings["learner"],
-            "deployable": not {kind for kind, _ in methods.signals(settings)} & methods.SEALED,
+            "deployable": not artifact_kinds(method) & methods.SEALED,
         }
         for method, settings in METHODS.items()
     }
@@ -296,7 +297,7 @@ def last_queries(wildcards):
     """Of every method's last query, for the first seed: the model that scored it, what it asked, what is labeled after it."""
     seed, last = SEEDS[0], CYCLES[-1]
     return {
-        "models": [f"{node(seed, branch_of(method, last - 1), last - 1)}/model.safetensors" for method in METHODS],
+        "models": [f"{before(seed, method, last)}/model.safetensors" for method in METHODS],
         "queries": [f"{node(seed, method, last)}/query.h5" for method in METHODS],
         "labeled": [f"{node(seed, method, last)}/labeled.h5" for method in METHODS],
     }
@@ -361,10 +362,16 @@ def trackers():
     return sorted(used)
 
 
+def followed_learners():
+    """Learners whose detections some method follows."""
+    return list(
+        dict.fromkeys(METHODS[method]["learner"] for method in METHODS if "coherence" in artifact_kinds(method))
+    )
+
+
 def first_nodes(file):
     """The file of every start node whose detections some method follows."""
-    used = {METHODS[method]["learner"]: None for method in METHODS if "coherence" in artifact_kinds(method)}
-    return [f"{node(seed, f'start-{name}', 0)}/{file}" for seed in SEEDS for name in used]
+    return [f"{node(seed, f'start-{name}', 0)}/{file}" for seed in SEEDS for name in followed_learners()]
 
 
 def video_tables():
@@ -374,8 +381,7 @@ def video_tables():
     made = [f"{DATASET}/scenes.png"]
     if trackers() and CONFIG["cycles"]:
         made += [f"{RESULTS}/coherence_quality.csv", f"{RESULTS}/video_costs.csv"]
-        learners = {METHODS[method]["learner"]: None for method in METHODS if "coherence" in artifact_kinds(method)}
-        names = [f"{name}_seed{SEEDS[0]}_{tracker}" for name in learners for tracker in trackers()]
+        names = [f"{name}_seed{SEEDS[0]}_{tracker}" for name in followed_learners() for tracker in trackers()]
         made += [f"{RESULTS}/pictures/{name}.{ending}" for name in names for ending in ("png", "gif")]
         if CONFIG["dataset"]["loader"] == "synthia_al":
             made.append(f"{RESULTS}/flow_error.csv")

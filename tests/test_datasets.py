@@ -19,6 +19,7 @@ import pytest
 
 from dagal import artifacts, datasets
 from dagal.datasets import folders
+from dagal.datasets import source as sources
 from dagal.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -131,7 +132,7 @@ def test_colours_labels_and_order_of_a_folder(tmp_path):
 def test_an_archive_gives_what_its_folder_gives(tmp_path, mode, shuffled, prefix, monkeypatch):
     raw = painted_folder(tmp_path / "raw")
     archive = packed(raw, tmp_path / "raw.tar.gz", mode, shuffled, prefix)
-    monkeypatch.setattr(datasets, "BATCH_BYTES", 7 * 6 * 5 * 3)  # several batches, the last one short
+    monkeypatch.setattr(sources, "BATCH_BYTES", 7 * 6 * 5 * 3)  # several batches, the last one short
     *expected, _ = prepare(tmp_path, folder(raw))
     *found, _ = prepare(tmp_path, folder(archive))
     for left, right in zip(expected, found, strict=True):
@@ -159,15 +160,15 @@ def test_an_archive_is_read_front_to_back(tmp_path, monkeypatch, mode):
 
 def test_images_are_streamed_in_batches(tmp_path, monkeypatch):
     sizes = []
-    flush = datasets.flush
-    monkeypatch.setattr(datasets, "BATCH_BYTES", 5 * 6 * 5 * 3)
-    monkeypatch.setattr(datasets, "flush", lambda data, batch: (sizes.append(len(batch)), flush(data, batch)))
+    flush = sources.flush
+    monkeypatch.setattr(sources, "BATCH_BYTES", 5 * 6 * 5 * 3)
+    monkeypatch.setattr(sources, "flush", lambda data, batch: (sizes.append(len(batch)), flush(data, batch)))
     prepare(tmp_path, folder(painted_folder(tmp_path / "raw")))
     assert sizes == [5, 5, 5, 5, 4]
 
 
 def test_progress_is_shown(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(datasets, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(sources, "PROGRESS_SECONDS", 0)
     prepare(tmp_path, folder(painted_folder(tmp_path / "raw")))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "decoded 1 of 24 images" and lines[-1] == "decoded 24 of 24 images"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dagal import artifacts
+from dagal.datasets import source as sources
 from dagal.datasets import videos
 from dagal.errors import UserError
 
@@ -622,7 +623,7 @@ def test_batches_and_the_order_of_the_frames_do_not_show(tmp_path, monkeypatch, 
     source, _ = made_source([(30, 40)] * 11, boxes)
     shuffled, _ = made_source([(30, 40)] * 11, boxes, order=np.random.default_rng(1).permutation(11))
     prepared(source, tmp_path / "a", height=30, width=40)
-    monkeypatch.setattr(videos, "BATCH_BYTES", batch)
+    monkeypatch.setattr(sources, "BATCH_BYTES", batch)
     prepared(shuffled, tmp_path / "b", height=30, width=40)
     for name in ("images.h5", "truth.h5"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -631,7 +632,7 @@ def test_batches_and_the_order_of_the_frames_do_not_show(tmp_path, monkeypatch, 
 def test_frames_are_streamed(tmp_path, monkeypatch):
     source, _ = made_source([(8, 8)] * 60, [(0, 1, 1, 9, 9)])
     source = replace(source, frames=((i, np.full((400, 400, 3), i, np.uint8)) for i in range(60)))
-    monkeypatch.setattr(videos, "BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr(sources, "BATCH_BYTES", 1 << 20)
     prepare = (source, settings_for("made up"), tmp_path / "images.h5", tmp_path / "truth.h5", ORIGIN)
     tracemalloc.start()
     videos.prepare_videos(*prepare)
@@ -645,7 +646,7 @@ def test_frames_are_streamed(tmp_path, monkeypatch):
 def test_videos_of_one_frame_and_progress(tmp_path, monkeypatch, capsys):
     many_videos(tmp_path / "raw", 3)
     write(tmp_path / "raw/annotations.json", coco([f"clip{i}/0.png" for i in range(3)], [(1, 0, (0, 0, 3, 3), {})]))
-    monkeypatch.setattr(videos, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(sources, "PROGRESS_SECONDS", 0)
     source = videos.coco_video(settings_for(tmp_path / "raw"))
     stored, video, frame, *_ = prepared(source, tmp_path / "out")
     assert stored.shape == (3, 8, 12, 3) and (stored == 7).all()

@@ -22,6 +22,15 @@ def ask(truth: h5py.File, ids: np.ndarray) -> dict[str, np.ndarray]:
     return answers | {"offsets": offsets}
 
 
+def answers(truth: h5py.File, ids: np.ndarray, oracle: dict, seed: int) -> dict[str, np.ndarray]:
+    """What the annotators of the config's ``oracle`` give for ``ids``: `ask`, with their mistakes."""
+    given = ask(truth, ids)
+    if oracle["noise"] != "none":
+        about = len(truth["labels"]), len(truth.attrs["class_names"]), oracle, seed
+        given["labels"] = mistaken(given["labels"], ids, *about)
+    return given
+
+
 def mistaken(
     labels_n: np.ndarray, ids: np.ndarray, n_images: int, n_classes: int, settings: dict, seed: int
 ) -> np.ndarray:

@@ -13,10 +13,8 @@ ids = labeled.pop("ids")
 if len(np.intersect1d(ids, query)):
     raise ValueError("the query holds ids that are labeled already")
 with artifacts.opened(snakemake.input.truth, "truth") as truth:
-    answers, class_names = annotation.ask(truth, query), truth.attrs["class_names"]
-    if snakemake.params.oracle["noise"] != "none":
-        about = len(truth["labels"]), len(class_names), snakemake.params.oracle, origin["seed"]
-        answers["labels"] = annotation.mistaken(answers["labels"], query, *about)
+    answers = annotation.answers(truth, query, snakemake.params.oracle, origin["seed"])
+    class_names = truth.attrs["class_names"]
 data = {
     "ids": np.concatenate([ids, query]),
     "cycle": np.concatenate([labeled["cycle"], np.full(len(query), int(snakemake.wildcards.cycle))]),

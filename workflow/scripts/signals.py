@@ -4,11 +4,12 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
+from dagal.pool import unlabeled
 
 origin = start(snakemake)
 source, wanted, settings = snakemake.input, snakemake.params.signals, snakemake.params.learner
 labeled_ids = np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])
-unlabeled = np.setdiff1d(artifacts.read(source.split, "split", "pool")[0], labeled_ids)
+ids = unlabeled(source.split, source.labeled)
 
 
 def infer(writer, ids, *names):
@@ -25,7 +26,7 @@ def infer(writer, ids, *names):
 
 
 with artifacts.create(snakemake.output[0], "signals", origin) as writer:
-    writer.dataset("ids", unlabeled.shape, np.int64)[...] = unlabeled
+    writer.dataset("ids", ids.shape, np.int64)[...] = ids
     if "trajectory" in wanted:
         (trajectory_E_N,) = artifacts.read(source.history, "history", "trajectory")
         writer.dataset("trajectory", trajectory_E_N.shape, trajectory_E_N.dtype)[...] = trajectory_E_N
@@ -37,8 +38,8 @@ with artifacts.create(snakemake.output[0], "signals", origin) as writer:
         with artifacts.opened(source.images, "images") as file:
             images = file["images"]
             if {"probabilities", "embeddings", "predicted_loss"} & set(wanted):
-                infer(writer, unlabeled, "probabilities", "embeddings", "predicted_loss")
+                infer(writer, ids, "probabilities", "embeddings", "predicted_loss")
             if {"labeled_embeddings", "labeled_predicted_loss"} & set(wanted):
                 writer.dataset("labeled_ids", labeled_ids.shape, np.int64)[...] = labeled_ids
                 infer(writer, labeled_ids, None, "labeled_embeddings", "labeled_predicted_loss")
-print(f"{', '.join(wanted)} of {len(unlabeled):,} unlabeled images")
+print(f"{', '.join(wanted)} of {len(ids):,} unlabeled images")

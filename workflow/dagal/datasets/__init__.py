@@ -1,6 +1,6 @@
 """Raw data -> images.h5 and truth.h5: one loader per published format (videos: `dagal.datasets.videos`)."""
 
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from dagal import artifacts
 from dagal.datasets.digits import digits
 from dagal.datasets.folders import caltech101, image_folder, tiny_imagenet
-from dagal.datasets.source import BATCH_BYTES, PROGRESS_SECONDS, Source, flush
+from dagal.datasets.source import Source, write_images
 from dagal.datasets.torchvision_sets import SETS, torchvision_set
 from dagal.datasets.two_moons import two_moons
 from dagal.errors import UserError
@@ -64,7 +64,9 @@ def prepare(settings: dict, images_path: str | Path, truth_path: str | Path, ori
             f"({source.n_train:,} of {sum(published):,} in all): delete it and put the data set there again."
         )
     with artifacts.create(images_path, "images", origin) as writer:
-        _write_images(source, settings, writer)
+        n = len(source.labels)
+        writer.dataset("split", (n,), np.uint8)[...] = np.arange(n) >= source.n_train
+        write_images(writer, n, _fitted(source, settings))
     artifacts.write(truth_path, "truth", origin, {"labels": source.labels}, class_names=source.class_names)
 
 
@@ -72,28 +74,19 @@ def _count(source: Source) -> np.ndarray:
     return np.bincount(source.labels[: source.n_train], minlength=len(source.class_names))
 
 
-def _write_images(source: Source, settings: dict, writer: artifacts.Writer) -> None:
-    """Decode, fit and write the images in batches, at the rows the loader gives them."""
-    n, dataset, batch, shown = len(source.labels), None, {}, time.monotonic()
-    writer.dataset("split", (n,), np.uint8)[...] = np.arange(n) >= source.n_train
-    for done, (row, image) in enumerate(source.images, 1):
-        batch[row] = _fit(image, settings.get("image_size"), settings.get("grayscale"))
-        if dataset is None:
-            dataset = writer.dataset("images", (n, *batch[row].shape), np.uint8)
-        if batch[row].shape != dataset.shape[1:]:
-            (height, width), (other_height, other_width) = dataset.shape[1:3], batch[row].shape[:2]
+def _fitted(source: Source, settings: dict) -> Iterator[tuple[int, np.ndarray]]:
+    """The decoded images, fitted, at the rows the loader gives them; UserError where one has another size than the first."""
+    shape = None
+    for row, image in source.images:
+        image = _fit(image, settings.get("image_size"), settings.get("grayscale"))
+        shape = shape or image.shape
+        if image.shape != shape:
+            (height, width), (other_height, other_width) = shape[:2], image.shape[:2]
             raise UserError(
                 f"The images in {settings['path']} differ in size ({height} x {width} and {other_height} x "
                 f"{other_width} pixels): set dataset.image_size in the config."
             )
-        if len(batch) * batch[row].nbytes >= BATCH_BYTES:
-            flush(dataset, batch)
-        if time.monotonic() - shown >= PROGRESS_SECONDS:
-            print(f"decoded {done:,} of {n:,} images")
-            shown = time.monotonic()
-    if batch:
-        flush(dataset, batch)
-    print(f"decoded {n:,} of {n:,} images")
+        yield row, image
 
 
 def _fit(image: np.ndarray, size: int | None, grayscale: bool | None) -> np.ndarray:

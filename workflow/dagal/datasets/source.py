@@ -1,9 +1,12 @@
 """What every loader of images returns, and how loaders write images in batches."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from dagal.artifacts import Writer
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,23 @@ class Source:
 
 BATCH_BYTES = 32 << 20
 PROGRESS_SECONDS = 5
+
+
+def write_images(writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]], what: str = "images") -> None:
+    """Write ``n`` images of one shape, given as (row, uint8 image) in any order, in batches; prints progress."""
+    dataset, batch, shown = None, {}, time.monotonic()
+    for done, (row, image) in enumerate(images, 1):
+        if dataset is None:
+            dataset = writer.dataset("images", (n, *image.shape), np.uint8)
+        batch[row] = image
+        if len(batch) * image.nbytes >= BATCH_BYTES:
+            flush(dataset, batch)
+        if time.monotonic() - shown >= PROGRESS_SECONDS:
+            print(f"decoded {done:,} of {n:,} {what}")
+            shown = time.monotonic()
+    if batch:
+        flush(dataset, batch)
+    print(f"decoded {n:,} of {n:,} {what}")
 
 
 def flush(dataset, batch: dict[int, np.ndarray]) -> None:

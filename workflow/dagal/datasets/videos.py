@@ -11,7 +11,6 @@ import itertools
 import json
 import math
 import re
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import numpy as np
 
 from dagal import artifacts, seeding
 from dagal.datasets import folders
-from dagal.datasets.source import BATCH_BYTES, PROGRESS_SECONDS, flush
+from dagal.datasets.source import write_images
 from dagal.errors import UserError
 
 TEST_FRACTION = 0.2
@@ -463,31 +462,26 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
 
 def _write_frames(source: VideoSource, settings: dict, writer: artifacts.Writer) -> tuple[np.ndarray, np.ndarray]:
     """Write the frames; scale (N,2) of the boxes of each and its size (N,2) without padding, both x, y."""
-    n, dataset, batch, shown = len(source.video_N), None, {}, time.monotonic()
-    height, width = settings.get("height"), settings.get("width")
-    any_size = height is not None or width is not None
+    n = len(source.video_N)
     scale_N_2, size_N_2 = np.zeros((n, 2)), np.zeros((n, 2))
-    for done, (row, image) in enumerate(source.frames, 1):
-        original = np.array(image.shape[1::-1])
-        if dataset is None:
+
+    def fitted():
+        height, width = settings.get("height"), settings.get("width")
+        any_size = height is not None or width is not None
+        for row, image in source.frames:
+            original = np.array(image.shape[1::-1])
             height = height or (max(1, round(original[1] * width / original[0])) if width else int(original[1]))
             width = width or max(1, round(original[0] * height / original[1]))
-            dataset = writer.dataset("images", (n, height, width, 3), np.uint8)
-        if not any_size and image.shape[:2] != (height, width):
-            raise UserError(
-                f"The frames in {settings['path']} differ in size ({height} x {width} and {original[1]} x {original[0]} "
-                "pixels): set dataset.height and dataset.width in the config."
-            )
-        batch[row], size_N_2[row] = _fit(image, height, width)
-        scale_N_2[row] = size_N_2[row] / original
-        if len(batch) * batch[row].nbytes >= BATCH_BYTES:
-            flush(dataset, batch)
-        if time.monotonic() - shown >= PROGRESS_SECONDS:
-            print(f"decoded {done:,} of {n:,} frames")
-            shown = time.monotonic()
-    if batch:
-        flush(dataset, batch)
-    print(f"decoded {n:,} of {n:,} frames")
+            if not any_size and image.shape[:2] != (height, width):
+                raise UserError(
+                    f"The frames in {settings['path']} differ in size ({height} x {width} and {original[1]} x {original[0]} "
+                    "pixels): set dataset.height and dataset.width in the config."
+                )
+            image, size_N_2[row] = _fit(image, height, width)
+            scale_N_2[row] = size_N_2[row] / original
+            yield row, image
+
+    write_images(writer, n, fitted(), "frames")
     return scale_N_2, size_N_2
 
 
