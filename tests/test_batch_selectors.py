@@ -1,4 +1,4 @@
-"""BADGE, BatchBALD, TypiClust, ProbCover, DAL and diverse mini-batch against brute force and scikit-activeml."""
+"""Selectors of batches (BADGE to margin cluster mean) against brute force and scikit-activeml."""
 
 import inspect
 import itertools
@@ -16,11 +16,15 @@ from dagal.acquisition.badge import badge
 from dagal.acquisition.batch_bald import batch_bald
 from dagal.acquisition.dal import dal
 from dagal.acquisition.diverse_mini_batch import diverse_mini_batch
+from dagal.acquisition.informative_diverse import hierarchical_clusters, informative_diverse
+from dagal.acquisition.margin_cluster_mean import margin_cluster_mean, margin_gap
 from dagal.acquisition.probcover import probcover, pure_radius
 from dagal.acquisition.typiclust import mean_distances, typiclust
 from dagal.errors import UserError
 
-SELECTORS = [badge, batch_bald, typiclust, probcover, dal, diverse_mini_batch]
+SELECTORS = [
+    badge, batch_bald, typiclust, probcover, dal, diverse_mini_batch, informative_diverse, margin_cluster_mean,
+]  # fmt: skip
 QUICK = {dal: {"hidden_units": (16,), "max_steps": 20}}
 
 
@@ -44,6 +48,7 @@ def some_inputs(n=40, n_labeled=5, dim=6, dtype=np.float32, seed=0):
         "centers_L_D": rng.normal(size=(n_labeled, dim)).astype(dtype),
         "draws_T_N_C": some_probs(8, n, seed=seed).astype(dtype),
         "score_N": rng.random(n),
+        "labels_L": np.arange(n_labeled) % 4,
         "n_classes": 4,
     }
 
@@ -113,11 +118,11 @@ def test_duplicates_are_not_chosen_twice(selector, distinct, budget):
     for name in ("probs_N_C", "embeddings_N_D", "score_N"):
         inputs[name] = inputs[name][copies]
     inputs["draws_T_N_C"] = inputs["draws_T_N_C"][:, copies]
-    inputs["centers_L_D"] = inputs["embeddings_N_D"][:2]  # labeled twins
+    inputs["centers_L_D"], inputs["labels_L"] = inputs["embeddings_N_D"][:2], np.arange(2)  # labeled twins
     assert len(np.unique(run(selector, inputs, budget))) == budget
 
 
-@pytest.mark.parametrize("selector", [badge, batch_bald, typiclust, probcover, diverse_mini_batch])
+@pytest.mark.parametrize("selector", [badge, batch_bald, typiclust, probcover, diverse_mini_batch, informative_diverse])
 def test_no_labeled_samples_are_needed(selector):
     assert len(np.unique(run(selector, some_inputs(n_labeled=0), 10))) == 10
 
@@ -647,3 +652,132 @@ def test_diverse_mini_batch_fills_up_with_the_best_of_the_rest():
 def test_diverse_mini_batch_refuses_no_prefilter():
     with pytest.raises(UserError, match="prefilter"):
         run(diverse_mini_batch, some_inputs(), 2, prefilter=0)
+
+
+# informative and diverse
+
+
+def ward_by_hand(points, n_clusters):
+    """Merge the pair of clusters that adds the least to the sum of squares, again and again; sets of positions."""
+    clusters = [frozenset([i]) for i in range(len(points))]
+
+    def squares(cluster):
+        members = points[list(cluster)]
+        return ((members - members.mean(0)) ** 2).sum()
+
+    while len(clusters) > n_clusters:
+        one, two = min(
+            itertools.combinations(clusters, 2), key=lambda pair: squares(pair[0] | pair[1]) - sum(map(squares, pair))
+        )
+        clusters = [c for c in clusters if c not in (one, two)] + [one | two]
+    return set(clusters)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clusters_are_those_of_wards_tree(seed):
+    points = generator(seed).normal(size=(14, 3))
+    found = hierarchical_clusters(points, 4, 4000, generator())
+    assert {frozenset(np.flatnonzero(found == k)) for k in range(4)} == ward_by_hand(points, 4)
+
+
+def test_informative_diverse_follows_the_clusters():
+    points, blob = blobs([20, 12, 8])
+    score = np.where(blob == 0, 1.0, 0.0) + 1e-3 * generator(0).random(40)  # top-k would stay in the first blob
+    chosen = informative_diverse(score, points, 10, 3, generator())
+    assert np.bincount(blob[chosen]).tolist() == [5, 3, 2]  # 10 x 20/40, 12/40, 8/40
+    assert (np.diff(score[chosen]) < 0).all()
+    for k in range(3):
+        best = np.flatnonzero(blob == k)[np.argsort(-score[blob == k])]
+        assert chosen[blob[chosen] == k].tolist() == best[: np.sum(blob[chosen] == k)].tolist()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_informative_diverse_gives_no_cluster_more_than_its_share_rounded_up(seed):
+    rng = generator(seed)
+    n, n_clusters = int(rng.integers(5, 60)), int(rng.integers(1, 9))
+    points, score, budget = rng.normal(size=(n, 2)), rng.random(n), int(rng.integers(1, n + 1))
+    chosen = informative_diverse(score, points, budget, 99, generator(), n_clusters=n_clusters)
+    clusters = ward_by_hand(points, min(n, n_clusters))
+    expected = []
+    for i in np.argsort(-score):
+        (own,) = [cluster for cluster in clusters if i in cluster]
+        if len(own & set(expected)) * n < budget * len(own) and len(expected) < budget:
+            expected.append(i)
+    assert len(chosen) == budget
+    assert chosen.tolist() == expected
+
+
+def test_candidates_beside_the_sample_join_the_nearest_mean():
+    points, blob = blobs([300, 200, 100])
+    found = hierarchical_clusters(points, 3, 50, generator())
+    assert len(set(zip(found, blob, strict=True))) == len(set(found)) == 3
+
+
+def test_hierarchical_clustering_of_many_is_bounded():
+    points = generator().normal(size=(100_000, 16)).astype(np.float32)
+    tracemalloc.start()
+    chosen = informative_diverse(generator(1).random(100_000), points, 100, 10, generator(), max_points=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(set(chosen)) == 100
+    assert peak < 64 << 20  # all pairs would take 40 GB
+
+
+@pytest.mark.parametrize("options", [{"n_clusters": 0}, {"max_points": 1}])
+def test_informative_diverse_refuses_no_clusters(options):
+    with pytest.raises(UserError, match="n_clusters of at least 1"):
+        run(informative_diverse, some_inputs(), 2, **options)
+
+
+# margin cluster mean
+
+
+def test_gap_of_two_classes_is_the_distance_from_the_boundary_in_margins():
+    """Two support vectors at -1 and 1: f(x) = x, and the margin ends at them."""
+    gap = margin_gap(np.array([[0.0], [0.5], [-3.0]]), np.array([[-1.0], [1.0]]), np.array([0, 1]), 1e6, 0)
+    np.testing.assert_allclose(gap, [0, 1, 6], atol=1e-3)
+
+
+def test_gap_of_many_classes_is_that_of_one_machine_per_class():
+    from sklearn.svm import LinearSVC
+
+    rng = generator(3)
+    points, labeled, labels = rng.normal(size=(30, 4)), rng.normal(size=(40, 4)), np.arange(40) % 3
+    values = [
+        LinearSVC(dual="auto", max_iter=10_000).fit(labeled, labels == c).decision_function(points) for c in range(3)
+    ]
+    third, second, first = np.sort(values, axis=0)
+    np.testing.assert_allclose(margin_gap(points, labeled, labels, 1.0, 0), first - second, atol=1e-3)
+
+
+def test_margin_cluster_mean_takes_the_middles_inside_the_margin():
+    """Labeled at x = -1 and 1: inside are the three clumps near x = 0, told apart by y."""
+    rng = generator(0)
+    inside = np.concatenate([rng.normal([0, y], 0.05, (20, 2)) for y in (-1, 0, 1)])
+    outside = np.concatenate([rng.normal([x, 0], 0.05, (50, 2)) for x in (-5, 5)])
+    labeled = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], float)  # mean 0, standard deviation 1
+    chosen = margin_cluster_mean(
+        np.concatenate([outside, inside]), labeled, np.array([0, 0, 1, 1]), 3, generator(), regularization=1e6
+    )
+    expected = {
+        100 + 20 * k + np.linalg.norm(clump - clump.mean(0), axis=1).argmin()
+        for k, clump in enumerate(inside.reshape(3, 20, 2))
+    }
+    assert set(chosen) == expected
+
+
+def test_margin_cluster_mean_fills_up_with_the_smallest_gaps():
+    points = np.array([[9.0], [0.1], [-4.0], [0.2], [3.0]])
+    chosen = margin_cluster_mean(points, np.array([[-1.0], [1.0]]), np.array([4, 7]), 4, generator(), 1e6)
+    assert chosen.tolist() == [1, 3, 4, 2]
+
+
+def test_margin_cluster_mean_of_a_single_class_clusters_all():
+    points, blob = blobs([30, 30, 30])
+    chosen = margin_cluster_mean(points, points[:2], np.array([1, 1]), 3, generator())
+    assert sorted(blob[chosen]) == [0, 1, 2]
+
+
+def test_margin_cluster_mean_needs_labels():
+    with pytest.raises(UserError, match="there are none"):
+        run(margin_cluster_mean, some_inputs(n_labeled=0), 3)

@@ -238,3 +238,20 @@ def test_gather_opens_only_what_is_asked_for(files):
 def test_gather_refuses_candidates_that_the_signals_lack(files, ids):
     with pytest.raises(UserError, match=r"signals\.h5 lacks some of the candidates"):
         methods.gather(scores.entropy, files, np.sort(ids), {})
+
+
+def test_labels_of_a_selector_stand_in_the_order_of_the_labeled_embeddings(folder, tmp_path):
+    (folder / "probe.py").write_text(
+        "def probe(centers_L_D, labels_L, budget):\n"
+        "    assert (labels_L == centers_L_D[:, 0]).all()\n"
+        "    return range(budget)\n"
+    )
+    origin = artifacts.provenance("test", {})
+    ids = np.array([7, 2, 5])  # in the order of labeling
+    labeled = {"ids": ids, "labels": ids % 4, "cycle": np.array([0, 0, 1])}
+    artifacts.write(tmp_path / "labeled.h5", "labeled", origin, labeled, class_names=list("abcd"))
+    signals = {"ids": np.array([1, 3]), "labeled_embeddings": np.sort(ids)[:, None] % 4}
+    artifacts.write(tmp_path / "signals.h5", "signals", origin, signals)
+    files = {kind: str(tmp_path / f"{kind}.h5") for kind in ("labeled", "signals")}
+    positions, _ = methods.query("probe", files, signals["ids"], np.zeros(2), 2, 1, np.random.default_rng(0), {})
+    assert positions.tolist() == [0, 1]

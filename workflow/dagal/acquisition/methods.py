@@ -55,7 +55,7 @@ SEALED = {"truth", "errors"}  # made from the hidden labels: a method that reads
 # what else each may ask for
 CONTEXT = {
     "score": ("n_candidates", "n_classes", "cycle", "rng"),
-    "select": ("n_candidates", "n_classes", "cycle", "rng", "budget", "score_N", "required_C"),
+    "select": ("n_candidates", "n_classes", "cycle", "rng", "budget", "score_N", "required_C", "labels_L"),
 }
 
 # what a name stands for where it is not "the score of that name, top k of it"
@@ -69,6 +69,8 @@ CLASSIFICATION = {
     "badge": {"score": "gradient_norm", "select": "badge"},
     "batch_bald": {"score": "bald", "select": "batch_bald"},
     "diverse_mini_batch": {"score": "margin", "select": "diverse_mini_batch"},
+    "informative_diverse": {"score": "margin", "select": "informative_diverse"},
+    "margin_cluster_mean": {"score": "margin", "select": "margin_cluster_mean"},
     "learning_loss": {"score": "predicted_loss"},
     "vaal": {"score": "unlike_labeled", "adversary": "vaal"},
     "ta_vaal": {"score": "unlike_labeled", "adversary": "ta_vaal"},
@@ -243,6 +245,7 @@ def query(
             counts_C = np.bincount(file["labels"][()], minlength=context["n_classes"])
             n_initial = int(np.sum(file["cycle"][()] == 0))
             context["required_C"] = required_per_class(counts_C, budget, n_initial, cycle)
+            context["labels_L"] = file["labels"][()][np.argsort(file["ids"][()])]  # in the order of centers_L_D
     selected = function(**gather(function, files, ids, context), **options)
     # a selector may return a dataclass: the positions first, then the certificate
     certificate = dataclasses.asdict(selected) if dataclasses.is_dataclass(selected) else {"positions": selected}

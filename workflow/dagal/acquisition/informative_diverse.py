@@ -1,0 +1,74 @@
+"""Informative and diverse: the best-scored candidates whose clusters are those of the whole pool."""
+
+import numpy as np
+
+from dagal.errors import UserError
+
+ROWS = 4096  # candidates compared with the cluster means at a time
+
+
+def informative_diverse(
+    score_N: np.ndarray,
+    embeddings_N_D: np.ndarray,
+    budget: int,
+    n_classes: int,
+    rng: np.random.Generator,
+    n_clusters: int | None = None,
+    max_points: int = 4000,
+) -> np.ndarray:
+    """Best score first, passing over clusters that have their share: the query is spread over the clusters as the pool is.
+
+    Norouzzadeh et al. 2019 (camera traps; in 002), S2.2, after Dasgupta & Hsu 2008: hierarchical clustering of the unlabeled
+    samples, queries that match its distribution. The papers leave the rest open. Here Ward's tree is cut into ``n_clusters``
+    (default: the number of classes), and a candidate is taken while its cluster holds fewer than budget x (share of the
+    pool) of the query: at most one more than its share each, and always ``budget`` in all. Of more than ``max_points``
+    candidates a random sample builds the tree, and the others join the cluster with the nearest mean. Ties are broken at random.
+
+    O(P^2 D + N K D) time with P = min(N, max_points) and K clusters; memory O(P^2), 64 MB of distances at 4000.
+    """
+    n_candidates = len(score_N)
+    if budget > n_candidates:
+        raise UserError(f"informative_diverse cannot choose {budget} of {n_candidates} candidates; lower the budget.")
+    n_clusters = n_classes if n_clusters is None else n_clusters
+    if n_clusters < 1 or max_points < 2:
+        raise UserError("informative_diverse needs n_clusters of at least 1 and max_points of at least 2.")
+    if not np.isfinite(embeddings_N_D).all():
+        raise UserError("informative_diverse needs finite embeddings; check the model for NaN or infinite outputs.")
+    order_N = np.lexsort((rng.random(n_candidates), -score_N))
+    if budget == 0:
+        return order_N[:0]
+    cluster_N = hierarchical_clusters(embeddings_N_D, n_clusters, max_points, rng)
+    share_K = budget * np.bincount(cluster_N) / n_candidates
+    taken_K = np.zeros(len(share_K))
+    chosen = []
+    for position in order_N:
+        cluster = cluster_N[position]
+        if taken_K[cluster] < share_K[cluster]:
+            taken_K[cluster] += 1
+            chosen.append(position)
+            if len(chosen) == budget:
+                break
+    return np.array(chosen, np.int64)
+
+
+def hierarchical_clusters(
+    points_N_D: np.ndarray, n_clusters: int, max_points: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Cluster (N,) from 0 of Ward's tree on at most ``max_points`` of the points; the others join the nearest mean."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    n = len(points_N_D)
+    if n == 1:
+        return np.zeros(1, np.int64)
+    sample_P = np.arange(n) if n <= max_points else np.sort(rng.choice(n, max_points, replace=False))
+    points_P_D = points_N_D[sample_P].astype(np.float64)
+    cluster_P = fcluster(linkage(points_P_D, "ward"), n_clusters, "maxclust") - 1
+    if n <= max_points:
+        return cluster_P
+    means_K_D = np.stack([points_P_D[cluster_P == cluster].mean(0) for cluster in range(cluster_P.max() + 1)])
+    cluster_N = np.empty(n, np.int64)
+    for start in range(0, n, ROWS):
+        block_B_D = points_N_D[start : start + ROWS].astype(np.float64)
+        cluster_N[start : start + ROWS] = ((means_K_D**2).sum(1) - 2 * block_B_D @ means_K_D.T).argmin(1)
+    cluster_N[sample_P] = cluster_P
+    return cluster_N
