@@ -20,6 +20,7 @@ include: "rules/cycle.smk"
 
 if TASK == "classification":
 
+    include: "rules/backbones.smk"
     include: "rules/classification.smk"
     include: "rules/signals.smk"
     include: "rules/balance.smk"

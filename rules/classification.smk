@@ -38,7 +38,7 @@ rule noisy_images:
 
 rule train:
     input:
-        images=IMAGES,
+        seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         weights=lambda wildcards: learner(wildcards)["weights"] or [],

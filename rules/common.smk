@@ -12,7 +12,7 @@ sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
 from dagal import artifacts, datasets
 from dagal.acquisition import methods
-from dagal.config import check_pool, load, pool_size, task
+from dagal.config import check_files, check_pool, load, pool_size, task
 from dagal.errors import UserError
 
 
@@ -37,6 +37,7 @@ def checked_config():
     """The config with defaults; a mistake ends the run with one sentence before any job starts."""
     try:
         settings = load(config)
+        check_files(settings)
         size = known_pool_size(settings)
         if size is not None:
             check_pool(settings, size)
@@ -56,6 +57,7 @@ DATASET = f"results/datasets/{CONFIG['dataset']['name']}"
 SEED = f"{RESULTS}/seed{{seed}}"
 # with noise in the pool, every seed has images of its own
 IMAGES = f"{DATASET}/images.h5" if CONFIG["pool"]["noise"]["kind"] == "none" else f"{SEED}/images.h5"
+BACKBONE = f"{Path(IMAGES).parent}/backbones/{{backbone}}"
 START = f"{SEED}/start-{{learner}}/cycle0"
 NODE = f"{SEED}/{{branch}}/cycle{{cycle}}"
 QUERY_CYCLE = r"[1-9]\d*"
@@ -97,6 +99,7 @@ FLOWS = {"flow": CONFIG["video"]["flow"], "true_flow": "true"}
 
 wildcard_constraints:
     adversary=r"\w+",
+    backbone=r"\w+",
     flow=r"dis|raft|true",
     tracker=r"flow|siamfc|true_flow",
     shard=r"\d+",
@@ -171,14 +174,30 @@ def parent(wildcards):
 
 
 def learner(wildcards):
-    """Training settings of a branch; where the job runs does not belong to them."""
-    return {key: value for key, value in learner_of(wildcards.branch).items() if key != "device"}
+    """Training settings of a branch; where the job runs does not belong to them, nor what it sees, an input."""
+    return {key: value for key, value in learner_of(wildcards.branch).items() if key not in ("device", "backbone")}
 
 
 def learner_of(branch):
     """All settings of a branch's learner."""
     name = branch.removeprefix("start-") if branch.startswith("start-") else METHODS[branch]["learner"]
     return CONFIG["learners"][name]
+
+
+def seen(wildcards):
+    """What a branch's learner sees: the images, or their features by its backbone."""
+    name = learner_of(wildcards.branch)["backbone"]
+    return (f"{BACKBONE}/features.h5" if name else IMAGES).format(backbone=name, **wildcards)
+
+
+def backbone(wildcards):
+    """Settings of a backbone; where the job runs does not belong to them."""
+    return {key: value for key, value in CONFIG["backbones"][wildcards.backbone].items() if key != "device"}
+
+
+def backbone_weights(wildcards):
+    """The weights of a backbone: the user's."""
+    return CONFIG["backbones"][wildcards.backbone]["weights"]
 
 
 def gpus(wildcards):

@@ -4,7 +4,7 @@ method reads them. Needs the node's model and labeled.h5."""
 
 rule signals:
     input:
-        images=IMAGES,
+        seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         model=f"{NODE}/model.safetensors",
@@ -33,7 +33,7 @@ rule signals:
 
 rule draws:
     input:
-        images=IMAGES,
+        seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         model=f"{NODE}/model.safetensors",
@@ -61,7 +61,7 @@ rule draws:
 
 rule member:
     input:
-        images=IMAGES,
+        seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
@@ -87,7 +87,7 @@ rule member:
 
 rule ensemble:
     input:
-        images=IMAGES,
+        seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         models=[
@@ -117,7 +117,7 @@ rule ensemble:
 
 rule boundary:
     input:
-        images=IMAGES,
+        seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         model=f"{NODE}/model.safetensors",
@@ -144,7 +144,7 @@ rule boundary:
 
 rule adversary:
     input:
-        images=IMAGES,
+        seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         signals=adversary_signals,

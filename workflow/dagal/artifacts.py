@@ -92,6 +92,10 @@ SCHEMAS = {
         "supervised": "SRAAL: loss of the supervised learner (S,)",
         "supervised_kl": "SRAAL: Kullback-Leibler divergence of its latent (S,)",
     }),
+    "features": (1, {
+        "features": "features of each image (N,D) by a backbone, test images included",
+        "split": "published part of each image (N,): 0 train, 1 test",
+    }),
     "latents": (1, {
         "ids": "ids of the training images (n,), ascending",
         "latents": "latents of a VAE trained on all of them without labels (n,D)",

@@ -17,6 +17,8 @@ from dagal.acquisition import methods
 from dagal.errors import UserError
 from dagal.pool import make_split
 
+# architectures that learn on the features of a backbone
+FEATURE_ARCHITECTURES = ("linear", "mlp")
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 
@@ -96,18 +98,24 @@ def task(config: dict) -> str:
 
 
 def drop_foreign_keys(config: dict, schema: dict) -> None:
-    """Delete the defaults of keys that are for another task or loader (``only`` in the schema); UserError if one was set."""
+    """Delete the defaults of keys that are for another task, loader, architecture or kind (``only`` in the schema); UserError if
+
+    one was set.
+    """
     loader = config["dataset"]["loader"]
     sections = [("dataset", config["dataset"], schema["properties"]["dataset"])]
-    for name in ("learner", "method"):
+    for name in ("learner", "method", "backbone"):
         sections += [(f"{name}s.{key}", part, schema["$defs"][name]) for key, part in config[f"{name}s"].items()]
     for place, part, about in sections:
+        own = {part[key] for key in ("architecture", "kind") if key in part}
         for key, rule in about["properties"].items():
-            if key not in part or rule.get("only") in (None, loader, task(config)):
+            only = [rule["only"]] if isinstance(rule.get("only"), str) else rule.get("only", [])
+            if key not in part or not only or own.union([loader, task(config)]) & set(only):
                 continue
             if part.pop(key) != rule["default"]:
+                here = f"{' of '.join(sorted(own))} on " if own else ""
                 raise UserError(
-                    f"config key '{place}.{key}' is for {rule['only']} only, not for data set {loader!r}; delete it."
+                    f"config key '{place}.{key}' is for {' or '.join(only)} only, not for {here}data set {loader!r}; delete it."
                 )
 
 
@@ -146,6 +154,7 @@ def check_combinations(config: dict) -> None:
         )
     if config["video"]["flow"] == "raft" and not config["video"]["flow_weights"]:
         raise UserError("config key 'video.flow' is raft, which needs local weights: set 'video.flow_weights'.")
+    check_backbones(config)
     for name, learner in config["learners"].items():
         if learner["architecture"].startswith("faster_rcnn") != detection:
             raise UserError(
@@ -168,6 +177,40 @@ def check_combinations(config: dict) -> None:
         if learner["weights"] and not learner["architecture"].startswith(("resnet", "faster_rcnn")):
             raise UserError(
                 f"{key}.weights' is set, but only ResNets and detectors read weights, not {learner['architecture']!r}."
+            )
+
+
+def check_backbones(config: dict) -> None:
+    """Backbones, and the learners that see their features."""
+    if config["backbones"] and (task(config) == "detection" or config["dataset"]["loader"] == "two_moons"):
+        raise UserError(
+            f"config key 'backbones' is for data sets of images, not for {config['dataset']['loader']!r}; delete it."
+        )
+    for name, backbone in config["backbones"].items():
+        if backbone["kind"] == "file" and not backbone["weights"]:
+            raise UserError(f"config key 'backbones.{name}.weights' is missing: give the file of the weights.")
+    for name, learner in config["learners"].items():
+        if not learner.get("backbone"):
+            continue
+        key = f"config key 'learners.{name}"
+        if learner["backbone"] not in config["backbones"]:
+            allowed = ", ".join(config["backbones"]) or "none, as there is no 'backbones'"
+            raise UserError(f"{key}.backbone' is {learner['backbone']!r}; allowed: {allowed}.")
+        if learner["architecture"] not in FEATURE_ARCHITECTURES:
+            raise UserError(
+                f"{key}.architecture' is {learner['architecture']!r}, but the features of a backbone are no images; allowed: "
+                f"{', '.join(FEATURE_ARCHITECTURES)}."
+            )
+        if any(learner["augmentation"].values()):
+            raise UserError(f"{key}.augmentation' is set, but the features of a backbone are no images; delete it.")
+
+
+def check_files(config: dict) -> None:
+    """Raise UserError if weights that the user is to bring are not there."""
+    for name, backbone in config["backbones"].items():
+        if backbone["kind"] == "file" and not Path(backbone["weights"]).is_file():
+            raise UserError(
+                f"config key 'backbones.{name}.weights' is {backbone['weights']!r}, and there is no such file; put the weights there."
             )
 
 

@@ -1,4 +1,4 @@
-"""VAE and discriminator trained on the labeled and unlabeled images of a node -> how labeled each unlabeled image looks."""
+"""VAE and discriminator trained on the labeled and unlabeled images (or features) of a node -> how labeled each unlabeled one looks."""
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ seed = seed_for(int(snakemake.wildcards.seed), "adversary", snakemake.wildcards.
 ids = unlabeled(source.split, source.labeled)
 order = np.argsort(artifacts.read(source.labeled, "labeled", "ids")[0])  # signals of labeled ids ascend
 labeled_ids, labels = (values[order] for values in artifacts.read(source.labeled, "labeled", "ids", "labels"))
-mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
 reads = {}
 if settings["kind"] == "ta_vaal":  # ranks are predicted losses through a sigmoid (TA-VAAL, sec. 3.2)
     losses = artifacts.read(source.signals, "signals", "labeled_predicted_loss", "predicted_loss")
@@ -25,10 +24,11 @@ if settings["kind"] == "ta_vaal":  # ranks are predicted losses through a sigmoi
 elif settings["kind"] == "sraal":
     reads = {"labels_L": labels, "probs_U": artifacts.read(source.signals, "signals", "probabilities")[0]}
 
-with artifacts.opened(source.images, "images") as file:
-    pools = [
-        inference.to_tensor(artifacts.rows(file["images"], rows), torch.device("cpu")) for rows in (labeled_ids, ids)
-    ]
+with inference.seen(source.seen) as inputs:
+    pools = [inference.to_tensor(artifacts.rows(inputs, rows), torch.device("cpu")) for rows in (labeled_ids, ids)]
+mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
+if pools[0].is_floating_point():  # the statistics are those of the pixels
+    mean_C = std_C = None
 networks, history = adversary.train(*pools, settings, seed, device, channel_mean=mean_C, channel_std=std_C, **reads)
 batches = (batch.to(device) for batch in torch.split(pools[1], 4 * settings["batch_size"]))
 looks_labeled = adversary.discriminate(networks, batches, reads.get("ranks_U"))

@@ -1,4 +1,4 @@
-"""DeepFool distance of every unlabeled image to the decision boundary of the model."""
+"""DeepFool distance of every unlabeled image, or of its features, to the decision boundary of the model."""
 
 import numpy as np
 from job import start
@@ -13,10 +13,16 @@ source = snakemake.input
 device = devices.prepare(snakemake.resources.get("gpu", 0), snakemake.params.learner["threads"])
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
-with artifacts.opened(source.images, "images") as file:
+with inference.seen(source.seen) as inputs:
+    of_images = inputs.ndim > 2
+
+    def logits(moved):
+        """Of features, or of intensities that are moved as floats."""
+        return model(architectures.standardise(moved, model.channel_mean, model.channel_std) if of_images else moved)
+
     distance_N = [
-        deepfool_distance(model, batch.float(), min(10, model.head.out_features)).cpu().numpy()
-        for batch in inference.stream(file["images"], ids, device, snakemake.params.batch_size)
+        deepfool_distance(logits, batch.float(), min(10, model.head.out_features)).cpu().numpy()
+        for batch in inference.stream(inputs, ids, device, snakemake.params.batch_size)
     ]
 artifacts.write(snakemake.output[0], "boundary", origin, {"ids": ids, "distance": np.concatenate(distance_N)})
 print(f"distance of {len(ids):,} images")

@@ -15,12 +15,12 @@ seed = seed_for(int(snakemake.wildcards.seed), "draws", snakemake.wildcards.cycl
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
 with (
-    artifacts.opened(source.images, "images") as file,
+    inference.seen(source.seen) as inputs,
     artifacts.create(snakemake.output[0], "draws", origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids
     draws = writer.dataset("draws", (n_draws, len(ids), model.head.out_features), np.float32)
-    batches = inference.stream(file["images"], ids, device, snakemake.params.batch_size)
+    batches = inference.stream(inputs, ids, device, snakemake.params.batch_size)
     first = 0
     for probs_T_B_C in inference.draws(model, batches, n_draws, seed, settings["precision"]):
         last = first + probs_T_B_C.shape[1]

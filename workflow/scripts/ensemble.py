@@ -12,7 +12,7 @@ source, settings = snakemake.input, snakemake.params.learner
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
 ids = unlabeled(source.split, source.labeled)
 with (
-    artifacts.opened(source.images, "images") as file,
+    inference.seen(source.seen) as inputs,
     artifacts.create(snakemake.output[0], "draws", origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids
@@ -21,7 +21,7 @@ with (
         if not member:
             shape = (len(source.models), len(ids), model.head.out_features)
             draws_K_N_C = writer.dataset("draws", shape, np.float32)
-        batches = inference.stream(file["images"], ids, device, snakemake.params.batch_size)
+        batches = inference.stream(inputs, ids, device, snakemake.params.batch_size)
         first = 0
         for probs_B_C, *_ in inference.predict(model, batches, settings["precision"]):
             draws_K_N_C[member, first : first + len(probs_B_C)] = probs_B_C

@@ -14,7 +14,7 @@ ids = unlabeled(source.split, source.labeled)
 
 def infer(writer, ids, *names):
     """Stream the images through the model, writing those of its outputs that are wanted."""
-    batches = inference.stream(images, ids, device, snakemake.params.batch_size)
+    batches = inference.stream(inputs, ids, device, snakemake.params.batch_size)
     outputs, first = {}, 0
     for batch in inference.predict(model, batches, settings["precision"]):
         for name, values in zip(names, batch, strict=True):
@@ -35,8 +35,7 @@ with artifacts.create(snakemake.output[0], "signals", origin) as writer:
 
         device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
         model = architectures.load(source.model, device)
-        with artifacts.opened(source.images, "images") as file:
-            images = file["images"]
+        with inference.seen(source.seen) as inputs:
             if {"probabilities", "embeddings", "predicted_loss"} & set(wanted):
                 infer(writer, ids, "probabilities", "embeddings", "predicted_loss")
             if {"labeled_embeddings", "labeled_predicted_loss"} & set(wanted):

@@ -18,15 +18,15 @@ unlabeled = np.setdiff1d(pool, labeled_ids) if snakemake.params.trajectory else 
 held_out = np.concatenate([test, validation])
 trajectory = []
 
-with artifacts.opened(source.images, "images") as file:
-    followed = inference.to_tensor(artifacts.rows(file["images"], unlabeled), device)
+with inference.seen(source.seen) as inputs:
+    followed = inference.to_tensor(artifacts.rows(inputs, unlabeled), device)
 
     def follow(model):
         if len(followed):
             trajectory.append(inference.predicted_classes(model, followed, batch_size, precision))
 
     model, history = training.from_scratch(source, settings, seed, (cycle,), device, follow)
-    batches = inference.stream(file["images"], held_out, device, batch_size)
+    batches = inference.stream(inputs, held_out, device, batch_size)
     probs_N_C = np.concatenate([probs for probs, *_ in inference.predict(model, batches, precision)])
 
 if trajectory:

@@ -1,4 +1,4 @@
-"""Networks. Every one is backbone -> dropout -> linear head, takes uint8 images, and normalises them itself."""
+"""Networks. Every one is backbone -> dropout -> linear head, takes uint8 images, and normalises them itself; or features."""
 
 import json
 import os
@@ -11,9 +11,22 @@ from torch import nn
 
 from dagal.errors import UserError
 
+# networks of images, which a backbone may be; the others of `build` learn on features too
+IMAGE_NETWORKS = ("mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
+
+
+def standardise(intensities: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Intensities 0..255 (B,C,H,W) of any type as networks see them; mean and std (C,1,1) in 0..1."""
+    return (intensities.float() / 255 - mean) / std
+
+
+def normalise(inputs: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """uint8 images standardised; floats, which are features or standardised already, as they are."""
+    return inputs if inputs.is_floating_point() else standardise(inputs, mean, std)
+
 
 class Classifier(nn.Module):
-    """Classifier of uint8 images (B,C,H,W): normalise, backbone (embedding (B,D)), dropout, linear head (logits).
+    """Classifier of uint8 images (B,C,H,W), or of features (B,D,1,1): normalise, backbone (embedding (B,D)), dropout, linear head (logits).
 
     Dropout stands only before the head, so the T stochastic passes of BALD share one pass through the backbone.
     ``crop``: side of the centre crop that larger images get (training images come cropped by the augmentation).
@@ -33,7 +46,7 @@ class Classifier(nn.Module):
         if self.crop:
             top, left = (images.shape[2] - self.crop) // 2, (images.shape[3] - self.crop) // 2
             images = images[:, :, top : top + self.crop, left : left + self.crop]
-        return self.backbone((images.float() / 255 - self.channel_mean) / self.channel_std)
+        return self.backbone(normalise(images, self.channel_mean, self.channel_std))
 
     def forward(self, images):
         return self.head(self.dropout(self.embed(images)))
@@ -63,6 +76,11 @@ def lenet(shape):
     return nn.Sequential(convolutions, nn.Linear(flat, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU()), 84
 
 
+def linear(shape):
+    """Nothing before the head: the image or the features, flattened."""
+    return nn.Flatten(), shape[0] * shape[1] * shape[2]
+
+
 def resnet(shape, name, weights):
     """torchvision ResNet; ``resnet18_cifar`` has the CIFAR stem (3 x 3 convolution, stride 1, no pooling).
 
@@ -89,15 +107,27 @@ def read_weights(path: str) -> dict[str, torch.Tensor]:
     return load_file(path) if path.endswith(".safetensors") else torch.load(path, map_location="cpu", weights_only=True)
 
 
-def load_backbone(network: nn.Module, path: str) -> None:
-    """Load local pre-trained weights into a backbone. Raises UserError if the file is missing or does not fit."""
+def load_backbone(network: nn.Module, path: str, head: str = "fc.") -> None:
+    """Load local pre-trained weights, without those of the head, into a backbone.
+
+    Raises UserError if the file is missing or does not fit.
+    """
     try:
-        network.load_state_dict({name: t for name, t in read_weights(path).items() if not name.startswith("fc.")})
+        network.load_state_dict({name: t for name, t in read_weights(path).items() if not name.startswith(head)})
     except Exception as error:  # a foreign file can fail in any way
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"weights {path} cannot be loaded into this architecture ({reason}); correct the path."
         ) from None
+
+
+def network(name: str, shape: tuple[int, int, int], hidden_units=None, weights=None) -> tuple[nn.Module, int]:
+    """A fresh network without head for normalised inputs of ``shape`` (C,H,W), and the size of its embedding."""
+    if name == "mlp":
+        return mlp(shape, hidden_units)
+    if name in ("linear", "svm"):
+        return linear(shape)
+    return lenet(shape) if name == "lenet" else resnet(shape, name, weights)
 
 
 def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_mean, channel_std) -> Classifier:
@@ -108,13 +138,7 @@ def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_m
             f"augmentation.crop {crop} is larger than the images ({shape[1]} x {shape[2]}); make it smaller."
         )
     input_shape = (shape[0], crop, crop) if crop else shape
-    name = settings["architecture"]
-    if name == "mlp":
-        backbone, size = mlp(input_shape, settings["hidden_units"])
-    elif name == "lenet":
-        backbone, size = lenet(input_shape)
-    else:
-        backbone, size = resnet(input_shape, name, settings["weights"])
+    backbone, size = network(settings["architecture"], input_shape, settings["hidden_units"], settings["weights"])
     model = Classifier(backbone, size, n_classes, settings["dropout"], channel_mean, channel_std, crop)
     if settings["loss_prediction"]:
         from dagal.learners.loss_prediction import attach  # it needs Classifier

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,14 +16,24 @@ from dagal.learners.loss_prediction import taps, with_features
 STREAM_BYTES = 128 << 20  # images read at a time
 
 
+@contextmanager
+def seen(path: str) -> Iterator[h5py.Dataset]:
+    """What a learner sees, a row for every id: images (N,H,W,C) uint8, or features (N,D) float32 of a backbone."""
+    kind = "features" if Path(path).name == "features.h5" else "images"
+    with artifacts.opened(path, kind) as file:
+        yield file[kind]
+
+
 def to_tensor(images_N_H_W_C: np.ndarray, device: torch.device) -> torch.Tensor:
-    """uint8 images (N,H,W,C) -> (N,C,H,W) on the device."""
+    """uint8 images (N,H,W,C) -> (N,C,H,W) on the device; features (N,D) -> (N,D,1,1)."""
+    if images_N_H_W_C.ndim == 2:
+        return torch.from_numpy(images_N_H_W_C)[:, :, None, None].to(device)
     return torch.from_numpy(images_N_H_W_C).permute(0, 3, 1, 2).contiguous().to(device)
 
 
 def stream(images: h5py.Dataset, ids: np.ndarray, device: torch.device, batch_size: int) -> Iterator[torch.Tensor]:
-    """Batches of the images with the given ids, read block by block; prints progress every 10 seconds."""
-    n_block = STREAM_BYTES // int(np.prod(images.shape[1:]))
+    """Batches of the images (or features) with the given ids, read block by block; prints progress every 10 seconds."""
+    n_block = STREAM_BYTES // (images.dtype.itemsize * int(np.prod(images.shape[1:])))
     block, reported = max(batch_size, n_block // batch_size * batch_size), time.monotonic()
     for start in range(0, len(ids), block):
         loaded = to_tensor(artifacts.rows(images, ids[start : start + block]), torch.device("cpu"))

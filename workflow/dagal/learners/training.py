@@ -12,7 +12,7 @@ from dagal import artifacts
 from dagal.learners import architectures
 from dagal.learners.architectures import Classifier
 from dagal.learners.augmentation import random_crop_flip
-from dagal.learners.inference import autocast, to_tensor
+from dagal.learners.inference import autocast, seen, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.seeding import seed_for
@@ -94,7 +94,7 @@ def fit(
 
 
 def from_scratch(source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None):
-    """Initialise and train a classifier on the artifacts ``source.images``, ``.split`` and ``.labeled``.
+    """Initialise and train a classifier on the artifacts ``source.seen`` (images or features), ``.split`` and ``.labeled``.
 
     Initialisation and training follow (seed, purpose). The purpose does not name the method: differences between the
     methods of a seed and cycle come from their labels alone. Returns the model and its history.
@@ -102,8 +102,10 @@ def from_scratch(source, settings: dict, seed: int, purpose: tuple, device, afte
     ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
     n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
     mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
-    with artifacts.opened(source.images, "images") as file:
-        images = to_tensor(artifacts.rows(file["images"], ids), device)
+    with seen(source.seen) as inputs:
+        images = to_tensor(artifacts.rows(inputs, ids), device)
+    if images.is_floating_point():  # the statistics are those of the pixels
+        mean_C, std_C = torch.zeros(images.shape[1]), torch.ones(images.shape[1])
     torch.manual_seed(seed_for(seed, "initialise", *purpose))
     model = architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C).to(device)
     parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from dagal.learners import architectures
+
 
 class Conditioned(nn.Module):
     """Linear layer of the latent and, if ``conditional``, of one more input, the rank r: the layer of the concatenated (z, r).
@@ -96,8 +98,8 @@ class VAE(nn.Module):
             self.register_buffer(name, values.float()[:, None, None])
 
     def normalise(self, images):
-        """uint8 images as the network sees, and reconstructs, them."""
-        return (images.float() / 255 - self.channel_mean) / self.channel_std
+        """uint8 images, or features, as the network sees, and reconstructs, them."""
+        return architectures.normalise(images, self.channel_mean, self.channel_std)
 
     def encode(self, normalised) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Mean and log variance (B,latent) of the unsupervised posterior, then of the supervised one if there is one."""

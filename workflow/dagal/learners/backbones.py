@@ -1,0 +1,98 @@
+"""Backbones: networks that turn every image into features once, whatever is learned on these afterwards."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
+
+from dagal.errors import UserError
+from dagal.learners import architectures
+from dagal.learners.inference import autocast
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """Features (B,D) of uint8 images (B,C,H,W): resize to ``image_size`` squared, gray to colour, standardise, network.
+
+    A network for 3 ``channels`` sees the one of a gray image three times. ``image_size`` None keeps the size.
+    """
+
+    def __init__(self, network, channels, image_size, channel_mean, channel_std):
+        super().__init__()
+        self.network, self.channels, self.image_size = network, channels, image_size
+        self.register_buffer("channel_mean", torch.as_tensor(channel_mean, dtype=torch.float32)[:, None, None])
+        self.register_buffer("channel_std", torch.as_tensor(channel_std, dtype=torch.float32)[:, None, None])
+
+    def forward(self, images):
+        images = images.float()
+        if self.image_size:
+            images = interpolate(images, (self.image_size, self.image_size), mode="bilinear", antialias=True)
+        images = images.expand(-1, self.channels, -1, -1)
+        return self.network(architectures.standardise(images, self.channel_mean, self.channel_std)).flatten(1)
+
+
+def torchvision_network(name: str) -> tuple[nn.Module, str]:
+    """A torchvision classifier whose last linear layer is left out, and the name of that layer. Raises UserError."""
+    from torchvision import models  # costs seconds; only weights from a file need it
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise UserError(
+            f"architecture {name!r} is unknown; allowed: {', '.join(architectures.IMAGE_NETWORKS)} and torchvision's "
+            f"classifiers, as {', '.join(known[:3])}."
+        )
+    network = models.get_model(name, weights=None)
+    linear = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise UserError(f"architecture {name!r} has no linear layer to leave out; take another one.")
+    parent, _, leaf = linear[-1].rpartition(".")
+    setattr(network.get_submodule(parent), leaf, nn.Identity())
+    return network, linear[-1]
+
+
+def from_file(settings: dict, path: str, shape: tuple[int, int, int], channel_mean, channel_std) -> Backbone:
+    """The backbone of kind ``file`` for images of ``shape`` (C,H,W), with the user's weights.
+
+    ``channel_mean``, ``channel_std``: statistics of the data set, in 0..1, for ``statistics: dataset``. Raises UserError if
+    the weights do not fit the architecture, or the architecture the images.
+    """
+    name, size = settings["architecture"], settings["image_size"]
+    own = name in ("mlp", "lenet", "resnet18_cifar")
+    channels = shape[0] if own else 3
+    if shape[0] not in (1, channels):
+        raise UserError(f"architecture {name!r} needs images of 1 or 3 channels, these have {shape[0]}.")
+    if settings["statistics"] == "imagenet":
+        channel_mean, channel_std = IMAGENET_MEAN, IMAGENET_STD
+        if channels != 3:
+            raise UserError(
+                f"architecture {name!r} sees {channels} channel, for which there are no statistics of ImageNet; set "
+                "'statistics: dataset'."
+            )
+    input_shape = (channels, size, size) if size else (channels, *shape[1:])
+    if name in architectures.IMAGE_NETWORKS:
+        (network, _), head = architectures.network(name, input_shape, settings.get("hidden_units")), "fc"
+    else:
+        network, head = torchvision_network(name)
+    architectures.load_backbone(network, path, f"{head}.")
+    backbone = Backbone(network, channels, size, channel_mean, channel_std)
+    try:
+        with torch.no_grad():
+            backbone.eval()(torch.zeros(1, *shape, dtype=torch.uint8))
+    except Exception as error:  # every architecture has limits of its own
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"architecture {name!r} cannot see images of {input_shape[1]} x {input_shape[2]} pixels ({reason}); set "
+            "'image_size', 224 for most."
+        ) from None
+    return backbone
+
+
+@torch.no_grad()
+def features(backbone: nn.Module, batches: Iterable[torch.Tensor], precision: str) -> Iterator[torch.Tensor]:
+    """Features (B,D) float32 on the CPU of each batch of uint8 images on the backbone's device."""
+    backbone.eval()
+    for images in batches:
+        with autocast(images.device, precision):
+            yield backbone(images).float().cpu()
