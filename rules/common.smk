@@ -67,6 +67,8 @@ FIGURES = {
     "learning_curves": ("learning_curves", "metrics", "Results"),
     "class_distribution": ("class_distribution", "classes", "Results"),
 }
+if CONFIG["dataset"]["loader"] == "camera_trap":
+    FIGURES["counting"] = ("counting", "counting", "Analysis")
 AUTO_WEIGHT = []
 if CONFIG["cycles"] and TASK == "classification":
     FIGURES["informativeness"] = ("informativeness", "informativeness", "Analysis")

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy.stats import spearmanr
 
-from dagal import figures
+from dagal import artifacts, counting, figures
 
 METHODS = ["random", "entropy", "margin", "oracle"]
 
@@ -459,3 +459,18 @@ def test_selection_costs_are_stacked_by_stage(tmp_path):
     assert [text.get_text() for text in left.texts] == ["0.75", "8.5"]
     assert [patch.get_width() for patch in right.patches] == [20, 300]
     assert [text.get_text() for text in right.texts] == ["40 MB", "600 MB"]
+
+
+def test_counting_shows_the_confusion_and_the_bins(tmp_path):
+    animals, detected = np.array([0, 0, 1, 1, 2, 12, 1]), np.array([0, 1, 1, 2, 2, 9, 0])
+    table = tmp_path / "counting.csv"
+    rows = counting.presence(animals, detected) + counting.count_accuracy(animals, detected)
+    artifacts.write_csv(table, ["measure", "bin", "images", "value"], rows)
+    left, right = figures.counting(pd.read_csv(table), tmp_path / "counting.png", 50).axes
+    assert [text.get_text() for text in left.texts] == ["1\n50%", "1\n50%", "1\n20%", "4\n80%"]
+    assert left.get_title() == "accuracy 71.4%\nprecision 80.0%\nrecall 80.0%"
+    exact, within = (np.array([bar.get_height() for bar in bars]) for bars in right.containers)
+    np.testing.assert_allclose(exact[[0, 1, 10, 11]], [1 / 3, 1, 0, 0])
+    np.testing.assert_allclose(within[[0, 1, 10, 11]], [2 / 3, 1, 0, 0])
+    names = [label.get_text() for label in right.get_xticklabels()]
+    assert (names[0], names[-2:]) == ("1\n(3)", ["11-50\n(1)", "51+\n(0)"])

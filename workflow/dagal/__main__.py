@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from dagal import __version__, show
+from dagal.datasets import survey
 from dagal.errors import UserError
 
 
@@ -12,11 +13,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m dagal",
         description="Deep active learning as a DAG of files. Studies are run by `snakemake`; these commands "
-        "look at the files that a study leaves.",
+        "look at the files that a study leaves, or render files to try one on.",
     )
     parser.add_argument("--version", action="version", version=f"dagal {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     show.add_command(commands)
+    survey.add_command(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
         parser.print_help()

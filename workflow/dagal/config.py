@@ -226,6 +226,10 @@ def complete_dataset(dataset: dict) -> None:
         )
     if dataset["loader"] == "synthia_al":
         dataset["height"], dataset["width"] = dataset["height"] or 300, dataset["width"] or 400
+    if dataset["loader"] == "camera_trap":
+        for name in ("detections", "annotations"):
+            dataset[name] = dataset[name] or f"{dataset['path']}/{name}.json"
+        dataset["image_size"] = dataset["image_size"] or 256
 
 
 def complete_method(name: str, given: dict, config: dict) -> dict:

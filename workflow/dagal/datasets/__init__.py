@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dagal import artifacts
+from dagal.datasets.camera_traps import camera_trap
 from dagal.datasets.digits import digits
 from dagal.datasets.folders import caltech101, image_folder, tiny_imagenet
 from dagal.datasets.source import Source, write_images
@@ -19,6 +20,7 @@ LOADERS = {
     "image_folder": image_folder,
     "caltech101": caltech101,
     "tiny_imagenet": tiny_imagenet,
+    "camera_trap": camera_trap,
     **dict.fromkeys(SETS, torchvision_set),
 }
 VIDEO_LOADERS = ("synthia_al", "imagenet_vid", "mot", "coco_video", "video_folder", "camvid")
@@ -66,8 +68,11 @@ def prepare(settings: dict, images_path: str | Path, truth_path: str | Path, ori
     with artifacts.create(images_path, "images", origin) as writer:
         n = len(source.labels)
         writer.dataset("split", (n,), np.uint8)[...] = np.arange(n) >= source.n_train
+        for name, values in source.about.items():
+            writer.dataset(name, values.shape, values.dtype)[...] = values
         write_images(writer, n, _fitted(source, settings))
-    artifacts.write(truth_path, "truth", origin, {"labels": source.labels}, class_names=source.class_names)
+    truth = {"labels": source.labels, **source.sealed}
+    artifacts.write(truth_path, "truth", origin, truth, class_names=source.class_names)
 
 
 def _count(source: Source) -> np.ndarray:

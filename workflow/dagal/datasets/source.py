@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,8 @@ class Source:
     labels: np.ndarray  # (N,) int64, positions in class_names
     n_train: int
     images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
+    about: dict[str, np.ndarray] = field(default_factory=dict)  # what else images.h5 holds
+    sealed: dict[str, np.ndarray] = field(default_factory=dict)  # what else truth.h5 holds
 
 
 BATCH_BYTES = 32 << 20
