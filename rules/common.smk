@@ -61,6 +61,15 @@ BACKBONE = f"{Path(IMAGES).parent}/backbones/{{backbone}}"
 START = f"{SEED}/start-{{learner}}/cycle0"
 NODE = f"{SEED}/{{branch}}/cycle{{cycle}}"
 QUERY_CYCLE = r"[1-9]\d*"
+NOTHING = "(?!)"  # a wildcard that matches no name
+
+# backbones on which some method learns
+BACKBONES = {
+    name: CONFIG["backbones"][name]
+    for name in dict.fromkeys(CONFIG["learners"][settings["learner"]].get("backbone") for settings in METHODS.values())
+    if name
+}
+SIMSIAM = [name for name, settings in BACKBONES.items() if settings["kind"] == "simsiam"]
 
 # figure -> (function that draws it, table it is drawn from, category in the report)
 FIGURES = {
@@ -87,6 +96,8 @@ if CONFIG["cycles"] and TASK == "classification":
     AUTO_WEIGHT = [method for method in METHODS if METHODS[method]["select_options"].get("weight") == "auto"]
     for method in AUTO_WEIGHT:
         FIGURES[f"lambda_{method}"] = ("lambda_study", f"lambda/{method}", "Analysis")
+if SIMSIAM:
+    FIGURES["pretraining"] = ("pretraining", "knn", "Analysis")
 
 
 # what performance is measured by, then the other numbers of a node
@@ -197,9 +208,18 @@ def backbone(wildcards):
     return {key: value for key, value in CONFIG["backbones"][wildcards.backbone].items() if key != "device"}
 
 
+def backbone_gpus(wildcards):
+    return 0 if CONFIG["backbones"][wildcards.backbone]["device"] == "cpu" else 1
+
+
+def backbone_threads(wildcards):
+    return backbone(wildcards)["threads"]
+
+
 def backbone_weights(wildcards):
-    """The weights of a backbone: the user's."""
-    return CONFIG["backbones"][wildcards.backbone]["weights"]
+    """The weights of a backbone: the user's, or those of its pre-training."""
+    settings = CONFIG["backbones"][wildcards.backbone]
+    return settings["weights"] if settings["kind"] == "file" else f"{BACKBONE}/backbone.safetensors".format(**wildcards)
 
 
 def gpus(wildcards):

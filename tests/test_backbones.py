@@ -12,11 +12,12 @@ from scipy.special import softmax
 from torch.nn.functional import interpolate
 
 from dagal import artifacts
-from dagal.config import FEATURE_ARCHITECTURES, SCHEMA, load
+from dagal.config import FEATURE_ARCHITECTURES, IMAGE_ARCHITECTURES, SCHEMA, load
 from dagal.errors import UserError
 from dagal.learners import architectures, backbones, inference
 
 CPU = torch.device("cpu")
+SIMSIAM = {"kind": "simsiam", "weights": None, "statistics": "imagenet"}
 FILE = {"image_size": None, "statistics": "imagenet"}
 
 
@@ -121,6 +122,11 @@ def test_mistakes_of_learners_are_one_sentence(change, words):
         ({"weights": None}, ["'backbones.net.weights' is missing"]),
         ({"kind": "simclr"}, ["'backbones.net.kind' is 'simclr'", "file"]),
         ({"hidden_units": [3]}, ["'backbones.net.hidden_units' is for mlp only", "lenet"]),
+        ({"crop_scale": [0.5, 1]}, ["'backbones.net.crop_scale' is for simsiam only", "file"]),
+        ({"kind": "simsiam"}, ["'backbones.net.", "is for file only"]),
+        ({"architecture": "vgg11", **SIMSIAM}, ["'backbones.net.architecture' is 'vgg11'", "resnet18_cifar"]),
+        ({"blur_sigma": [2, 1], **SIMSIAM}, ["'backbones.net.blur_sigma' is [2, 1]", "smaller number first"]),
+        ({"crop_scale": [0.2], **SIMSIAM}, ["'backbones.net.crop_scale'"]),
     ],
 )
 def test_mistakes_of_backbones_are_one_sentence(change, words):
@@ -144,6 +150,7 @@ def test_networks_of_images_are_what_the_schema_has_besides():
     enum = yaml.safe_load(SCHEMA.read_text())["$defs"]["learner"]["properties"]["architecture"]["enum"]
     detectors = tuple(name for name in enum if name.startswith("faster_rcnn"))
     assert set(enum) - set(detectors) == set(architectures.IMAGE_NETWORKS) | set(FEATURE_ARCHITECTURES)
+    assert IMAGE_ARCHITECTURES == architectures.IMAGE_NETWORKS
 
 
 def test_missing_weights_end_before_any_job(workflow):

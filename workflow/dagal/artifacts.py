@@ -102,6 +102,15 @@ SCHEMAS = {
         "features": "features of each image (N,D) by a backbone, test images included",
         "split": "published part of each image (N,): 0 train, 1 test",
     }),
+    "pretraining": (1, {
+        "loss": "mean loss of each epoch (E,)",
+        "output_std": "standard deviation of the normalised outputs of each epoch (E,), mean over their channels",
+        "learning_rate": "learning rate of each epoch (E,)",
+        "knn_epochs": "epochs (K,) after which neighbours were looked for, 0 before the first",
+        "queries": "ids of the training images (Q,) whose neighbours these are",
+        "neighbours": "ids of the nearest training images (K,Q,k) of each query, nearest first",
+        "similarities": "cosine similarity of each neighbour (K,Q,k)",
+    }),
     "latents": (1, {
         "ids": "ids of the training images (n,), ascending",
         "latents": "latents of a VAE trained on all of them without labels (n,D)",

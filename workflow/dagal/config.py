@@ -17,7 +17,8 @@ from dagal.acquisition import methods
 from dagal.errors import UserError
 from dagal.pool import make_split
 
-# architectures that learn on the features of a backbone
+# architectures of images, which a backbone may have, and those that learn on its features
+IMAGE_ARCHITECTURES = ("mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
 FEATURE_ARCHITECTURES = ("linear", "mlp")
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
@@ -189,6 +190,16 @@ def check_backbones(config: dict) -> None:
     for name, backbone in config["backbones"].items():
         if backbone["kind"] == "file" and not backbone["weights"]:
             raise UserError(f"config key 'backbones.{name}.weights' is missing: give the file of the weights.")
+        if backbone["kind"] == "simsiam" and backbone["architecture"] not in IMAGE_ARCHITECTURES:
+            raise UserError(
+                f"config key 'backbones.{name}.architecture' is {backbone['architecture']!r}; allowed: "
+                f"{', '.join(IMAGE_ARCHITECTURES)}."
+            )
+        for interval in ("crop_scale", "blur_sigma"):
+            if interval in backbone and backbone[interval][0] > backbone[interval][1]:
+                raise UserError(
+                    f"config key 'backbones.{name}.{interval}' is {backbone[interval]}: give the smaller number first."
+                )
     for name, learner in config["learners"].items():
         if not learner.get("backbone"):
             continue

@@ -536,6 +536,30 @@ def prediction_loss(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
     return figure
 
 
+def pretraining(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Accuracy of the nearest neighbours, and spread of the outputs, over the epochs of pre-training, a line per backbone.
+
+    ``table``: backbone, epoch (0: before the first), output_std (empty for epoch 0), even_std (1/sqrt(d), dashed), knn_accuracy
+    (empty where it was not looked at). Source: Chen & He 2021, Fig. 2.
+    """
+    table = _checked(table, "backbone", "epoch", "output_std", "even_std", "knn_accuracy")
+    lines = _lines(table.rename(columns={"backbone": "method"}))
+    with _drawing(path, dpi, 6.8, 2.8) as figure:
+        left, right = figure.subplots(1, 2)
+        for name, line in lines.items():
+            mine = table[table["backbone"] == name]
+            looked = mine.dropna(subset="knn_accuracy")
+            left.plot(looked["epoch"], looked["knn_accuracy"], **line)
+            right.plot(mine["epoch"], mine["output_std"], color=line["color"])
+            right.axhline(mine["even_std"].iloc[0], color=line["color"], linestyle=(0, DASHES), linewidth=0.8)
+        left.set(xlabel="epoch", ylabel="accuracy of nearest neighbours")
+        right.set(xlabel="epoch", ylabel="s.d. of normalised outputs", ylim=(0, None))
+        figure.legend(
+            handles=[Line2D([], [], **line) for line in lines.values()], loc="outside right upper", handlelength=3
+        )
+    return figure
+
+
 def class_entropy(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
     """Entropy in nats of the classes of each query, against the cycle; the dashed line is log C, all classes alike.
 

@@ -97,6 +97,19 @@ def paired_wilcoxon(method_S: np.ndarray, reference_S: np.ndarray) -> float:
     return float(stats.wilcoxon(difference_S).pvalue)
 
 
+def knn_accuracy(
+    neighbour_labels_Q_k: np.ndarray, similarities_Q_k: np.ndarray, labels_Q: np.ndarray, temperature: float = 0.1
+) -> float:
+    """Share of the queries whose class gets the most votes of their neighbours, each weighing exp(similarity / temperature).
+
+    Ties go to the smaller class. Source: Wu et al. 2018 (sec. 3.4), the monitor of SimSiam (fig. 2).
+    """
+    n_classes = int(max(neighbour_labels_Q_k.max(), labels_Q.max())) + 1
+    weights_Q_k = np.exp((similarities_Q_k - 1) / temperature)
+    votes_Q_C = np.stack([(weights_Q_k * (neighbour_labels_Q_k == c)).sum(1) for c in range(n_classes)], 1)
+    return float(np.mean(votes_Q_C.argmax(1) == labels_Q))
+
+
 def accuracy_on_top(score_N: np.ndarray, correct_N: np.ndarray, shares_K: np.ndarray) -> np.ndarray:
     """Accuracy of a model on the highest-scored shares of a pool (K,): its informativeness, lower is better.
 

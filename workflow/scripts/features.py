@@ -18,10 +18,14 @@ with (
 ):
     images, split_N = file["images"], file["split"][()]
     height, width, channels = images.shape[1:]
-    statistics = (None, None)
-    if settings["statistics"] == "dataset":
-        statistics = channel_statistics(images, np.flatnonzero(split_N == 0))
-    backbone = backbones.from_file(settings, source.backbone, (channels, height, width), *statistics).to(device)
+    if settings["kind"] == "file":
+        statistics = (None, None)
+        if settings["statistics"] == "dataset":
+            statistics = channel_statistics(images, np.flatnonzero(split_N == 0))
+        backbone = backbones.from_file(settings, source.backbone, (channels, height, width), *statistics)
+    else:
+        backbone = backbones.load(source.backbone)
+    backbone.to(device)
     first = 0
     batches = inference.stream(images, np.arange(len(images)), device, BATCH_SIZE)
     for features_B_D in backbones.features(backbone, batches, settings["precision"]):

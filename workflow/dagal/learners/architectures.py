@@ -149,9 +149,13 @@ def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_m
 
 def write(path: str | Path, model: nn.Module, about: dict) -> None:
     """Write weights, and what is needed to rebuild the network, as safetensors; appears under its name only when complete."""
+    write_tensors(path, model.state_dict(), about)
+
+
+def write_tensors(path: str | Path, tensors: dict[str, torch.Tensor], about: dict) -> None:
     metadata = {"dagal": json.dumps(about, sort_keys=True)}  # one key: the library writes several in random order
     temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}, temporary, metadata)
+    save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, temporary, metadata)
     temporary.replace(path)
 
 

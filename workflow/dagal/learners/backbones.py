@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import interpolate
 
@@ -86,6 +87,16 @@ def from_file(settings: dict, path: str, shape: tuple[int, int, int], channel_me
             f"architecture {name!r} cannot see images of {input_shape[1]} x {input_shape[2]} pixels ({reason}); set "
             "'image_size', 224 for most."
         ) from None
+    return backbone
+
+
+def load(path: str) -> Backbone:
+    """The backbone that a pre-training has saved."""
+    about = architectures.read_about(path)
+    settings, (channels, *_) = about["backbone"], about["shape"]
+    network, _ = architectures.network(settings["architecture"], tuple(about["shape"]), settings.get("hidden_units"))
+    backbone = Backbone(network, channels, None, torch.zeros(channels), torch.ones(channels))
+    backbone.load_state_dict(load_file(path))
     return backbone
 
 

@@ -18,19 +18,25 @@ def learning_rate(optimizer: dict, schedule: dict, epoch: int, epochs: int) -> f
     return optimizer["lr"] * schedule["gamma"] ** passed
 
 
-def stepper(parameters: list[torch.Tensor], settings: dict) -> Callable[[float], None]:
-    """``step(lr)``: update the parameters in place from their gradients, then drop the gradients."""
+def stepper(
+    parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None = None
+) -> Callable[[float], None]:
+    """``step(lr)``: update the parameters in place from their gradients, then drop the gradients.
+
+    ``momenta``: buffers of the momentum of sgd, zeros at the start, for whoever has to store them.
+    """
     decay = settings["weight_decay"]
     if settings["name"] == "sgd":
-        momentum_buffers = [torch.zeros_like(p) for p in parameters] if settings["momentum"] else []
-        first = [True]
+        if momenta is None:
+            momenta = [torch.zeros_like(p) for p in parameters]
+        if not settings["momentum"]:
+            momenta = []
 
         def update(gradients, lr):
             torch._fused_sgd_(
-                parameters, gradients, momentum_buffers, weight_decay=decay, momentum=settings["momentum"], lr=lr,
-                dampening=0.0, nesterov=settings["nesterov"], maximize=False, is_first_step=first[0],
+                parameters, gradients, momenta, weight_decay=decay, momentum=settings["momentum"], lr=lr,
+                dampening=0.0, nesterov=settings["nesterov"], maximize=False, is_first_step=False,
             )  # fmt: skip
-            first[0] = False
 
     else:
         means, squares = [torch.zeros_like(p) for p in parameters], [torch.zeros_like(p) for p in parameters]

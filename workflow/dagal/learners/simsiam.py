@@ -1,0 +1,194 @@
+"""SimSiam: features learnt without labels from two views of each image (Chen & He, CVPR 2021; thesis 003, sec. 5.3.2)."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn.functional import cosine_similarity, normalize
+
+from dagal.learners import architectures
+from dagal.learners.backbones import Backbone
+from dagal.learners.inference import autocast
+from dagal.learners.optimizers import learning_rate, stepper
+from dagal.learners.views import view
+from dagal.seeding import seed_for
+
+COLLAPSED = 0.1  # below this share of 1/sqrt(d) the outputs count as one point
+
+
+class SimSiam(nn.Module):
+    """Projections z and predictions p (B,d) of standardised images.
+
+    ``projection``: widths of the layers of the projection MLP, batch norm after each, ReLU between them; the last is d.
+    ``prediction``: hidden units of the prediction MLP, batch norm and ReLU in the middle only; None leaves it out (p = z).
+    """
+
+    def __init__(self, network: nn.Module, size: int, projection: list[int], prediction: int | None):
+        super().__init__()
+        self.network = network
+        layers = []
+        for units in projection:
+            layers += [nn.Linear(size, units, bias=False), nn.BatchNorm1d(units), nn.ReLU()]
+            size = units
+        self.projection = nn.Sequential(*layers[:-1])
+        self.prediction = nn.Identity()
+        if prediction:
+            self.prediction = nn.Sequential(
+                nn.Linear(size, prediction, bias=False),
+                nn.BatchNorm1d(prediction),
+                nn.ReLU(),
+                nn.Linear(prediction, size),
+            )
+
+    def forward(self, standardised):
+        projected = self.projection(self.network(standardised))
+        return projected, self.prediction(projected)
+
+
+def loss(z_1, p_1, z_2, p_2, stop_gradient: bool = True) -> torch.Tensor:
+    """D(p_1, z_2) / 2 + D(p_2, z_1) / 2, D the negative cosine, mean over the batch; no gradient through z (eq. 5.1, 5.2)."""
+    if stop_gradient:
+        z_1, z_2 = z_1.detach(), z_2.detach()
+    return -(cosine_similarity(p_1, z_2).mean() + cosine_similarity(p_2, z_1).mean()) / 2
+
+
+def output_std(z_B_D: torch.Tensor) -> torch.Tensor:
+    """Standard deviation over the batch of z / |z|, mean over its d channels: 1/sqrt(d) if spread evenly, 0 if collapsed (sec. 4.1)."""
+    return normalize(z_B_D).std(0, correction=0).mean()
+
+
+@torch.no_grad()
+def nearest(features_N_D: torch.Tensor, queries_Q: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (Q,k) int64 and cosine similarities (Q,k) float32 of the k nearest to each query but itself, nearest first."""
+    directions = normalize(features_N_D)
+    queries = torch.from_numpy(queries_Q).to(directions.device)
+    similarity_Q_N = directions[queries] @ directions.T
+    similarity_Q_N[torch.arange(len(queries), device=directions.device), queries] = -torch.inf
+    values, positions = similarity_Q_N.topk(k, dim=1)
+    return positions.cpu().numpy(), values.cpu().numpy()
+
+
+def train(
+    images: torch.Tensor,
+    settings: dict,
+    channel_mean,
+    channel_std,
+    checkpoint=None,
+    key: str = "",
+    stop_gradient: bool = True,
+    after_epoch: Callable[[int], None] = lambda epoch: None,
+) -> tuple[Backbone, dict[str, np.ndarray]]:
+    """Pre-train on uint8 images (N,C,H,W), which lie on the device; returns the backbone and what happened.
+
+    The history holds ``loss``, ``output_std`` and ``learning_rate`` (E,); ``knn_epochs`` (K,), ``queries`` (Q,), and of each
+    query the ``neighbours`` (K,Q,k) (positions in ``images``) and their ``similarities``, before the training, every
+    ``knn_every`` epochs and at the end. The queries are a fixed random sample of the images, each of which is not its own
+    neighbour: no labels, no test images.
+
+    ``settings``: ``architecture``, ``projection``, ``prediction``, ``epochs``, ``batch_size``, ``lr`` (per 256 images),
+    ``momentum``, ``weight_decay``, ``seed``, ``precision``, ``knn_every``, ``knn_neighbours``, ``knn_queries``, and those of `view`.
+    The random numbers of an epoch follow (seed, epoch), so weights, momentum and history are all that a run needs to go on.
+    These are written to the path ``checkpoint`` every hundredth of the epochs, and read from it if it was written with the same ``key``. An epoch
+    leaves out the last batch if it is not full; fewer images than a batch make one.
+    """
+    device, epochs, batch_size = images.device, settings["epochs"], min(settings["batch_size"], len(images))
+    torch.manual_seed(seed_for(settings["seed"], "simsiam", "initialise"))
+    network, size = architectures.network(
+        settings["architecture"], tuple(images.shape[1:]), settings.get("hidden_units")
+    )
+    model = SimSiam(network, size, settings["projection"], settings["prediction"]).to(device)
+    backbone = Backbone(network, images.shape[1], None, channel_mean, channel_std).to(device)
+    momenta = [torch.zeros_like(parameter) for parameter in model.parameters()]
+    step = stepper(list(model.parameters()), {"name": "sgd", "nesterov": False} | settings, momenta)
+    optimizer, schedule = {"lr": settings["lr"] * batch_size / 256}, {"name": "cosine"}
+
+    sample = torch.Generator().manual_seed(seed_for(settings["seed"], "simsiam", "queries"))
+    queries = np.sort(torch.randperm(len(images), generator=sample)[: settings["knn_queries"]].numpy())
+    k = min(settings["knn_neighbours"], len(images) - 1)
+    history = {name: [] for name in ("loss", "output_std", "learning_rate", "knn_epochs", "neighbours", "similarities")}
+
+    def look_at_neighbours(epoch):
+        backbone.eval()
+        with torch.no_grad(), autocast(device, settings["precision"]):
+            features = torch.cat([backbone(batch).float() for batch in torch.split(images, 2 * batch_size)])
+        for name, value in zip(
+            ("knn_epochs", "neighbours", "similarities"), (epoch, *nearest(features, queries, k)), strict=True
+        ):
+            history[name].append(np.asarray(value))
+
+    first = 0
+    if checkpoint and (found := resume(checkpoint, key, model, momenta, history)):
+        first = found
+        print(f"going on after epoch {first} of {epochs}, from {checkpoint}", flush=True)
+    else:
+        look_at_neighbours(0)
+    spread, started = settings["projection"][-1] ** -0.5, time.monotonic()
+    for epoch in range(first, epochs):
+        model.train()
+        generator = torch.Generator().manual_seed(seed_for(settings["seed"], "simsiam", "epoch", epoch))
+        lr = learning_rate(optimizer, schedule, epoch, epochs)
+        totals, steps = torch.zeros(2, device=device), len(images) // batch_size
+        for batch in torch.randperm(len(images), generator=generator).split(batch_size)[:steps]:
+            batch = images[batch.to(device)]
+            with autocast(device, settings["precision"]):
+                outputs = []
+                for _ in range(2):  # batch norm sees one view at a time
+                    standardised = (view(batch, settings, generator) - backbone.channel_mean) / backbone.channel_std
+                    outputs += [output.float() for output in model(standardised)]
+            objective = loss(*outputs, stop_gradient=stop_gradient)
+            objective.backward()
+            step(lr)
+            totals += torch.stack([objective.detach(), output_std(outputs[0].detach())])
+        for name, value in zip(("loss", "output_std", "learning_rate"), (*(totals / steps).tolist(), lr), strict=True):
+            history[name].append(np.float64(value))
+        if (epoch + 1) % settings["knn_every"] == 0 or epoch + 1 == epochs:
+            look_at_neighbours(epoch + 1)
+        print(
+            f"epoch {epoch + 1}/{epochs}  loss {history['loss'][-1]:.4f}  output std {history['output_std'][-1]:.4f} "
+            f"(1/sqrt(d) = {spread:.4f})  lr {lr:g}  {time.monotonic() - started:.1f} s",
+            flush=True,
+        )
+        collapsed = [std < COLLAPSED * spread for std in history["output_std"]]
+        if collapsed[-1] and not any(collapsed[:-1]):
+            print(
+                "warning: the outputs have collapsed to nearly one point, and such features are worth nothing; try another "
+                "learning rate, more images per step or wider layers.",
+                flush=True,
+            )
+        if checkpoint and (epoch + 1) % max(1, epochs // 100) == 0 and epoch + 1 < epochs:
+            save_checkpoint(checkpoint, key, epoch + 1, model, momenta, history)
+        after_epoch(epoch + 1)
+    return backbone.eval(), {name: np.stack(values) for name, values in history.items()} | {"queries": queries}
+
+
+def save_checkpoint(path, key: str, epoch: int, model: nn.Module, momenta: list, history: dict) -> None:
+    """All that a run needs to go on after ``epoch`` epochs."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"momentum.{at}": tensor for at, tensor in enumerate(momenta)}
+    tensors |= {f"history.{name}": torch.from_numpy(np.stack(values)) for name, values in history.items()}
+    architectures.write_tensors(path, tensors, {"key": key, "epoch": epoch})
+
+
+@torch.no_grad()
+def resume(path, key: str, model: nn.Module, momenta: list, history: dict) -> int:
+    """Load what `save_checkpoint` wrote, in place; returns its epoch, or 0 if there is none with this key."""
+    try:
+        about, tensors = architectures.read_about(path), load_file(path)
+    except (OSError, ValueError, KeyError, SafetensorError):
+        return 0
+    if about.get("key") != key:
+        return 0
+    parts = {part: {} for part in ("model", "momentum", "history")}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
+    model.load_state_dict(parts["model"])
+    for at, momentum in enumerate(momenta):
+        momentum.copy_(parts["momentum"][str(at)])
+    for name, values in parts["history"].items():
+        history[name] = list(values.numpy())
+    return about["epoch"]

@@ -1,0 +1,38 @@
+"""Training images, without labels -> a backbone by SimSiam, and how its pre-training went. A killed run goes on where it was."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from job import start
+
+from dagal import __version__, artifacts
+from dagal.learners import architectures, devices, inference, simsiam
+from dagal.pool import channel_statistics
+
+origin = start(snakemake)
+source, output, settings = snakemake.input, snakemake.output, snakemake.params.backbone
+device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+with artifacts.opened(source.images, "images") as file:
+    ids = np.flatnonzero(file["split"][()] == 0)
+    mean_C, std_C = channel_statistics(file["images"], ids)
+    pixels = artifacts.rows(file["images"], ids)
+print(f"pre-training on {len(ids):,} images without labels", flush=True)
+
+# what a checkpoint must have been made of: settings, images, code and versions
+key = hashlib.sha256(json.dumps([settings, pixels.shape, __version__, torch.__version__], sort_keys=True).encode())
+key.update(pixels.data)
+for path in source.code:
+    key.update(Path(path).read_bytes())
+folder = Path(output.backbone).parent
+checkpoint = folder / "checkpoint.safetensors"
+images = inference.to_tensor(pixels, device)
+backbone, history = simsiam.train(images, settings, mean_C, std_C, checkpoint, key.hexdigest())
+history["queries"], history["neighbours"] = ids[history["queries"]], ids[history["neighbours"]]
+shape = tuple(images.shape[1:])
+architectures.write(output.backbone, backbone, {"backbone": settings, "shape": shape, **origin})
+artifacts.write(output.pretraining, "pretraining", origin, history, outputs=settings["projection"][-1])
+for leftover in (checkpoint, *folder.glob(f".{checkpoint.name}.*.tmp")):
+    leftover.unlink(missing_ok=True)
