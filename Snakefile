@@ -25,6 +25,7 @@ if TASK == "classification":
     include: "rules/signals.smk"
     include: "rules/balance.smk"
     include: "rules/camera_traps.smk"
+    include: "rules/stopping.smk"
 
 else:
 
@@ -43,3 +44,4 @@ rule all:
         f"{RESULTS}/costs.csv",
         figures,
         video_tables(),
+        tables(),

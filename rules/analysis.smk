@@ -4,6 +4,7 @@
 rule metrics:
     input:
         nodes=all_nodes("metrics.json"),
+        stops=stops(),
         code=code("metrics"),
     output:
         metrics=report(
@@ -47,6 +48,7 @@ rule summary:
 rule costs:
     input:
         benchmarks=benchmarks,
+        stops=stops(),
         code=code("costs"),
     output:
         report(
@@ -65,6 +67,31 @@ rule costs:
         "../workflow/scripts/costs.py"
 
 
+if CONFIG["supervised"]:
+
+    rule supervised_table:
+        input:
+            nodes=supervised_nodes("metrics.json"),
+            code=code("supervised_table"),
+        output:
+            report(
+                f"{RESULTS}/supervised.csv",
+                caption="../workflow/report/supervised.rst",
+                category="Tables",
+                labels={"table": "supervised baselines"},
+            ),
+        log:
+            f"{RESULTS}/supervised.log",
+        conda:
+            "../envs/light.yaml"
+        params:
+            study=STUDY,
+            baselines=baselines(),
+            measured=MEASURED[TASK],
+        script:
+            "../workflow/scripts/supervised_table.py"
+
+
 for figure, (function, table, category) in FIGURES.items():
 
     rule:
@@ -72,6 +99,7 @@ for figure, (function, table, category) in FIGURES.items():
             f"figure_{figure}"
         input:
             table=f"{RESULTS}/{table}.csv",
+            further=tables() if function == "learning_curves" else [],
             code=code("figure"),
         output:
             report(

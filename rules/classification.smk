@@ -42,8 +42,11 @@ rule train:
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
+        stop_set=f"{SEED}/stop_set.h5" if CONFIG["stopping"]["kappa"] else [],
+        stopping=stopped_before(),
         code=code("train"),
     output:
+        **({"stop_predictions": f"{NODE}/stop_predictions.h5"} if CONFIG["stopping"]["kappa"] else {}),
         model=f"{NODE}/model.safetensors",
         history=f"{NODE}/history.h5",
         predictions=f"{NODE}/predictions.h5",
@@ -71,6 +74,7 @@ rule evaluate:
         labeled=f"{NODE}/labeled.h5",
         split=f"{SEED}/split.h5",
         truth=f"{DATASET}/truth.h5",
+        stopping=stopped_before(),
         code=code("evaluate"),
     output:
         f"{NODE}/metrics.json",
@@ -86,6 +90,7 @@ rule informativeness:
     input:
         unpack(first_scores),
         truth=f"{DATASET}/truth.h5",
+        stops=stops(),
         code=code("informativeness"),
     output:
         curves=f"{RESULTS}/informativeness.csv",
@@ -105,6 +110,7 @@ rule decision_boundary:
         unpack(last_queries),
         images=IMAGES.format(seed=SEEDS[0]),
         split=f"{SEED}/split.h5".format(seed=SEEDS[0]),
+        stops=stops(),
         code=code("decision_boundary"),
     output:
         f"{RESULTS}/decision_boundary.csv",
@@ -122,6 +128,7 @@ rule adversary_tables:
     input:
         unpack(adversary_files),
         truth=f"{DATASET}/truth.h5",
+        stops=stops(),
         code=code("adversary_tables"),
     output:
         losses=f"{RESULTS}/adversary_losses.csv",
@@ -140,6 +147,7 @@ rule adversary_tables:
 rule prediction_loss:
     input:
         histories=[f"{folder}/history.h5" for _, folder in predicting_nodes()],
+        stops=stops(),
         code=code("prediction_loss"),
     output:
         f"{RESULTS}/prediction_loss.csv",
@@ -157,6 +165,7 @@ rule class_entropy:
     input:
         labeled=[f"{node(seed, method, CYCLES[-1])}/labeled.h5" for method in METHODS for seed in SEEDS],
         truth=f"{DATASET}/truth.h5",
+        stops=stops(),
         code=code("class_entropy"),
     output:
         f"{RESULTS}/class_entropy.csv",
@@ -200,6 +209,7 @@ rule selected_images:
         images=IMAGES.format(seed=SEEDS[0]),
         truth=f"{DATASET}/truth.h5",
         queries=[f"{node(SEEDS[0], method, 1)}/query.h5" for method in METHODS],
+        stops=stops(),
         code=code("selected_images"),
     output:
         report(

@@ -52,6 +52,7 @@ STUDY = CONFIG["study"]
 METHODS = CONFIG["methods"]
 SEEDS = CONFIG["seeds"]
 CYCLES = range(CONFIG["cycles"] + 1)
+STOPPING = any(CONFIG["stopping"].values())
 RESULTS = f"results/{STUDY}"
 DATASET = f"results/datasets/{CONFIG['dataset']['name']}"
 SEED = f"{RESULTS}/seed{{seed}}"
@@ -79,6 +80,8 @@ FIGURES = {
 if CONFIG["dataset"]["loader"] == "camera_trap":
     FIGURES["counting"] = ("counting", "counting", "Analysis")
 AUTO_WEIGHT = []
+if STOPPING:
+    FIGURES["stopping"] = ("stopping", "stopping_cycles", "Results")
 if CONFIG["cycles"] and TASK == "classification":
     FIGURES["informativeness"] = ("informativeness", "informativeness", "Analysis")
     for name in ("class_entropy", "selection_costs"):
@@ -119,8 +122,9 @@ wildcard_constraints:
     seed=r"\d+",
     cycle=r"\d+",
     learner=r"\w+",
+    size=r"\d+|all",
     member=r"[1-9]\d*",
-    branch=r"start-\w+|(?!start)\w+",
+    branch=r"(start|supervised(\d+|all))-\w+|(?!start)\w+",
 
 
 def code(script):
@@ -193,8 +197,7 @@ def learner(wildcards):
 
 def learner_of(branch):
     """All settings of a branch's learner."""
-    name = branch.removeprefix("start-") if branch.startswith("start-") else METHODS[branch]["learner"]
-    return CONFIG["learners"][name]
+    return CONFIG["learners"][METHODS[branch]["learner"] if branch in METHODS else branch.split("-")[1]]
 
 
 def seen(wildcards):
@@ -237,6 +240,8 @@ def signals(wildcards):
         kinds = {*methods.SIGNALS.values(), *sum(methods.ADVERSARY_READS.values(), [])}
         found = sorted({name for kind, name in kinds if kind == "signals"})
         return found if learner(wildcards)["loss_prediction"] else [name for name in found if "loss" not in name]
+    if wildcards.branch not in METHODS:  # a supervised baseline, which asks for nothing
+        return []
     found = methods.all_signals(METHODS[wildcards.branch], CONFIG["adversaries"])
     if "adversary" in dict(found):  # for the real loss beside D, after the fact
         found = sorted({*found, ("signals", "probabilities")})
@@ -269,15 +274,77 @@ def signal_files(parts):
     return files
 
 
-def first_query_files(wildcards):
-    """What the first query of a method reads, for its first seed."""
-    query = SimpleNamespace(seed=SEEDS[0], branch=wildcards.method, cycle=1)
-    files = signal_files(["select"])(query)
-    del files["weight"]
-    return files | {
-        "scores": f"{node(SEEDS[0], wildcards.method, 1)}/scores.h5",
-        "signals": f"{parent(query)}/signals.h5",
-    }
+def first_queries(wildcards):
+    """What the first query of a method reads, for the first seed; where chains may stop before it, for every seed."""
+    files = {}
+    for seed in lambda_seeds():
+        query = SimpleNamespace(seed=seed, branch=wildcards.method, cycle=1)
+        found = signal_files(["select"])(query)
+        del found["weight"]
+        function = found.pop("function")
+        found |= {"scores": f"{node(seed, query.branch, 1)}/scores.h5", "signals": f"{parent(query)}/signals.h5"}
+        if STOPPING:
+            made = f"{RESULTS}/lambda/{query.branch}.json"
+            found["stops"] = decision(f"{parent(query)}/stopping.json", made)
+        for name, path in found.items():
+            files.setdefault(name, []).append(path)
+    return files | {"function": function}
+
+
+def lambda_seeds():
+    """Seeds of which the first that asks for anything serves the lambda study."""
+    return SEEDS if STOPPING else SEEDS[:1]
+
+
+def stopped_before(made=None):
+    """Input function: stopping.json of the node before, where chains may stop; ``made`` as in `stopped_at`."""
+    return lambda wildcards: stopping_file(wildcards, parent(wildcards), made) if wildcards.branch in METHODS else []
+
+
+def stopped_at(made):
+    """Input function: stopping.json of the node itself, where chains may stop.
+
+    ``made`` is what the job writes. A job that did its work keeps the result whatever is decided later; one that found its
+    chain stopped left a link, and runs again when the decision changes. Jobs that follow such a job need no ``made``.
+    """
+    return lambda wildcards: stopping_file(wildcards, NODE.format(**wildcards), made)
+
+
+def stopping_file(wildcards, decided, made):
+    if not STOPPING:
+        return []
+    return decision(f"{decided}/stopping.json", made and f"{NODE}/{made}".format(**wildcards))
+
+
+def decision(path, made):
+    return path if made and Path(made).is_symlink() else ancient(path)
+
+
+def stop_predictions(wildcards):
+    """What the models of a node and of the one before predict on the stop set."""
+    if not CONFIG["stopping"]["kappa"] or wildcards.branch not in METHODS:
+        return []
+    return [f"{folder}/stop_predictions.h5" for folder in (parent(wildcards), NODE.format(**wildcards))]
+
+
+def stops():
+    """stopping.json of every node: which of them a table has to leave out."""
+    return all_nodes("stopping.json") if STOPPING else []
+
+
+def baselines():
+    """(learner, size, seed) of every supervised baseline."""
+    return [(name, size, seed) for name in CONFIG["learners"] for size in CONFIG["supervised"] for seed in SEEDS]
+
+
+def supervised_nodes(file):
+    return [f"{node(seed, f'supervised{size}-{name}', 0)}/{file}" for name, size, seed in baselines()]
+
+
+def tables():
+    """Tables of supervised baselines and of stopping, if the study has them."""
+    names = [name for name, used in (("supervised", CONFIG["supervised"]), ("stopping", STOPPING)) if used]
+    return [f"{RESULTS}/{name}.csv" for name in names]
 
 
 def all_nodes(file):
@@ -306,8 +373,10 @@ def query_jobs(method):
     """Jobs on the node before a query that the query needs besides training, by the names of their benchmark files."""
     kinds = dict(methods.all_signals(METHODS[method], CONFIG["adversaries"])).keys() - {"truth", "images"}
     found = [artifact(method, kind) for kind in sorted(kinds)]
+    if {"coherence", "errors"} & kinds:
+        found.append("detections")
     if "coherence" in kinds:
-        found += ["detections", f"tracks_{METHODS[method]['tracker']}"]
+        found.append(f"tracks_{METHODS[method]['tracker']}")
     if "ensemble" in found:
         found += [f"member{member}" for member in range(1, CONFIG["signals"]["members"])]
     return list(dict.fromkeys(found))
@@ -315,7 +384,7 @@ def query_jobs(method):
 
 def benchmarks(wildcards):
     """Benchmark file of every heavy job of the study."""
-    found = all_nodes("train.benchmark.tsv")
+    found = all_nodes("train.benchmark.tsv") + supervised_nodes("train.benchmark.tsv")
     for seed in SEEDS:
         for method in METHODS:
             for cycle in CYCLES[1:]:
@@ -381,7 +450,7 @@ def predicting_nodes():
 
 def parent_model(wildcards):
     """The model that a warm start goes on from."""
-    warm = learner(wildcards)["warm_start"] and not wildcards.branch.startswith("start-")
+    warm = learner(wildcards)["warm_start"] and wildcards.branch in METHODS
     return f"{parent(wildcards)}/model.safetensors" if warm else []
 
 

@@ -8,6 +8,7 @@ rule score:
     input:
         unpack(signal_files(["score"])),
         split=f"{SEED}/split.h5",
+        stopping=stopped_before("scores.h5"),
         code=code("score"),
     output:
         f"{NODE}/scores.h5",
@@ -32,6 +33,7 @@ rule select:
     input:
         unpack(signal_files(["select"])),
         scores=f"{NODE}/scores.h5",
+        stopping=stopped_before(),
         code=code("query"),
     output:
         f"{NODE}/query.h5",
@@ -56,6 +58,7 @@ rule oracle:
         labeled=lambda wildcards: f"{parent(wildcards)}/labeled.h5",
         query=f"{NODE}/query.h5",
         truth=f"{DATASET}/truth.h5",
+        stopping=stopped_before(),
         code=code("oracle"),
     output:
         f"{NODE}/labeled.h5",

@@ -1,4 +1,4 @@
-"""The split and the first labels of each seed. Needs images.h5 and truth.h5 (classification.smk, video.smk)."""
+"""The split and the first labels of each seed, and the labels of supervised baselines. Needs images.h5 and truth.h5 (classification.smk, video.smk)."""
 
 
 rule split:
@@ -18,6 +18,23 @@ rule split:
         pool=CONFIG["pool"],
     script:
         "../workflow/scripts/split.py"
+
+
+rule supervised:
+    input:
+        split=f"{SEED}/split.h5",
+        truth=f"{DATASET}/truth.h5",
+        code=code("supervised"),
+    output:
+        f"{SEED}/supervised{{size}}-{{learner}}/cycle0/labeled.h5",
+    log:
+        f"{SEED}/supervised{{size}}-{{learner}}/cycle0/supervised.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        oracle=CONFIG["oracle"],
+    script:
+        "../workflow/scripts/supervised.py"
 
 
 rule initial:

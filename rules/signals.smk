@@ -9,6 +9,7 @@ rule signals:
         labeled=f"{NODE}/labeled.h5",
         model=f"{NODE}/model.safetensors",
         history=f"{NODE}/history.h5",
+        stopping=stopped_at("signals.h5"),
         code=code("signals"),
     output:
         f"{NODE}/signals.h5",
@@ -37,6 +38,7 @@ rule draws:
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         model=f"{NODE}/model.safetensors",
+        stopping=stopped_at("draws.h5"),
         code=code("draws"),
     output:
         f"{NODE}/draws.h5",
@@ -65,6 +67,7 @@ rule member:
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
+        stopping=stopped_at("member{member}.safetensors"),
         code=code("member"),
     output:
         f"{NODE}/member{{member}}.safetensors",
@@ -94,6 +97,7 @@ rule ensemble:
             f"{NODE}/model.safetensors",
             *(f"{NODE}/member{k}.safetensors" for k in range(1, CONFIG["signals"]["members"])),
         ],
+        stopping=stopped_at("ensemble.h5"),
         code=code("ensemble"),
     output:
         f"{NODE}/ensemble.h5",
@@ -121,6 +125,7 @@ rule boundary:
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         model=f"{NODE}/model.safetensors",
+        stopping=stopped_at("boundary.h5"),
         code=code("boundary"),
     output:
         f"{NODE}/boundary.h5",
@@ -148,6 +153,7 @@ rule adversary:
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
         signals=adversary_signals,
+        stopping=stopped_at("adversary_{adversary}.h5"),
         code=code("adversary"),
     output:
         f"{NODE}/adversary_{{adversary}}.h5",

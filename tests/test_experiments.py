@@ -42,10 +42,22 @@ for tag, factor in {"if1": 1, "if03": 0.3, "if01": 0.1}.items():
         PUBLISHED[f"class_balance_{name}_{tag}"] = (TINY if name == "tiny_imagenet" else BALANCE) | thinned
 for times, factor in {"x10": 0.1, "x100": 0.01}.items():
     PUBLISHED[f"first_half_tiny_imagenet_{times}"] = TINY | {"imbalance": "first_half", "factor": factor}
-PUBLISHED["noisy_constrained_mnist_lenet"] = {
+CONSTRAINED = {
     "initial": 100, "kind": "balanced", "validation": 300, "imbalance": "none", "budget": 10, "cycles": 100, "seeds": 3,
-    "architecture": "lenet", "epochs": 100, "optimizer": "sgd", "lr": 0.001, "momentum": 0, "weight_decay": 0.0001,
-    "batch_size": 64, "schedule": "constant", "pad": 0, "flip": False, "methods": ["random", "entropy", "bald"],
+    "architectures": ["lenet", "resnet18_cifar"], "epochs": 100, "optimizer": "sgd", "lr": 0.001, "momentum": 0,
+    "weight_decay": 0.0001, "batch_size": 64, "schedule": "constant", "pad": 0, "flip": False, "supervised": [1100],
+    "noise": {"kind": "none"},
+    "methods": ["random", "entropy", "bald", "random_resnet18", "entropy_resnet18", "bald_resnet18"],
+}  # fmt: skip
+HIT = {"level": "image", "probability": 0.1}
+for name in ("mnist", "fashion_mnist", "cifar10"):
+    PUBLISHED[f"constrained_{name}"] = CONSTRAINED
+    PUBLISHED[f"constrained_{name}_gaussian"] = CONSTRAINED | {"noise": HIT | {"kind": "gaussian", "sigma": 1}}
+    PUBLISHED[f"constrained_{name}_salt_and_pepper"] = CONSTRAINED | {
+        "noise": HIT | {"kind": "salt_and_pepper", "amount": 0.1}
+    }
+PUBLISHED["ideal_mnist"] = CONSTRAINED | {
+    "initial": 1000, "validation": 5000, "budget": 1000, "cycles": 10, "supervised": [1100, 11000],
 }  # fmt: skip
 for name, size in {"cifar10": 1000, "cifar100": 2000}.items():
     for times, factor in {"x10": 0.1, "x100": 0.01}.items():
@@ -99,18 +111,35 @@ def settings_of(name: str) -> dict:
     """What a paper's section on its set-up states, from the config with defaults filled in."""
     config = load(RAW[name])
     learner, *others = config["learners"].values()
-    for other in others:  # alike but for the loss prediction
-        assert other | {"loss_prediction": None} == learner
+    for other in others:  # alike but for the loss prediction, or for the architecture and where it is trained
+        assert alike(other) == alike(learner)
     pool, optimizer, schedule = config["pool"], learner["optimizer"], learner["schedule"]
     return {
         "initial": pool["initial"]["size"], "kind": pool["initial"]["kind"], "validation": pool["validation"],
         "imbalance": pool["imbalance"]["kind"], "factor": pool["imbalance"]["factor"],
         "budget": config["budget"], "cycles": config["cycles"], "seeds": len(config["seeds"]),
         "methods": list(config["methods"]), "optimizer": optimizer["name"], "schedule": schedule["name"],
+        "architectures": [settings["architecture"] for settings in config["learners"].values()],
+        "supervised": config["supervised"], "noise": applied_noise(pool["noise"]),
     } | {
         key: value for part in (learner, optimizer, schedule, learner["augmentation"]) for key, value in part.items()
         if key not in ("name", "optimizer", "schedule")
-    } | (adversarial_settings(config) if others else {})  # fmt: skip
+    } | (adversarial_settings(config) if any(other["loss_prediction"] for other in others) else {})  # fmt: skip
+
+
+def alike(learner: dict) -> dict:
+    """What all learners of a study share."""
+    return learner | dict.fromkeys(("loss_prediction", "architecture", "device"))
+
+
+def applied_noise(noise: dict) -> dict:
+    """The settings that the kind of noise uses."""
+    used = {
+        "none": (),
+        "gaussian": ("level", "probability", "sigma"),
+        "salt_and_pepper": ("level", "probability", "amount"),
+    }
+    return {key: noise[key] for key in ("kind", *used[noise["kind"]])}
 
 
 def adversarial_settings(config: dict) -> dict:
@@ -236,7 +265,7 @@ def test_studies_of_a_data_set_share_it():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["cifar10_smoke", "label_dispersion_cifar10", "noisy_constrained_mnist_lenet", "synthia_al", "ta_vaal_cifar10"],
+    ["cifar10_smoke", "label_dispersion_cifar10", "constrained_mnist", "synthia_al", "ta_vaal_cifar10"],
 )
 def test_study_plans(workflow, name):
     workflow.config, config = STUDIES[name], load(RAW[name])
@@ -247,7 +276,7 @@ def test_study_plans(workflow, name):
     planned = workflow.planned()
     queries = len(config["seeds"]) * len(config["methods"]) * config["cycles"]
     assert planned["score"] == planned["select"] == planned["oracle"] == queries
-    starts = len(config["seeds"]) * len(config["learners"])
+    starts = len(config["seeds"]) * len(config["learners"]) * (1 + len(config["supervised"]))
     assert planned["train"] == planned["evaluate"] == queries + starts
 
 
@@ -298,6 +327,8 @@ def type_in_words(schema: dict) -> str:
         for word in ("integer", "number", "text"):
             words = words.replace(word, f"{word}s")
         return f"list of {words}" + (" or null" if "null" in schema["type"] else "")
+    if schema.get("pattern") == "^all$":
+        return f"integer >= {schema['minimum']} or `all`"
     if "pattern" in schema:
         return "name"
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}

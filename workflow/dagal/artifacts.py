@@ -77,6 +77,13 @@ SCHEMAS = {
         "ids": "test ids, then validation ids (n,)",
         "probabilities": "class probabilities of the final model (n,C)",
     }),
+    "stop_set": (1, {
+        "ids": "ids of the images of the pool on which the predictions of consecutive models are compared, ascending",
+    }),
+    "stop_predictions": (1, {
+        "ids": "ids of the stop set (n,), ascending",
+        "predicted": "class predicted by the final model (n,)",
+    }),
     "signals": (1, {
         "ids": "unlabeled ids (n,), ascending",
         "probabilities": "class probabilities (n,C)",
@@ -262,6 +269,8 @@ def opened(path: str | Path, kind: str) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
+        if Path(path).resolve().name == "stopping.json":
+            raise UserError(f"{path} holds no data: its chain had stopped, as {Path(path).resolve()} tells.") from None
         raise UserError(f"{path} cannot be read as HDF5 ({error}); delete it and run again.") from None
     with file:
         found = file.attrs.get("schema")

@@ -86,7 +86,7 @@ def explain(error) -> str:
         "uniqueItems": lambda: "no value may repeat",
         "minItems": lambda: f"needs at least {rule}",
         "minProperties": lambda: f"needs at least {rule}",
-        "pattern": lambda: "may hold only letters, digits and _",
+        "pattern": lambda: "must be a number or all" if rule == "^all$" else "may hold only letters, digits and _",
     }.get(error.validator, lambda: error.message)()
     if error.validator == "type" and isinstance(value, str) and re.fullmatch(r"\d+e[+-]?\d+", value):
         requirement += ", but YAML reads this as text; write it with a decimal point, as in 1.0e-3"
@@ -153,6 +153,7 @@ def check_combinations(config: dict) -> None:
         raise UserError(
             "config keys 'oracle.noise' and 'pool.noise' are for classification only, not for videos; delete them."
         )
+    check_stopping(config)
     if config["video"]["flow"] == "raft" and not config["video"]["flow_weights"]:
         raise UserError("config key 'video.flow' is raft, which needs local weights: set 'video.flow_weights'.")
     check_backbones(config)
@@ -223,6 +224,22 @@ def check_files(config: dict) -> None:
             raise UserError(
                 f"config key 'backbones.{name}.weights' is {backbone['weights']!r}, and there is no such file; put the weights there."
             )
+
+
+def check_stopping(config: dict) -> None:
+    """Stopping needs a classifier, cycles to stop in, and for a target accuracy a validation set."""
+    stopping = config["stopping"]
+    used = [f"'stopping.{key}'" for key, value in stopping.items() if value is not None]
+    if not used:
+        return
+    if task(config) == "detection":
+        raise UserError(f"config key {used[0]} is for classification only, not for videos; delete it.")
+    if config["cycles"] == 0:
+        raise UserError(f"config key {used[0]} is set, but with 'cycles' 0 there is nothing to stop; delete it.")
+    if stopping["target_accuracy"] and not config["pool"]["validation"]:
+        raise UserError(
+            "config key 'stopping.target_accuracy' is measured on the validation set: set 'pool.validation' above 0."
+        )
 
 
 def complete_dataset(dataset: dict) -> None:
@@ -334,6 +351,14 @@ def check_pool(config: dict, size: int) -> None:
             f"config key 'cycles' is {cycles}: {cycles} x {budget} queries exceed the pool of {size} images; "
             f"at most {size // budget} cycles are possible."
         )
+    kappa, available = config["stopping"]["kappa"], size + config["pool"]["initial"]["size"]
+    if kappa and kappa["size"] > size:
+        raise UserError(f"config key 'stopping.kappa.size' is {kappa['size']}, but the pool holds {size} images.")
+    for n in config["supervised"]:
+        if n != "all" and n > available:
+            raise UserError(
+                f"config key 'supervised' asks for {n} labels, but pool and initial set hold {available} images."
+            )
 
 
 def _sorted(value):

@@ -37,6 +37,7 @@ MARKERS = "s^DvP<X>phd"  # 11 and 10 have no common divisor: 110 methods before 
 DASHES = (4, 2)
 CLASS_COLOURS = ("#0072B2", "#C0392B")  # of two classes in a plane
 LABELS = {"accuracy": ("labeled samples", "test accuracy"), "mean_ap": ("annotated frames", "mean AP at IoU .5 (test)")}
+STOP = {"marker": "x", "markersize": 9, "markeredgewidth": 1.6, "linestyle": "", "zorder": 4}  # where a chain stopped
 MANY_CLASSES = 20  # more classes are shown as a profile: their names do not fit
 STYLE = {
     "font.size": 8,
@@ -120,11 +121,11 @@ def _draw_means(ax: Axes, frame: pd.DataFrame, x: str, y: str, lines: dict[str, 
         )
 
 
-def _add_legend(figure: Figure, frame: pd.DataFrame, lines: dict[str, dict]) -> None:
+def _add_legend(figure: Figure, frame: pd.DataFrame, lines: dict[str, dict], further: list[Line2D] = ()) -> None:
     seeds = frame.groupby("method")["seed"].nunique()
     number = str(seeds.max()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     figure.legend(
-        handles=[Line2D([], [], **line) for line in lines.values()],
+        handles=[*(Line2D([], [], **line) for line in lines.values()), *further],
         title="1 seed" if number == "1" else f"mean and s.d. of {number} seeds",
         loc="outside right upper",
         alignment="left",
@@ -132,11 +133,27 @@ def _add_legend(figure: Figure, frame: pd.DataFrame, lines: dict[str, dict]) -> 
     )
 
 
-def learning_curves(metrics: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+def nothing(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """What stands in for a figure whose table is empty, because every chain stopped before."""
+    with _drawing(path, dpi, 4.6, 1.0) as figure:
+        figure.text(0.5, 0.5, "nothing to show: all chains stopped before", ha="center", va="center")
+    return figure
+
+
+def learning_curves(
+    metrics: pd.DataFrame,
+    path: str | Path,
+    dpi: int,
+    supervised: pd.DataFrame | None = None,
+    stopping: pd.DataFrame | None = None,
+) -> Figure:
     """Accuracy, or the mean average precision of a detector, against the number of labels, a panel per study.
 
     ``metrics``: study, method, seed, cycle, labels, accuracy or mean_ap (0..1), and optionally deployable. A point is
-    the mean over the seeds of one cycle, at their mean number of labels (it differs where chains stop early).
+    the mean over the seeds of one cycle, at their mean number of labels; where chains stop early, over the seeds that go on.
+
+    ``supervised``: study, learner, labels, size and the measure, a horizontal line per learner and size at the mean over seeds.
+    ``stopping``: study, method, seed, cycle, stopped (0 or 1), a cross at the last point of every chain that stopped.
     """
     measure = "mean_ap" if "mean_ap" in metrics else "accuracy"
     x_label, y_label = LABELS[measure]
@@ -147,16 +164,67 @@ def learning_curves(metrics: pd.DataFrame, path: str | Path, dpi: int) -> Figure
     columns = 2 if len(studies) == 4 else min(3, len(studies))
     rows = math.ceil(len(studies) / columns)
     width, height = (4.6, 3.4) if len(studies) == 1 else (2.9, 2.4)
+    ends = metrics[:0]
+    if stopping is not None:
+        keys = ["study", "method", "seed", "cycle"]
+        ends = metrics.merge(stopping.loc[stopping["stopped"] == 1, keys], on=keys)
     with _drawing(path, dpi, width * columns + 2.2, max(height * rows, 0.17 * len(lines) + 0.4)) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, study in zip(axes, studies, strict=False):
             _draw_means(ax, metrics[metrics["study"] == study], "labels", measure, lines)
+            if supervised is not None:
+                _draw_baselines(ax, supervised[supervised["study"] == study], measure)
+            for method, end in ends[ends["study"] == study].groupby("method", sort=False):
+                ax.plot(end["labels"], end[measure], **STOP | {"color": lines[method]["color"]})
             ax.set(title=study, xlabel=x_label, ylabel=y_label)
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         for ax in axes[len(studies) :]:
             ax.set_axis_off()
-        _add_legend(figure, metrics, lines)
+        _add_legend(
+            figure, metrics, lines, [Line2D([], [], color=GREY, label="chain stopped", **STOP)] * bool(len(ends))
+        )
+    return figure
+
+
+def _draw_baselines(ax: Axes, supervised: pd.DataFrame, measure: str) -> None:
+    """Dotted lines at the mean over the seeds, with their names, side by side for learners, as their lines may be close."""
+    learners = list(supervised["learner"].unique())
+    for (learner, size), part in supervised.groupby(["learner", "size"], sort=False):
+        mean = part[measure].mean()
+        ax.axhline(mean, color=GREY, linestyle=":", linewidth=0.9, zorder=1)
+        named = f"{learner}, " if len(learners) > 1 else ""
+        text = f"supervised, {named}{'all ' if str(size) == 'all' else ''}{part['labels'].mean():,.0f} labels"
+        place = (1 - learners.index(learner) / len(learners), mean)
+        ax.annotate(text, place, (0, 2), ("axes fraction", "data"), "offset points", ha="right", fontsize=6)
+
+
+def stopping(cycles: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """What chains may be stopped by, over the cycles: kappa of consecutive models, and the accuracy on the validation set.
+
+    ``cycles``: method, seed, cycle, kappa, validation_accuracy, threshold, target_accuracy (one value or empty), stopped (1 at the
+    cycle in which the chain stopped, marked by a cross). A line per method and seed; dashed: threshold and target.
+    """
+    cycles = _checked(cycles, "method", "seed", "cycle", "kappa", "validation_accuracy", "threshold", "stopped")
+    shown = {
+        "kappa": ("threshold", "Cohen's kappa, with the model before"),
+        "validation_accuracy": ("target_accuracy", "validation accuracy"),
+    }
+    shown = {name: about for name, about in shown.items() if cycles[about[0]].notna().any()}
+    lines = _lines(cycles)
+    with _drawing(path, dpi, 3.9 * len(shown) + 2.0, max(3.2, 0.17 * len(lines) + 0.4)) as figure:
+        axes = figure.subplots(1, len(shown), squeeze=False).ravel()
+        for ax, (name, (limit, label)) in zip(axes, shown.items(), strict=True):
+            for (method, _), chain in cycles.dropna(subset=name).groupby(["method", "seed"], sort=False):
+                ax.plot(chain["cycle"], chain[name], alpha=0.8, **lines[method])
+                end = chain[chain["stopped"] == 1]
+                ax.plot(end["cycle"], end[name], **STOP | {"color": lines[method]["color"]})
+            ax.axhline(cycles[limit].iloc[0], color=GREY, linestyle=(0, DASHES), linewidth=0.8)
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            ax.set(xlabel="cycle", ylabel=label, xlim=(-0.3, cycles["cycle"].max() + 0.3))
+        handles = [Line2D([], [], **line) for line in lines.values()]
+        handles.append(Line2D([], [], color=GREY, label="chain stopped", **STOP))
+        figure.legend(handles=handles, loc="outside right upper", handlelength=3)
     return figure
 
 

@@ -37,6 +37,21 @@ def aubc(labels_K: np.ndarray, accuracy_K: np.ndarray) -> float:
     return float(np.trapezoid(accuracy_K, labels_K) / (labels_K[-1] - labels_K[0]))
 
 
+def over_common_labels(curve: tuple, other: tuple) -> tuple[tuple, tuple]:
+    """Two curves (labels, accuracy) cut to the range of labels that both have, linear between cycles.
+
+    For curves of chains that stopped at different cycles. Raises ValueError as `aubc`, and if the ranges do not meet.
+    """
+    curves = _curve(*curve), _curve(*other)
+    low, high = max(labels_K[0] for labels_K, _ in curves), min(labels_K[-1] for labels_K, _ in curves)
+    if low > high:
+        raise ValueError(
+            f"the curves have no number of labels in common: one ends at {high}, the other starts at {low}"
+        )
+    ranges = [np.unique([low, high, *labels_K[(labels_K > low) & (labels_K < high)]]) for labels_K, _ in curves]
+    return tuple((cut_K, np.interp(cut_K, *curve)) for cut_K, curve in zip(ranges, curves, strict=True))
+
+
 def _labels_needed(labels_K: np.ndarray, accuracy_K: np.ndarray, target: float) -> float:
     """Labels at which the running maximum of the accuracy, linear between cycles, reaches ``target``."""
     best_K = np.maximum.accumulate(accuracy_K)

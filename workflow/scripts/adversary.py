@@ -1,15 +1,18 @@
 """VAE and discriminator trained on the labeled and unlabeled images (or features) of a node -> how labeled each unlabeled one looks."""
 
 import numpy as np
-import torch
 from job import start
 
 from dagal import artifacts
-from dagal.learners import adversary, devices, inference
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
 
 origin = start(snakemake)
+
+import torch  # noqa: E402  a chain that stopped needs none
+
+from dagal.learners import adversary, devices, inference  # noqa: E402
+
 source, settings = snakemake.input, snakemake.params.adversary
 device = devices.prepare(snakemake.resources.get("gpu", 0), snakemake.params.threads)
 seed = seed_for(int(snakemake.wildcards.seed), "adversary", snakemake.wildcards.cycle)

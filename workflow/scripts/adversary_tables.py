@@ -4,13 +4,17 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
+from dagal.stopping import last_cycles
 
 TERMS = ("reconstruction", "kl", "adversarial", "supervised", "supervised_kl", "discriminator_loss")
 
 start(snakemake)
 source = snakemake.input
+stops = last_cycles(source.stops)
 rows = []
 for (method, seed, cycle), path in zip(snakemake.params.queries, source.adversaries, strict=True):
+    if cycle > stops.get((seed, method), cycle):
+        continue
     with artifacts.opened(path, "adversary") as file:
         step_S = file["step"][()]
         losses = [file[term][()] if term in file else [None] * len(step_S) for term in TERMS]
@@ -22,6 +26,8 @@ rows = []
 for (method, seed, cycle), files in zip(
     snakemake.params.last, zip(source.last, source.signals, source.queries, strict=True), strict=True
 ):
+    if cycle > stops.get((seed, method), cycle):
+        continue
     ids, looks_labeled = artifacts.read(files[0], "adversary", "ids", "discriminator")
     (probs_N_C,) = artifacts.read(files[1], "signals", "probabilities")
     (queried,) = artifacts.read(files[2], "query", "ids")

@@ -4,11 +4,13 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.learners import architectures, devices, inference
-from dagal.learners.deepfool import deepfool_distance
 from dagal.pool import unlabeled
 
 origin = start(snakemake)
+
+from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners.deepfool import deepfool_distance  # noqa: E402
+
 source = snakemake.input
 device = devices.prepare(snakemake.resources.get("gpu", 0), snakemake.params.learner["threads"])
 ids = unlabeled(source.split, source.labeled)

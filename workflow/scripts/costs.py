@@ -6,14 +6,20 @@ from pathlib import Path
 from job import start
 
 from dagal import artifacts
+from dagal.stopping import last_cycles
+
+OF_THE_CYCLE = ("score", "select", "train")  # the others belong to the query after it
 
 start(snakemake)
+stops = last_cycles(snakemake.input.stops)
 rows = []
 for path in map(Path, snakemake.input.benchmarks):
     seed, branch, cycle = path.parts[-4:-1]
+    rule, seed, cycle = path.name.split(".")[0], int(seed.removeprefix("seed")), int(cycle.removeprefix("cycle"))
+    if (cycle if rule in OF_THE_CYCLE else cycle + 1) > stops.get((seed, branch), cycle + 1):
+        continue
     (measured,) = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
     numbers = [None if measured[name] == "NA" else measured[name] for name in ("s", "cpu_time", "max_rss")]
-    place = [int(seed.removeprefix("seed")), branch, int(cycle.removeprefix("cycle"))]
-    rows.append([snakemake.params.study, *place, path.name.split(".")[0], *numbers])
+    rows.append([snakemake.params.study, seed, branch, cycle, rule, *numbers])
 header = ["study", "seed", "branch", "cycle", "rule", "seconds", "cpu_seconds", "peak_memory_mb"]
 artifacts.write_csv(snakemake.output[0], header, rows)

@@ -1,5 +1,7 @@
 """Last query of every method -> class probability of the model that scored it on a grid of the plane, the pool, the labels, the picks."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from job import start
@@ -7,12 +9,14 @@ from job import start
 from dagal import artifacts
 from dagal.datasets.two_moons import grid, to_points
 from dagal.learners import architectures, inference
+from dagal.stopping import last_cycles
 
 EVERY = 4  # of 256 places along each axis
 
 start(snakemake)
 source, methods = snakemake.input, snakemake.params.methods
 (pool,) = artifacts.read(source.split, "split", "pool")
+stops = last_cycles(source.stops)
 pixels = grid(EVERY)
 torch.set_num_threads(1)
 
@@ -29,6 +33,9 @@ def table():
     for method, model_path, labeled_path, query_path in zip(
         methods, source.models, source.labeled, source.queries, strict=True
     ):
+        seed, _, cycle = Path(query_path).parts[-4:-1]
+        if int(cycle.removeprefix("cycle")) > stops.get((int(seed.removeprefix("seed")), method), np.inf):
+            continue
         model = architectures.load(model_path, torch.device("cpu"))
         batch = inference.to_tensor(pixels.reshape(-1, 1, 1, 2), torch.device("cpu"))
         ((probs_M_C, *_),) = inference.predict(model, [batch], "float32")

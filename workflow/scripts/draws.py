@@ -4,11 +4,13 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.learners import architectures, devices, inference
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
 
 origin = start(snakemake)
+
+from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
+
 source, n_draws, settings = snakemake.input, snakemake.params.draws, snakemake.params.learner
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
 seed = seed_for(int(snakemake.wildcards.seed), "draws", snakemake.wildcards.cycle)

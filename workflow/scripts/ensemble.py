@@ -4,10 +4,12 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.learners import architectures, devices, inference
 from dagal.pool import unlabeled
 
 origin = start(snakemake)
+
+from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
+
 source, settings = snakemake.input, snakemake.params.learner
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
 ids = unlabeled(source.split, source.labeled)

@@ -1,5 +1,7 @@
 """A table -> a figure, by the function of that name in dagal.figures."""
 
+from pathlib import Path
+
 import pandas as pd
 from job import start
 
@@ -7,4 +9,6 @@ from dagal import figures
 
 start(snakemake)
 table = pd.read_csv(snakemake.input.table)
-getattr(figures, snakemake.params.function)(table, snakemake.output[0], snakemake.params.dpi)
+further = {Path(path).stem: pd.read_csv(path) for path in snakemake.input.further}
+draw = figures.nothing if table.empty else getattr(figures, snakemake.params.function)
+draw(table, snakemake.output[0], snakemake.params.dpi, **further)

@@ -7,13 +7,17 @@ from job import start
 
 from dagal import artifacts
 from dagal.statistics import accuracy_on_top
+from dagal.stopping import last_cycles
 
 start(snakemake)
 shares = np.arange(1, 101) / 100
 (labels_N,) = artifacts.read(snakemake.input.truth, "truth", "labels")
+stops = last_cycles(snakemake.input.stops)
 curves, dispersion = [], []
 for score_file, signal_file in zip(snakemake.input.scores, snakemake.input.signals, strict=True):
     method, seed = Path(score_file).parts[-3], int(Path(score_file).parts[-4].removeprefix("seed"))
+    if stops.get((seed, method)) == 0:
+        continue
     ids, score_N = artifacts.read(score_file, "scores", "ids", "score")
     pool, probs_N_C = artifacts.read(signal_file, "signals", "ids", "probabilities")
     correct_N = probs_N_C[np.searchsorted(pool, ids)].argmax(1) == labels_N[ids]

@@ -2,9 +2,10 @@
 
 from job import start
 
-from dagal.learners import architectures, devices, inference, training
-
 origin = start(snakemake)
+
+from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
+
 settings, source, wildcards = snakemake.params.learner, snakemake.input, snakemake.wildcards
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
 purpose = (int(wildcards.cycle), "member", int(wildcards.member))

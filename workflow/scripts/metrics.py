@@ -6,6 +6,7 @@ from pathlib import Path
 from job import start
 
 from dagal import artifacts
+from dagal.stopping import last_cycles
 
 start(snakemake)
 study, methods = snakemake.params.study, snakemake.params.methods
@@ -19,10 +20,13 @@ measured = ["labels", *snakemake.params.measured]
 performance = {"accuracy": "accuracy_per_class", "mean_ap": "ap_per_class"}[measured[1]]
 of_class = ["class_names", "labels_per_class", performance]
 seeds, cycles = sorted({key[0] for key in by_node}), sorted({key[2] for key in by_node})
+stops = last_cycles(snakemake.input.stops)
 metrics, classes = [], []
 for method, about in methods.items():
     for seed in seeds:
         for cycle in cycles:
+            if cycle > stops.get((seed, method), cycle):
+                continue
             found = by_node[seed, method if cycle else f"start-{about['learner']}", cycle]
             key = [study, method, about["learner"], about["deployable"], seed, cycle]
             metrics.append(key + [found[name] for name in measured])

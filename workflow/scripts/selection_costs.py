@@ -26,6 +26,8 @@ for method, jobs in params.jobs.items():
             n_left = n_pool - params.budget * (cycle - 1)
             before = (seed, f"start-{params.learners[method]}" if cycle == 1 else method, cycle - 1)
             places = [(*before, job) for job in jobs] + [(seed, method, cycle, job) for job in ("score", "select")]
+            if places[-1] not in measured:  # the chain had stopped
+                continue
             per_query = {}
             for place in places:
                 stage = "ensemble" if place[-1].startswith("member") else place[-1].split("_")[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from job import start
 
-from dagal.statistics import PERFORMANCE, REFERENCES, aubc, labels_saved, paired_wilcoxon
+from dagal.statistics import PERFORMANCE, REFERENCES, aubc, labels_saved, over_common_labels, paired_wilcoxon
 
 start(snakemake)
 metrics = pd.read_csv(snakemake.input.metrics)
@@ -14,8 +14,8 @@ curves = {
     for method, group in metrics.groupby("method", sort=False)
 }
 deployable = metrics.groupby("method")["deployable"].first()
+learners = metrics.groupby("method")["learner"].first()
 reference = next((name for name in REFERENCES if name in curves), None)
-areas = {method: np.array([aubc(*curve) for curve in seeds]) for method, seeds in curves.items()}
 
 
 def mean_std(values):
@@ -26,14 +26,22 @@ def mean_std(values):
 rows = []
 for method, seeds in curves.items():
     final = [performance[-1] for _, performance in seeds]
-    row = {"method": method, "deployable": deployable[method], "seeds": len(seeds), "labels": seeds[0][0][-1]}
+    ends = {labels[-1] for labels, _ in seeds}  # chains may stop at different numbers
+    labels = ends.pop() if len(ends) == 1 else np.mean([labels[-1] for labels, _ in seeds])
+    row = {"method": method, "deployable": deployable[method], "seeds": len(seeds), "labels": labels}
     row[f"{measure}_mean"], row[f"{measure}_std"] = mean_std(final)
-    row["aubc_mean"], row["aubc_std"] = mean_std(areas[method])
-    if reference and method != reference:
-        saved = [labels_saved(*curve, *other) for curve, other in zip(seeds, curves[reference], strict=True)]
+    row["aubc_mean"], row["aubc_std"] = mean_std([aubc(*curve) for curve in seeds])
+    of_learner = (
+        f"{reference}_{learners[method]}"  # random_resnet18 is what methods with the learner resnet18 are compared with
+    )
+    against = of_learner if of_learner in curves else reference
+    if against and method != against:
+        saved = [labels_saved(*curve, *other) for curve, other in zip(seeds, curves[against], strict=True)]
         row["labels_saved_mean"], row["labels_saved_std"] = mean_std(saved)
-        row[f"aubc_gain_over_{reference}"] = np.mean(areas[method] - areas[reference])
-        row["p_value_aubc"] = paired_wilcoxon(areas[method], areas[reference])
+        common = [over_common_labels(curve, other) for curve, other in zip(seeds, curves[against], strict=True)]
+        areas, reference_areas = np.array([[aubc(*curve) for curve in pair] for pair in common]).T
+        row[f"aubc_gain_over_{reference}"] = np.mean(areas - reference_areas)
+        row["p_value_aubc"] = paired_wilcoxon(areas, reference_areas)
     rows.append(row)
 table = pd.DataFrame(rows)
 table.to_csv(snakemake.output[0], index=False, float_format="%.4f", lineterminator="\n")

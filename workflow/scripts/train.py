@@ -4,9 +4,11 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.learners import architectures, devices, inference, training
 
 origin = start(snakemake)
+
+from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
+
 settings, source = snakemake.params.learner, snakemake.input
 seed, cycle = int(snakemake.wildcards.seed), int(snakemake.wildcards.cycle)
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
@@ -28,6 +30,12 @@ with inference.seen(source.seen) as inputs:
     model, history = training.from_scratch(source, settings, seed, (cycle,), device, follow)
     batches = inference.stream(inputs, held_out, device, batch_size)
     probs_N_C = np.concatenate([probs for probs, *_ in inference.predict(model, batches, precision)])
+    if source.stop_set:
+        (stop_set,) = artifacts.read(source.stop_set, "stop_set", "ids")
+        batches = inference.stream(inputs, stop_set, device, batch_size)
+        predicted = np.concatenate([probs.argmax(1) for probs, *_ in inference.predict(model, batches, precision)])
+        data = {"ids": stop_set, "predicted": predicted}
+        artifacts.write(snakemake.output.stop_predictions, "stop_predictions", origin, data)
 
 if trajectory:
     history |= {"ids": unlabeled, "trajectory": np.stack(trajectory)}

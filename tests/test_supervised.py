@@ -1,0 +1,67 @@
+"""Supervised baselines: what the same number of labels gives without active learning."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SMALL, Workflow
+
+from dagal import artifacts
+
+
+def study(**changes):
+    config = copy.deepcopy(SMALL) | {"cycles": 1, "seeds": [0, 1], "supervised": [30, 60, "all"]} | changes
+    config["pool"] = {"initial": {"size": 20}, "validation": 50, "noise": {"kind": "gaussian", "probability": 1}}
+    config["learners"]["wide"] = config["learners"]["mlp"] | {"hidden_units": [24]}
+    config["methods"] = {"random": {"learner": "mlp"}, "random_wide": {"learner": "wide", "score": "random"}}
+    return config
+
+
+def test_baselines_are_one_model_per_learner_size_and_seed(workflow):
+    workflow.write(study(supervised=[]))
+    without = workflow.planned()
+    workflow.write(study())
+    baselines = {"supervised": 12, "supervised_table": 1}
+    assert workflow.planned() == without | baselines | {rule: without[rule] + 12 for rule in ("train", "evaluate")}
+
+
+def test_more_labels_than_there_are(workflow):
+    workflow.write(study(supervised=[1500]))
+    done = workflow.snakemake(check=False)
+    assert done.returncode and not (workflow.folder / "results").exists()
+    assert "dagal: config key 'supervised' asks for 1500 labels, but pool and initial set hold 1387" in done.stderr
+
+
+@pytest.mark.slow
+def test_baselines_of_a_noisy_study(tmp_path):
+    workflow = Workflow(tmp_path)
+    workflow.write(study())
+    workflow.snakemake()
+    assert workflow.planned() == {}
+    results = tmp_path / "results/small"
+    table = pd.read_csv(results / "supervised.csv", dtype={"size": str})
+    assert table.groupby("size")["labels"].unique().str[0].to_dict() == {"30": 30, "60": 60, "all": 1387}
+    assert len(table) == 12 and table["accuracy"].between(0, 1).all() and table["validation_accuracy"].notna().all()
+    pool, initial, held_out = artifacts.read(results / "seed0/split.h5", "split", "pool", "initial", "validation")
+    (truth,) = artifacts.read(tmp_path / "results/datasets/digits/truth.h5", "truth", "labels")
+    drawn = {}
+    for size in ("30", "60", "all"):
+        for learner in ("mlp", "wide"):
+            path = results / f"seed0/supervised{size}-{learner}/cycle0/labeled.h5"
+            ids, labels, cycle = artifacts.read(path, "labeled", "ids", "labels", "cycle")
+            assert np.array_equal(labels, truth[ids]) and not cycle.any()
+            assert np.array_equal(drawn.setdefault(size, ids), ids)  # the same for all learners
+        assert np.isin(ids, np.union1d(pool, initial)).all() and not np.isin(ids, held_out).any()
+    assert np.isin(drawn["30"], drawn["60"]).all() and len(set(drawn["all"])) == 1387
+    assert not np.isin(initial, drawn["60"]).all()
+    other = artifacts.read(results / "seed1/supervised30-mlp/cycle0/labeled.h5", "labeled", "ids")[0]
+    assert not np.array_equal(other, drawn["30"])
+    # images with noise, which only the pool has, make another network than clean ones would: the input is the seed's own
+    log = (results / "seed0/supervised60-mlp/cycle0/train.log").read_text()
+    assert "training on 60 labels" in log
+    summary = pd.read_csv(results / "summary.csv").set_index("method")
+    assert summary.loc["random_wide"].drop(["deployable"]).notna().sum() < 12
+    metrics = pd.read_csv(results / "metrics.csv")
+    assert set(metrics["method"]) == {"random", "random_wide"}
+    assert summary["aubc_gain_over_random"].isna().all() if "aubc_gain_over_random" in summary else True

@@ -1,0 +1,56 @@
+"""When a chain of cycles stops (paper 002, sec. 3.4): at a target accuracy, or when its predictions have stabilized."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+
+def cohen_kappa(first_N: np.ndarray, second_N: np.ndarray) -> float:
+    """Cohen's kappa of two models' predicted classes (N,): (p_o - p_e) / (1 - p_e).
+
+    p_o is the share of samples on which they agree, p_e the one expected if each kept its class frequencies but chose at random. 1:
+    they agree everywhere; 0: no more than by chance. NaN if both give one and the same class throughout (0 / 0): such models
+    cannot disagree, so their agreement says nothing. Raises ValueError for unequal or empty input.
+    """
+    if first_N.ndim != 1 or first_N.shape != second_N.shape or len(first_N) == 0:
+        raise ValueError(f"one class per sample is needed from both, found shapes {first_N.shape}, {second_N.shape}")
+    n_classes = 1 + max(first_N.max(), second_N.max())
+    share_C, other_C = (np.bincount(classes, minlength=n_classes) / len(classes) for classes in (first_N, second_N))
+    expected = share_C @ other_C
+    return float((np.mean(first_N == second_N) - expected) / (1 - expected)) if expected < 1 else np.nan
+
+
+def reason_to_stop(
+    accuracy: float | None, kappas: list, target_accuracy: float | None, kappa: dict | None
+) -> str | None:
+    """Why a chain stops now, as the end of a sentence; None if it goes on.
+
+    ``accuracy`` on the validation set; ``kappas``: of the models of cycle 1, 2, ... with the one before each, None where
+    undefined; ``target_accuracy`` and ``kappa`` as in the config's ``stopping``. Stabilizing Predictions: kappa above the threshold in
+    the last ``cycles`` cycles (Bloodgood and Vijay-Shanker 2009).
+    """
+    if target_accuracy is not None and accuracy >= target_accuracy:
+        return f"validation accuracy {accuracy:.4f} has reached the target {target_accuracy:g}"
+    last = kappas[-kappa["cycles"] :] if kappa else []
+    if kappa and len(last) == kappa["cycles"] and all(k is not None and k > kappa["threshold"] for k in last):
+        shown = ", ".join(f"{k:.4f}" for k in last)
+        return f"the predictions have stabilized: kappa {shown} is above {kappa['threshold']:g} in {len(last)} cycles"
+    return None
+
+
+def last_cycles(paths: Iterable[str]) -> dict[tuple[int, str], int]:
+    """(seed, branch) -> the last cycle that the chain trained, of the chains that stopped; from the stopping.json of nodes."""
+    found = {}
+    for path in map(Path, paths):
+        record = json.loads(path.read_text())
+        if record["stopped"]:
+            found[int(path.parts[-4].removeprefix("seed")), path.parts[-3]] = record["cycle"]
+    return found
+
+
+def first_going_on(paths: list[str]) -> int | None:
+    """Position of the first stopping.json whose chain goes on: 0 where there are none, None where all have stopped."""
+    stopped = [json.loads(Path(path).read_text())["stopped"] for path in paths]
+    return next((position for position, value in enumerate(stopped) if not value), None) if stopped else 0

@@ -1,0 +1,35 @@
+"""What is known of a chain at one of its nodes -> stopping.json: whether it stops there, and why."""
+
+import json
+import math
+from pathlib import Path
+
+from job import start
+
+from dagal import artifacts
+from dagal.stopping import cohen_kappa, reason_to_stop
+
+start(snakemake)
+source, params, cycle = snakemake.input, snakemake.params, int(snakemake.wildcards.cycle)
+metrics = json.loads(Path(source.metrics).read_text())
+before = json.loads(Path(source.stopping).read_text()) if cycle else {"kappa": [], "validation_accuracy": []}
+kappas = before["kappa"]
+if params.kappa and cycle:
+    value = cohen_kappa(*(artifacts.read(path, "stop_predictions", "predicted")[0] for path in source.predictions))
+    kappas = [*kappas, None if math.isnan(value) else value]
+    if math.isnan(value):
+        print(
+            "kappa is undefined, which stops nothing: both models give one and the same class for all of the stop set"
+        )
+accuracy = metrics["validation_accuracy"]
+reason = reason_to_stop(accuracy, kappas, params.target_accuracy, params.kappa)
+record = {
+    "stopped": reason is not None,
+    "cycle": cycle,
+    "labels": metrics["labels"],
+    "reason": reason,
+    "kappa": kappas,
+    "validation_accuracy": [*before["validation_accuracy"], accuracy],
+}
+artifacts.write_json(snakemake.output[0], record)
+print(f"cycle {cycle}, {metrics['labels']:,} labels: {f'stops, as {reason}' if reason else 'goes on'}")
