@@ -54,7 +54,7 @@ def trained(images, labels, ids, statistics, settings, seed, cycle):
 
 def predicted(model, images):
     """Probabilities (N,2) and predicted losses (N,), or None without a head for them."""
-    ((probs_N_2, _, loss_N),) = inference.predict(model, [inference.to_tensor(images, CPU)], "float32")
+    ((probs_N_2, _, loss_N, _),) = inference.predict(model, [inference.to_tensor(images, CPU)], "float32")
     return probs_N_2, loss_N
 
 

@@ -238,8 +238,11 @@ def signals(wildcards):
     later finds what it needs without running the start again."""
     if wildcards.branch.startswith("start-"):
         kinds = {*methods.SIGNALS.values(), *sum(methods.ADVERSARY_READS.values(), [])}
-        found = sorted({name for kind, name in kinds if kind == "signals"})
-        return found if learner(wildcards)["loss_prediction"] else [name for name in found if "loss" not in name]
+        made = {name for kind, name in kinds if kind == "signals"}
+        if not learner(wildcards)["loss_prediction"]:
+            made -= {"predicted_loss", "labeled_predicted_loss"}
+        made -= {"trajectory"} if learner(wildcards)["architecture"] == "svm" else methods.OF_SVM
+        return sorted(made)
     if wildcards.branch not in METHODS:  # a supervised baseline, which asks for nothing
         return []
     found = methods.all_signals(METHODS[wildcards.branch], CONFIG["adversaries"])

@@ -164,6 +164,7 @@ def test_missing_weights_end_before_any_job(workflow):
 METHODS = {
     "random": {}, "entropy": {}, "bald": {}, "kcenter_greedy": {}, "badge": {}, "label_dispersion": {}, "dfal": {},
     "ensemble_bald": {"score": "bald", "draws": "ensemble"}, "vaal": {}, "sraal": {}, "learning_loss": {}, "ta_vaal": {},
+    "svm_min_margin": {"learner": "svm"},
 }  # fmt: skip
 
 
@@ -176,6 +177,8 @@ def finished(tmp_path_factory):
     config = study(cycles=1, methods=METHODS, adversaries=dict.fromkeys(("vaal", "ta_vaal", "sraal"), adversary))
     config["learners"]["mlp"]["loss_prediction"] = {"loss": "margin"}
     config["signals"] = {"members": 2}
+    config["learners"]["svm"] = {"architecture": "svm", "backbone": "net", "device": "cpu"}
+    config["methods"] = {name: {"learner": "mlp"} | settings for name, settings in METHODS.items()}
     workflow.write(config)
     data, frozen = "results/datasets/digits", "results/frozen/seed0"
     workflow.snakemake(f"{data}/backbones/net/features.h5", f"{frozen}/split.h5")
@@ -206,6 +209,26 @@ def test_features_of_every_image(finished):
 def test_every_method_asks_without_opening_the_images(finished, method):
     (ids,) = artifacts.read(finished.folder / f"results/frozen/seed0/{method}/cycle1/query.h5", "query", "ids")
     assert len(set(ids)) == SMALL["budget"]
+
+
+@pytest.mark.slow
+def test_svm_asks_for_what_is_nearest_to_its_boundaries(finished):
+    node = finished.folder / "results/frozen/seed0"
+    start = node / "start-svm/cycle0"
+    (features_N_D,) = artifacts.read(
+        finished.folder / "results/datasets/digits/backbones/net/features.h5", "features", "features"
+    )
+    with artifacts.opened(start / "signals.h5", "signals") as file:
+        assert "trajectory" not in file
+        ids, logits_N_C, norms_C = file["ids"][()], file["logits"][()], file["weight_norms"][()]
+    weights = load_file(start / "model.safetensors")
+    weight, bias = weights["head.weight"].double().numpy(), weights["head.bias"].double().numpy()
+    np.testing.assert_allclose(logits_N_C, features_N_D[ids] @ weight.T + bias, rtol=1e-4, atol=1e-4)
+    labeled = np.unique(artifacts.read(start / "labeled.h5", "labeled", "labels")[0])
+    assert (norms_C > 0).nonzero()[0].tolist() == labeled.tolist()
+    distance_N = (np.abs(logits_N_C[:, labeled]) / np.linalg.norm(weight[labeled], axis=1)).min(1)
+    (queried,) = artifacts.read(node / "svm_min_margin/cycle1/query.h5", "query", "ids")
+    assert set(queried) == set(ids[np.argsort(distance_N)[: SMALL["budget"]]])
 
 
 @pytest.mark.slow

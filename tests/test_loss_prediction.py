@@ -200,7 +200,7 @@ def test_predicted_losses_of_held_out_digits_go_with_the_real_ones(prediction):
         settings = {"hidden_units": [64], "epochs": 60, "batch_size": 32, "loss_prediction": head}
         model = build(n_classes=10, **settings)
         fit(model, images[seen], labels[seen], copy.deepcopy(DEFAULT) | settings, seed=0)
-        ((probs_N_C, _, predicted_N),) = predict(model, [images[unseen]], "float32")
+        ((probs_N_C, _, predicted_N, _),) = predict(model, [images[unseen]], "float32")
         accuracy[kind] = (probs_N_C.argmax(1) == digits.target[unseen]).mean()
     actual_N = -np.log(probs_N_C[np.arange(len(unseen)), digits.target[unseen]])
     correlation = spearmanr(predicted_N, actual_N).statistic

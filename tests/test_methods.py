@@ -162,8 +162,8 @@ def encode(ids, leading=0, trailing=0):
 
 
 def all_signals(
-    probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, predicted_loss_N, draws_T_N_C, boundary_N, discriminator_N,
-    truth_N, rng, power=1.0,
+    probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, predicted_loss_N, logits_N_C, weight_norms_C, draws_T_N_C,
+    boundary_N, discriminator_N, truth_N, rng, power=1.0,
 ):  # fmt: skip
     """Asks for every signal, the generator, and an option."""
 
@@ -180,6 +180,8 @@ def files(tmp_path_factory):
             "labeled_embeddings": encode(LABELED, trailing=7),
             "trajectory": encode(POOL, leading=EPOCHS),
             "predicted_loss": encode(POOL),
+            "logits": encode(POOL, trailing=N_CLASSES),
+            "weight_norms": encode(np.arange(N_CLASSES)),
         },
         "adversary": {"ids": POOL, "discriminator": encode(POOL)},
         "boundary": {"ids": POOL, "distance": encode(POOL)},
@@ -218,6 +220,8 @@ def test_gather_hands_over_the_rows_of_the_candidates(files, ids):
         "draws_T_N_C": encode(ids, leading=DRAWS, trailing=N_CLASSES),
         "boundary_N": encode(ids),
         "predicted_loss_N": encode(ids),
+        "logits_N_C": encode(ids, trailing=N_CLASSES),
+        "weight_norms_C": encode(np.arange(N_CLASSES)),
         "discriminator_N": encode(ids),
         "truth_N": encode(ids),
     }

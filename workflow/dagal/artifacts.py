@@ -93,6 +93,8 @@ SCHEMAS = {
         "trajectory": "class predicted after each training epoch (E,n)",
         "predicted_loss": "loss that the learner predicts for itself (n,)",
         "labeled_predicted_loss": "the same for the labeled ids (L,)",
+        "logits": "what the head says of each class (n,C) before the softmax: the decision values of an SVM",
+        "weight_norms": "Euclidean norm of the head's weights of each class (C,)",
     }),
     "adversary": (1, {
         "ids": "unlabeled ids (n,), ascending",

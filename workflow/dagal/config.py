@@ -19,7 +19,7 @@ from dagal.pool import make_split
 
 # architectures of images, which a backbone may have, and those that learn on its features
 IMAGE_ARCHITECTURES = ("mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
-FEATURE_ARCHITECTURES = ("linear", "mlp")
+FEATURE_ARCHITECTURES = ("linear", "mlp", "svm")
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 
@@ -46,11 +46,13 @@ def load(config: dict) -> dict:
     if isinstance(config.get("methods"), dict):
         config["methods"] = {name: settings or {} for name, settings in config["methods"].items()}
     schema = yaml.safe_load(SCHEMA.read_text())
+    given = copy.deepcopy(config)
     error = best_match(Validator(schema).iter_errors(config))
     if error:
         raise UserError(explain(error))
     complete_dataset(config["dataset"])
     drop_foreign_keys(config, schema)
+    check_svms(given)
     check_combinations(config)
     for name, adversary in config["adversaries"].items():
         if adversary.setdefault("kind", name) not in methods.ADVERSARY_READS:
@@ -164,12 +166,14 @@ def check_combinations(config: dict) -> None:
                 f"{config['dataset']['loader']!r} needs a {'detector (faster_rcnn_...)' if detection else 'classifier'}."
             )
         key, schedule = f"config key 'learners.{name}", learner["schedule"]
+        if learner["architecture"] != "svm" and learner["epochs"] is None:
+            raise UserError(f"{key}.epochs' is missing.")
         if (schedule["name"] == "multi_step") != bool(schedule["milestones"]):
             raise UserError(
                 f"{key}.schedule' has name {schedule['name']!r} and milestones {schedule['milestones']}: multi_step needs "
                 "milestones, and only multi_step uses them."
             )
-        epochs = min(learner["epochs"], learner.get("initial_epochs") or learner["epochs"])
+        epochs = min(filter(None, (learner["epochs"], learner.get("initial_epochs"))), default=None)
         if schedule["milestones"] and max(schedule["milestones"]) >= epochs:
             raise UserError(
                 f"{key}.schedule.milestones' is {schedule['milestones']}: all must lie before the {epochs} epochs end."
@@ -180,6 +184,15 @@ def check_combinations(config: dict) -> None:
             raise UserError(
                 f"{key}.weights' is set, but only ResNets and detectors read weights, not {learner['architecture']!r}."
             )
+
+
+def check_svms(given: dict) -> None:
+    """Raise UserError if a key of the training of networks is given for an SVM."""
+    foreign = ("epochs", "optimizer", "schedule", "augmentation", "dropout", "loss_prediction", "hidden_units")
+    for name, learner in given["learners"].items():
+        found = [key for key in foreign if key in learner]
+        if learner["architecture"] == "svm" and found:
+            raise UserError(f"config key 'learners.{name}.{found[0]}' is for networks, not for a svm; delete it.")
 
 
 def check_backbones(config: dict) -> None:
@@ -311,6 +324,15 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
         raise UserError(
             f"{key} reads predicted losses, but 'learners.{settings['learner']}.loss_prediction' is null; set it, as in "
             "loss_prediction: {loss: margin}."
+        )
+    svm = config["learners"][settings["learner"]]["architecture"] == "svm"
+    read = {name for _, name in methods.signals(settings)}
+    if read & methods.OF_SVM and not svm:
+        raise UserError(f"{key} reads the boundaries of an SVM: name a learner of architecture svm.")
+    if svm and ("trajectory" in read or settings.get("draws") == "ensemble"):
+        what = "a trajectory over epochs" if "trajectory" in read else "an ensemble"
+        raise UserError(
+            f"{key} reads {what}, which a svm, trained without epochs and chance, has not; name another learner."
         )
     reads_dropout = ("draws", "draws") in methods.signals(settings) and settings.get("draws") == "dropout"
     if reads_dropout and not config["learners"][settings["learner"]]["dropout"]:

@@ -36,9 +36,12 @@ with artifacts.create(snakemake.output[0], "signals", origin) as writer:
         device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
         model = architectures.load(source.model, device)
         with inference.seen(source.seen) as inputs:
-            if {"probabilities", "embeddings", "predicted_loss"} & set(wanted):
-                infer(writer, ids, "probabilities", "embeddings", "predicted_loss")
+            if {"probabilities", "embeddings", "predicted_loss", "logits"} & set(wanted):
+                infer(writer, ids, "probabilities", "embeddings", "predicted_loss", "logits")
+            if "weight_norms" in wanted:
+                norms_C = model.head.weight.detach().norm(dim=1).cpu().numpy()
+                writer.dataset("weight_norms", norms_C.shape, norms_C.dtype)[...] = norms_C
             if {"labeled_embeddings", "labeled_predicted_loss"} & set(wanted):
                 writer.dataset("labeled_ids", labeled_ids.shape, np.int64)[...] = labeled_ids
-                infer(writer, labeled_ids, None, "labeled_embeddings", "labeled_predicted_loss")
+                infer(writer, labeled_ids, None, "labeled_embeddings", "labeled_predicted_loss", None)
 print(f"{', '.join(wanted)} of {len(ids):,} unlabeled images")

@@ -27,6 +27,8 @@ SIGNALS = {
     "draws_T_N_C": ("draws", "draws"),
     "boundary_N": ("boundary", "distance"),
     "predicted_loss_N": ("signals", "predicted_loss"),
+    "logits_N_C": ("signals", "logits"),
+    "weight_norms_C": ("signals", "weight_norms"),
     "discriminator_N": ("adversary", "discriminator"),
     "truth_N": ("truth", "labels"),
     "detection_probs_M_K": ("detections", "probabilities"),
@@ -45,6 +47,8 @@ KINDS = {
     "classification": ("signals", "draws", "boundary", "adversary", "truth"),
     "detection": ("detections", "coherence", "errors", "images"),
 }
+# signals that only an SVM has a meaning for
+OF_SVM = {"logits", "weight_norms"}
 # what the training of an adversary reads of signals.h5, by its kind
 ADVERSARY_READS = {
     "vaal": [],

@@ -45,6 +45,18 @@ def bald(draws_T_N_C: np.ndarray) -> np.ndarray:
     return np.maximum(entropy(mean_N_C / n_draws) - mean_entropy_N, 0.0)
 
 
+def svm_min_margin(logits_N_C: np.ndarray, weight_norms_C: np.ndarray) -> np.ndarray:
+    """Minus the distance to the nearest boundary of a one-against-the-rest SVM, min_c |f_c(x)| / |w_c|, shape (N,), at most 0.
+
+    The simple margin of Tong & Koller 2001 (sec. 4.1), who take weights of length 1, and the "closest to the decision boundary" of
+    thesis 003 (sec. 5.4): a distance in feature space, not |f_c|, whose unit differs between the classes. A class without
+    labels, or the only one, has no boundary (weights 0); without any, all samples score 0.
+    """
+    bounded_C = weight_norms_C > 0
+    distances_N_C = np.abs(logits_N_C[:, bounded_C]).astype(np.float64) / weight_norms_C[bounded_C]
+    return -distances_N_C.min(1) if bounded_C.any() else np.zeros(len(logits_N_C))
+
+
 def predicted_loss(predicted_loss_N: np.ndarray) -> np.ndarray:
     """The loss that the learner predicts for itself, shape (N,) (Yoo & Kweon 2019; TA-VAAL's ranker)."""
     return predicted_loss_N.astype(np.float64)

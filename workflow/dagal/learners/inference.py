@@ -49,10 +49,10 @@ def autocast(device: torch.device, precision: str):
 
 
 @torch.no_grad()
-def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Per batch of uint8 images, class probabilities (B,C), embeddings (B,D) and predicted losses (B,), float32.
+def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.ndarray, ...]]:
+    """Per batch of uint8 images, class probabilities (B,C), embeddings (B,D), predicted losses (B,) and logits (B,C), float32.
 
-    The last is None for a model without loss prediction.
+    The predicted losses are None for a model without loss prediction.
     """
     model.eval()
     modules = taps(model) if model.loss_prediction else []
@@ -61,7 +61,8 @@ def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.nda
             embedding, features = with_features(model.embed, modules, images)
             logits = model.head(embedding)
             predicted_loss = model.loss_prediction(features).float().cpu().numpy() if modules else None
-        yield torch.softmax(logits.float(), 1).cpu().numpy(), embedding.float().cpu().numpy(), predicted_loss
+        probs, embedding, logits = torch.softmax(logits.float(), 1), embedding.float(), logits.float()
+        yield probs.cpu().numpy(), embedding.cpu().numpy(), predicted_loss, logits.cpu().numpy()
 
 
 @torch.no_grad()

@@ -110,5 +110,9 @@ def from_scratch(source, settings: dict, seed: int, purpose: tuple, device, afte
     model = architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C).to(device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"training on {len(labels):,} labels, {n_classes} classes, {parameters:,} parameters", flush=True)
-    labels = torch.from_numpy(labels).to(device)
-    return model, fit(model, images, labels, settings, seed_for(seed, "train", *purpose), after_epoch)
+    labels, seed = torch.from_numpy(labels).to(device), seed_for(seed, "train", *purpose)
+    if settings["architecture"] == "svm":
+        from dagal.learners import svm  # scikit-learn costs a second; only this learner needs it
+
+        return model, svm.fit(model, images, labels, settings["C"], seed)
+    return model, fit(model, images, labels, settings, seed, after_epoch)
