@@ -66,3 +66,18 @@ rule knn:
         backbones=SIMSIAM,
     script:
         "../workflow/scripts/knn.py"
+
+
+rule break_even:
+    input:
+        metrics=f"{RESULTS}/metrics.csv",
+        classes=f"{RESULTS}/classes.csv",
+        code=code("break_even"),
+    output:
+        f"{RESULTS}/break_even.csv",
+    log:
+        f"{RESULTS}/break_even.log",
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/break_even.py"

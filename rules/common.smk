@@ -70,6 +70,12 @@ BACKBONES = {
     for name in dict.fromkeys(CONFIG["learners"][settings["learner"]].get("backbone") for settings in METHODS.values())
     if name
 }
+# learners with a random method and another to compare with it
+RANDOM = {settings["learner"] for name, settings in METHODS.items() if name == "random" or name.startswith("random_")}
+COMPARED = any(
+    settings["learner"] in RANDOM and name != "random" and not name.startswith("random_")
+    for name, settings in METHODS.items()
+)
 SIMSIAM = [name for name, settings in BACKBONES.items() if settings["kind"] == "simsiam"]
 
 # figure -> (function that draws it, table it is drawn from, category in the report)
@@ -101,6 +107,8 @@ if CONFIG["cycles"] and TASK == "classification":
         FIGURES[f"lambda_{method}"] = ("lambda_study", f"lambda/{method}", "Analysis")
 if SIMSIAM:
     FIGURES["pretraining"] = ("pretraining", "knn", "Analysis")
+if BACKBONES and COMPARED and CONFIG["cycles"]:
+    FIGURES["break_even"] = ("break_even", "break_even", "Analysis")
 
 
 # what performance is measured by, then the other numbers of a node

@@ -106,6 +106,17 @@ PUBLISHED["imagenet_vid"] = VIDEO | {
     "methods": ["random", "random_r", "least_confidence", "margin", "entropy", "temporal_coherence"],
 }  # fmt: skip
 
+# thesis 003, ch. 5: initial set and budget, in percent of the training images
+LOW_BUDGET = {
+    f"low_budget_{name}_{tag}": round(n_train * percent / 100)
+    for name, n_train, percents in (
+        ("cifar10", 50_000, {"01": 0.1, "02": 0.2, "1": 1, "2": 2, "10": 10}),
+        ("cifar100", 50_000, {"1": 1, "2": 2, "10": 10}),
+        ("tiny_imagenet", 90_000, {"1": 1, "2": 2, "10": 10}),
+    )
+    for tag, percent in percents.items()
+}
+
 
 def settings_of(name: str) -> dict:
     """What a paper's section on its set-up states, from the config with defaults filled in."""
@@ -200,7 +211,7 @@ def test_study_says_where_it_comes_from(name):
     comment = STUDIES[name].read_text().split("study:")[0]
     assert all(line.startswith("#") for line in comment.splitlines())
     assert "Raw data:" in comment
-    if name in PUBLISHED:
+    if name in {*PUBLISHED, *LOW_BUDGET}:
         assert re.search(r"\((paper|thesis) 00\d\)", comment)
         assert all(word in comment for word in ("sec", "fig.", "Asked:", "Published", "Where this deviates"))
 
@@ -217,7 +228,44 @@ def test_published_settings(name):
 
 
 def test_every_study_is_pinned():
-    assert set(STUDIES) == {*PUBLISHED, "cifar10_smoke", "digits_class_balance", "video_small", "camvid", "two_moons"}
+    others = {"cifar10_smoke", "digits_class_balance", "digits_simsiam", "video_small", "camvid", "two_moons"}
+    assert set(STUDIES) == {*PUBLISHED, *LOW_BUDGET, *others}
+
+
+@pytest.mark.parametrize("name", LOW_BUDGET)
+def test_low_budget_settings(name):
+    """Thesis 003, sec. 5.4: initial set = budget per cycle, frozen features and from scratch alike; 50 % is reached by 5 x 10 %."""
+    config, size = load(RAW[name]), LOW_BUDGET[name]
+    initial, methods = config["pool"]["initial"], config["methods"]
+    assert (initial["size"], initial["kind"], config["budget"], config["cycles"]) == (size, "balanced", size, 4)
+    n_train = 90_000 if "tiny" in name else 50_000
+    assert pool_size(config, counts_of(config)) == n_train - size
+    backbone = config["backbones"]["simsiam"]
+    architecture = "resnet18" if "tiny" in name else "resnet18_cifar"
+    assert {key: backbone[key] for key in ("architecture", "epochs", "batch_size", "lr", "momentum", "weight_decay")} == {
+        "architecture": architecture, "epochs": 800, "batch_size": 512, "lr": 0.03, "momentum": 0.9, "weight_decay": 0.0001,
+    }  # fmt: skip
+    frozen, svm, scratch = (config["learners"][learner] for learner in ("frozen", "svm", "scratch"))
+    assert frozen["backbone"] == svm["backbone"] == "simsiam" and scratch["backbone"] is None
+    assert (frozen["architecture"], frozen["epochs"], frozen["batch_size"], frozen["schedule"]["name"]) == (
+        "linear",
+        100,
+        256,
+        "cosine",
+    )
+    assert frozen["optimizer"] == {"name": "sgd", "lr": 30, "momentum": 0.9, "weight_decay": 0, "nesterov": False}
+    assert (svm["architecture"], svm["C"]) == ("svm", 5)
+    assert (scratch["architecture"], scratch["epochs"]) == (architecture, 100)
+    asked = {
+        learner: [(m["score"], m["select"], m.get("adversary")) for m in methods.values() if m["learner"] == learner]
+        for learner in ("frozen", "svm", "scratch")
+    }
+    kcenter = ("distance_to_labeled", "kcenter_greedy", None)
+    alike = [("random", "top_k", None), ("entropy", "top_k", None), kcenter]
+    assert asked["frozen"] == [*alike, ("unlike_labeled", "top_k", "features")]
+    assert asked["scratch"] == [*alike, ("unlike_labeled", "top_k", "vaal")]
+    assert asked["svm"] == [("random", "top_k", None), ("svm_min_margin", "top_k", None)]
+    assert len(config["seeds"]) == 3
 
 
 def test_pools_of_class_balance():
@@ -259,7 +307,10 @@ def test_studies_of_a_data_set_share_it():
     default = yaml.safe_load((ROOT / "config.yaml").read_text())
     found = {}
     for config in map(load, [default, *RAW.values()]):
-        assert found.setdefault(config["dataset"]["name"], config["dataset"]) == config["dataset"]
+        name = config["dataset"]["name"]
+        assert found.setdefault(name, config["dataset"]) == config["dataset"]
+        for key, backbone in config["backbones"].items():  # these lie beside it
+            assert found.setdefault((name, key), backbone) == backbone
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from dagal import __version__, show
+from dagal import __version__, break_even, show
 from dagal.datasets import survey
 from dagal.errors import UserError
 
@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"dagal {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     show.add_command(commands)
+    break_even.add_command(commands)
     survey.add_command(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):

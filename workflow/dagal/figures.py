@@ -628,6 +628,49 @@ def pretraining(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
     return figure
 
 
+def break_even(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Labels per class from which each method beats random, a panel per learner; a cross where it never does.
+
+    ``table``: learner, method, labels_per_class (empty: never). Source: thesis 003, sec. 5.6.
+    """
+    table = _checked(table, "learner", "method", "labels_per_class")
+    lines, learners = _lines(table), list(table["learner"].unique())
+    rows = table["learner"].value_counts().max()
+    reached = table["labels_per_class"].max()
+    end = 1.15 * reached if np.isfinite(reached) else 1.0
+    with _drawing(path, dpi, 3.2 * len(learners) + 1.2, max(1.8, 0.3 * rows + 0.9)) as figure:
+        for ax, learner in zip(figure.subplots(1, len(learners), squeeze=False)[0], learners, strict=True):
+            mine = table[table["learner"] == learner]
+            for place, (method, value) in enumerate(zip(mine["method"], mine["labels_per_class"], strict=True)):
+                look = lines[method] | {"linestyle": "", "clip_on": False}
+                if not np.isfinite(value):
+                    look |= {"marker": "x", "markeredgecolor": lines[method]["color"], "markeredgewidth": 1.5}
+                ax.plot([value if np.isfinite(value) else end], [place], **look)
+            ax.set_yticks(range(len(mine)), mine["method"])
+            ax.set(title=learner, xlabel="labels per class (x: never)", xlim=(0, end), ylim=(len(mine) - 0.5, -0.5))
+    return figure
+
+
+def break_even_classes(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Labels per class from which methods beat random, against the number of classes, a panel per learner.
+
+    ``table``: learner, method, classes, labels_per_class (empty: never, not drawn). Source: thesis 003, Fig. 5.6.
+    """
+    table = _checked(table, "learner", "method", "classes", "labels_per_class")
+    lines, learners = _lines(table), list(table["learner"].unique())
+    with _drawing(path, dpi, 3.0 * len(learners) + 1.8, 2.8) as figure:
+        for ax, learner in zip(figure.subplots(1, len(learners), squeeze=False, sharey=True)[0], learners, strict=True):
+            mine = table[table["learner"] == learner].dropna(subset="labels_per_class").sort_values("classes")
+            for method, part in mine.groupby("method", sort=False):
+                ax.plot(part["classes"], part["labels_per_class"], **lines[method])
+            ax.set(title=learner, xlabel="classes", ylabel="labels per class", ylim=(0, None))
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        figure.legend(
+            handles=[Line2D([], [], **line) for line in lines.values()], loc="outside right upper", handlelength=3
+        )
+    return figure
+
+
 def class_entropy(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
     """Entropy in nats of the classes of each query, against the cycle; the dashed line is log C, all classes alike.
 

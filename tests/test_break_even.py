@@ -1,0 +1,109 @@
+"""Break-even against random: by hand, per study, and over studies."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dagal import break_even as joined_studies
+from dagal.__main__ import main
+from dagal.statistics import break_even
+
+LABELS = [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(
+    ("method", "reference", "expected"),
+    [
+        ([0.2, 0.4, 0.7, 0.9], [0.1, 0.3, 0.6, 0.8], 10),  # ahead from the start
+        ([0.1, 0.4, 0.7, 0.9], [0.1, 0.3, 0.6, 0.8], 10),  # from the shared first model on
+        ([0.1, 0.2, 0.7, 0.9], [0.1, 0.3, 0.6, 0.8], 25),  # -.1 at 20, +.1 at 30
+        ([0.1, 0.27, 0.61, 0.9], [0.1, 0.3, 0.6, 0.8], 27.5),  # -.03 and +.01: three quarters of the way
+        ([0.2, 0.2, 0.7, 0.9], [0.1, 0.3, 0.6, 0.8], 25),  # ahead, behind, ahead for good
+        ([0.1, 0.4, 0.6, 0.9], [0.1, 0.3, 0.6, 0.8], 30),  # equal in between
+        ([0.2, 0.4, 0.7, 0.8], [0.1, 0.3, 0.6, 0.8], np.nan),  # caught up at the end
+        ([0.1, 0.2, 0.3, 0.4], [0.1, 0.3, 0.6, 0.8], np.nan),  # never
+    ],
+)
+def test_break_even_by_hand(method, reference, expected):
+    assert break_even(LABELS, method, reference) == pytest.approx(expected, nan_ok=True)
+
+
+def test_one_point():
+    assert break_even([10], [0.5], [0.4]) == 10
+    assert np.isnan(break_even([10], [0.5], [0.5]))
+
+
+def test_bad_curves_are_refused():
+    with pytest.raises(ValueError, match="strictly increasing"):
+        break_even([10, 10], [0.5, 0.6], [0.4, 0.5])
+    with pytest.raises(ValueError, match="shapes"):
+        break_even([10, 20], [0.5, 0.6], [0.4])
+
+
+def study(folder, name, classes, curves, labels=(10, 20, 30)):
+    """A study's tables: method -> (learner, accuracy of each seed and cycle)."""
+    folder = folder / name
+    folder.mkdir()
+    rows = [
+        [name, method, learner, True, seed, cycle, count, accuracy]
+        for method, (learner, seeds) in curves.items()
+        for seed, curve in enumerate(seeds)
+        for cycle, (count, accuracy) in enumerate(zip(labels, curve, strict=True))
+    ]
+    columns = ["study", "method", "learner", "deployable", "seed", "cycle", "labels", "accuracy"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "metrics.csv", index=False)
+    pd.DataFrame({"class_name": [f"c{c}" for c in range(classes)] * 2}).to_csv(folder / "classes.csv", index=False)
+    return folder
+
+
+def crossing(at):
+    """Two seeds whose mean crosses random (.5 throughout) at ``at`` labels, 10 < at < 20."""
+    gain = 0.1 * (20 - at) / (at - 10)
+    return [[0.4 + 0.05, 0.5 + gain, 0.7], [0.4 - 0.05, 0.5 + gain, 0.7]]
+
+
+FLAT = [[0.5] * 3, [0.5] * 3]
+
+
+def test_each_method_is_compared_with_the_random_one_of_its_learner(tmp_path):
+    curves = {
+        "random": ("frozen", FLAT), "entropy": ("frozen", crossing(15)), "never": ("frozen", [[0.4] * 3] * 2),
+        "random_scratch": ("scratch", [[0.3] * 3] * 2), "entropy_scratch": ("scratch", [[0.3, 0.4, 0.4]] * 2),
+        "alone": ("other", FLAT),
+    }  # fmt: skip
+    table = joined_studies.of_study(study(tmp_path, "a", 5, curves)).set_index("method")
+    assert list(table.index) == ["entropy", "never", "entropy_scratch"]
+    assert table["reference"].tolist() == ["random", "random", "random_scratch"]
+    assert table["labels"].tolist() == pytest.approx([15, np.nan, 10], nan_ok=True)
+    assert table["labels_per_class"].tolist() == pytest.approx([3, np.nan, 2], nan_ok=True)
+    assert table["final_gain"].tolist() == pytest.approx([0.2, -0.1, 0.1])
+
+
+def test_command_joins_studies(tmp_path, capsys):
+    """Labels per class 15/5, 12/2 and 12/3 = 3, 6 and 4 at 5, 2 and 3 classes; k-center once, and never."""
+    folders = [
+        study(tmp_path, name, classes, {"random": ("frozen", FLAT), "entropy": ("frozen", crossing(at)), **more})
+        for name, classes, at, more in (
+            ("a", 5, 15, {"kcenter": ("frozen", crossing(12.5))}), ("b", 2, 12, {"kcenter": ("frozen", FLAT)}), ("c", 3, 12, {}),
+        )
+    ]  # fmt: skip
+    files = [str(tmp_path / name) for name in ("table.csv", "figure.png")]
+    assert main(["break-even", *map(str, folders), "--csv", files[0], "--png", files[1]]) == 0
+    output = capsys.readouterr().out
+    assert "never" in output and "correlation" in output
+    table = pd.read_csv(files[0])
+    assert table.loc[table["method"] == "entropy", "labels_per_class"].tolist() == pytest.approx([3, 6, 4])
+    found = joined_studies.correlations(table).set_index("method")
+    assert found.loc["entropy", "correlation"] == pytest.approx(np.corrcoef([5, 2, 3], [3, 6, 4])[0, 1])
+    assert found.loc["(the first)", "correlation"] == pytest.approx(np.corrcoef([5, 2, 3], [2.5, 6, 4])[0, 1])
+    assert found["studies"].tolist() == [3, 3] and "kcenter" not in found.index
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_one_study_has_no_correlation_and_no_study_is_a_sentence(tmp_path, capsys):
+    folder = study(tmp_path, "a", 5, {"random": ("frozen", FLAT), "entropy": ("frozen", crossing(15))})
+    assert main(["break-even", str(folder)]) == 0
+    assert "no correlation" in capsys.readouterr().out
+    assert main(["break-even", str(tmp_path / "b")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("dagal: ") and error.count("\n") == 1 and "no finished study" in error
