@@ -1,5 +1,6 @@
 # make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
 # make run-video         the small study of rendered videos
+# make run-camera-traps  the small study of rendered camera traps
 # make test              everything CI checks; make quick leaves out the end-to-end tests
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -8,7 +9,7 @@ CONFIG := config.yaml
 STUDY = results/$(shell sed -n 's/^study: *\([A-Za-z0-9_]*\).*/\1/p' $(CONFIG))
 UV_VERSION := 0.13.8
 
-.PHONY: run run-video test quick lint format lock clean bench-selection
+.PHONY: run run-video run-camera-traps test quick lint format lock clean bench-selection
 
 run: $(VENV)/.ready
 	@$(SNAKEMAKE)
@@ -19,6 +20,15 @@ run: $(VENV)/.ready
 
 run-video:
 	@$(MAKE) --no-print-directory run CONFIG=experiments/video_small.yaml
+
+run-camera-traps: data/raw/camera_traps_rendered data/raw/camera_traps_rendered_source
+	@$(MAKE) --no-print-directory run CONFIG=experiments/camera_traps_miniature.yaml
+
+data/raw/camera_traps_rendered: | $(VENV)/.ready
+	$(PYTHON) -m dagal camera-traps $@ --images 600
+
+data/raw/camera_traps_rendered_source: | $(VENV)/.ready
+	$(PYTHON) -m dagal camera-traps $@ --images 1000 --seed 1
 
 test: lint
 	$(PYTHON) -m pytest

@@ -24,6 +24,7 @@ if TASK == "classification":
     include: "rules/classification.smk"
     include: "rules/signals.smk"
     include: "rules/balance.smk"
+    include: "rules/embeddings.smk"
     include: "rules/camera_traps.smk"
     include: "rules/stopping.smk"
 

@@ -12,7 +12,7 @@ sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
 from dagal import artifacts, datasets
 from dagal.acquisition import methods
-from dagal.config import check_files, check_pool, load, pool_size, task
+from dagal.config import EMBEDDING_KINDS, check_files, check_pool, load, pool_size, task
 from dagal.errors import UserError
 
 
@@ -77,6 +77,10 @@ COMPARED = any(
     for name, settings in METHODS.items()
 )
 SIMSIAM = [name for name, settings in BACKBONES.items() if settings["kind"] == "simsiam"]
+EMBEDDINGS = [name for name, settings in BACKBONES.items() if settings["kind"] in EMBEDDING_KINDS]
+# labeled data sets that embeddings are learnt on; none is the study's own
+SOURCES = {BACKBONES[name]["source"]["name"]: BACKBONES[name]["source"] for name in EMBEDDINGS}
+SOURCE = "results/datasets/{source}"
 
 # figure -> (function that draws it, table it is drawn from, category in the report)
 FIGURES = {
@@ -200,7 +204,8 @@ def parent(wildcards):
 
 def learner(wildcards):
     """Training settings of a branch; where the job runs does not belong to them, nor what it sees, an input."""
-    return {key: value for key, value in learner_of(wildcards.branch).items() if key not in ("device", "backbone")}
+    apart = ("device", "backbone", "finetune_every")
+    return {key: value for key, value in learner_of(wildcards.branch).items() if key not in apart}
 
 
 def learner_of(branch):
@@ -210,13 +215,44 @@ def learner_of(branch):
 
 def seen(wildcards):
     """What a branch's learner sees: the images, or their features by its backbone."""
-    name = learner_of(wildcards.branch)["backbone"]
-    return (f"{BACKBONE}/features.h5" if name else IMAGES).format(backbone=name, **wildcards)
+    if not learner_of(wildcards.branch)["backbone"]:
+        return IMAGES.format(**wildcards)
+    return f"{newest_backbone(wildcards, int(wildcards.cycle))}/features.h5"
+
+
+def newest_backbone(wildcards, last):
+    """Folder of the backbone of a branch at cycle ``last``: of the node that fine-tuned it last, else its first one."""
+    for cycle in range(last, -1, -1):
+        branch = branch_of(wildcards.branch, cycle) if wildcards.branch in METHODS else wildcards.branch
+        if finetuned(branch, cycle):
+            return node(wildcards.seed, branch, cycle)
+    return BACKBONE.format(backbone=learner_of(wildcards.branch)["backbone"], seed=wildcards.seed)
+
+
+def finetuned(branch, cycle):
+    """Whether a node trains its backbone further: its number of labels has reached a multiple of finetune_every."""
+    every = learner_of(branch).get("finetune_every")
+    if not every or branch.startswith("supervised"):
+        return False
+    labels = CONFIG["pool"]["initial"]["size"] + cycle * CONFIG["budget"]
+    return labels // every > ((labels - CONFIG["budget"]) // every if cycle else 0)
 
 
 def backbone(wildcards):
-    """Settings of a backbone; where the job runs does not belong to them."""
-    return {key: value for key, value in CONFIG["backbones"][wildcards.backbone].items() if key != "device"}
+    """Settings of a backbone; where the job runs does not belong to them, nor its training further."""
+    apart = ("device", "finetune_epochs", "finetune_lr")
+    return {key: value for key, value in CONFIG["backbones"][wildcards.backbone].items() if key not in apart}
+
+
+def backbone_to_finetune(wildcards):
+    """All settings of the backbone of a branch, but where its jobs run."""
+    settings = CONFIG["backbones"][learner_of(wildcards.branch)["backbone"]]
+    return {key: value for key, value in settings.items() if key != "device"}
+
+
+def source_file(kind):
+    """Input function: images or truth of the data set that an embedding is learnt on."""
+    return lambda wildcards: f"{SOURCE}/{kind}.h5".format(source=BACKBONES[wildcards.backbone]["source"]["name"])
 
 
 def backbone_gpus(wildcards):
@@ -364,6 +400,12 @@ def all_nodes(file):
     return [f"{node(seed, branch, cycle)}/{file}" for seed in SEEDS for branch, cycle in branches]
 
 
+def finetuned_nodes():
+    """Folder of every node that trains its backbone further, the shared ones once."""
+    branches = {(branch_of(method, cycle), cycle): None for method in METHODS for cycle in CYCLES}
+    return [node(seed, branch, cycle) for seed in SEEDS for branch, cycle in branches if finetuned(branch, cycle)]
+
+
 def overview():
     """Learner of each method, and whether it can be used without the hidden labels."""
     return {
@@ -396,6 +438,7 @@ def query_jobs(method):
 def benchmarks(wildcards):
     """Benchmark file of every heavy job of the study."""
     found = all_nodes("train.benchmark.tsv") + supervised_nodes("train.benchmark.tsv")
+    found += [f"{folder}/finetune.benchmark.tsv" for folder in finetuned_nodes()]
     for seed in SEEDS:
         for method in METHODS:
             for cycle in CYCLES[1:]:

@@ -18,6 +18,7 @@ from dagal.learners import architectures, backbones, inference
 
 CPU = torch.device("cpu")
 SIMSIAM = {"kind": "simsiam", "weights": None, "statistics": "imagenet"}
+TRIPLET = {"kind": "triplet", "weights": None, "statistics": "imagenet", "source": {"name": "mnist"}}
 FILE = {"image_size": None, "statistics": "imagenet"}
 
 
@@ -105,6 +106,7 @@ def test_images_of_a_size_that_the_architecture_cannot_see_are_one_sentence(tmp_
         ({"backbone": "other"}, ["'learners.mlp.backbone' is 'other'", "allowed: net"]),
         ({"architecture": "lenet"}, ["'learners.mlp.architecture' is 'lenet'", "linear", "no images"]),
         ({"augmentation": {"flip": True}}, ["'learners.mlp.augmentation'", "delete it"]),
+        ({"finetune_every": 10}, ["'learners.mlp.finetune_every' is set", "triplet or cross_entropy"]),
     ],
 )
 def test_mistakes_of_learners_are_one_sentence(change, words):
@@ -123,10 +125,18 @@ def test_mistakes_of_learners_are_one_sentence(change, words):
         ({"kind": "simclr"}, ["'backbones.net.kind' is 'simclr'", "file"]),
         ({"hidden_units": [3]}, ["'backbones.net.hidden_units' is for mlp only", "lenet"]),
         ({"crop_scale": [0.5, 1]}, ["'backbones.net.crop_scale' is for simsiam only", "file"]),
-        ({"kind": "simsiam"}, ["'backbones.net.", "is for file only"]),
+        ({"kind": "simsiam"}, ["'backbones.net.", "is for file"]),
         ({"architecture": "vgg11", **SIMSIAM}, ["'backbones.net.architecture' is 'vgg11'", "resnet18_cifar"]),
         ({"blur_sigma": [2, 1], **SIMSIAM}, ["'backbones.net.blur_sigma' is [2, 1]", "smaller number first"]),
         ({"crop_scale": [0.2], **SIMSIAM}, ["'backbones.net.crop_scale'"]),
+        (TRIPLET | {"source": None}, ["'backbones.net.source' is missing"]),
+        (TRIPLET | {"source": {"name": "digits"}}, ["'backbones.net.source' is the data set of the study", "hidden"]),
+        (TRIPLET | {"source": {"name": "camvid"}}, ["'backbones.net.source' is 'camvid'", "labeled images"]),
+        (TRIPLET | {"source": {"nam": "x"}}, ["'backbones.net.source.nam' is unknown", "'name'"]),
+        (TRIPLET | {"source": {"name": "mnist", "scale": 2}}, ["'backbones.net.source.scale' is for synthia_al only"]),
+        (TRIPLET | {"source": {"name": "nothing"}}, ["'nothing'", "no built-in data set"]),
+        (TRIPLET | {"weights": "x.pth"}, ["'backbones.net.weights' is set, but only ResNets read weights"]),
+        (TRIPLET | {"kind": "cross_entropy", "margin": 1.0}, ["'backbones.net.margin' is for triplet only"]),
     ],
 )
 def test_mistakes_of_backbones_are_one_sentence(change, words):

@@ -14,7 +14,13 @@ from dagal.datasets import synthia_al
 STUDIES = {path.stem: path for path in sorted((ROOT / "experiments").glob("*.yaml"))}
 RAW = {name: yaml.safe_load(path.read_text()) for name, path in STUDIES.items()}
 README = (ROOT / "config" / "README.md").read_text()
-COUNTS = {"cifar10_jpeg": [5000] * 10, "caltech101": [8125]}  # image folders whose content is known, at least its size
+# whose content is known, at least its size; of Snapshot Serengeti a crop per image with animals (paper 002, table 1), less the test part
+COUNTS = {
+    "cifar10_jpeg": [5000] * 10,
+    "caltech101": [8125],
+    "snapshot_serengeti": [676_451],
+    "camera_traps_rendered": [608],
+}
 
 CIFAR = {
     "initial": 5000, "validation": 0, "budget": 2500, "cycles": 4, "seeds": 3, "architecture": "resnet18_cifar",
@@ -105,6 +111,14 @@ PUBLISHED["imagenet_vid"] = VIDEO | {
     "initial": 2580, "budget": 2580, "cycles": 4, "lr": 0.001, "epochs": 6, "milestones": [3, 5],
     "methods": ["random", "random_r", "least_confidence", "margin", "entropy", "temporal_coherence"],
 }  # fmt: skip
+PUBLISHED["camera_traps"] = {
+    "initial": 1000, "kind": "random", "validation": 0, "imbalance": "none", "budget": 100, "cycles": 290, "seeds": 1,
+    "architecture": "mlp", "hidden_units": [100], "finetune_every": 2000,
+    "methods": [
+        "random", "least_confidence", "margin", "entropy", "informative_diverse", "margin_cluster_mean", "kcenter_greedy",
+    ],
+}  # fmt: skip
+PUBLISHED["camera_traps_cross_entropy"] = PUBLISHED["camera_traps"] | {"methods": ["random", "kcenter_greedy"]}
 
 # thesis 003, ch. 5: initial set and budget, in percent of the training images
 LOW_BUDGET = {
@@ -194,6 +208,21 @@ def test_ablation_of_ta_vaal():
             }
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("camera_traps", "triplet"), ("camera_traps_cross_entropy", "cross_entropy")]
+)
+def test_embeddings_of_camera_traps(name, kind):
+    """Paper 002, sec. 3.1 and 4.3.1: ResNet-50, 256 features of crops of 256 pixels above a confidence of .9, learnt on eMammal."""
+    config = load(RAW[name])
+    (backbone,) = config["backbones"].values()
+    assert (backbone["kind"], backbone["architecture"], backbone["embedding"]) == (kind, "resnet50", 256)
+    for dataset in (config["dataset"], backbone["source"]):
+        assert (dataset["loader"], dataset["confidence"], dataset["image_size"]) == ("camera_trap", 0.9, 256)
+    assert backbone["source"]["name"] == "emammal"
+    other = load(RAW["camera_traps"])
+    assert all(config[key] == other[key] for key in ("dataset", "pool", "budget", "cycles"))
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_study_is_valid_and_fits_its_pool(name):
     config = load(RAW[name])
@@ -228,7 +257,9 @@ def test_published_settings(name):
 
 
 def test_every_study_is_pinned():
-    others = {"cifar10_smoke", "digits_class_balance", "digits_simsiam", "video_small", "camvid", "two_moons"}
+    others = {
+        "cifar10_smoke", "digits_class_balance", "digits_simsiam", "video_small", "camvid", "two_moons", "camera_traps_miniature",
+    }  # fmt: skip
     assert set(STUDIES) == {*PUBLISHED, *LOW_BUDGET, *others}
 
 
@@ -308,7 +339,9 @@ def test_studies_of_a_data_set_share_it():
     found = {}
     for config in map(load, [default, *RAW.values()]):
         name = config["dataset"]["name"]
-        assert found.setdefault(name, config["dataset"]) == config["dataset"]
+        sources = [backbone["source"] for backbone in config["backbones"].values() if backbone.get("source")]
+        for dataset in (config["dataset"], *sources):
+            assert found.setdefault(dataset["name"], dataset) == dataset
         for key, backbone in config["backbones"].items():  # these lie beside it
             assert found.setdefault((name, key), backbone) == backbone
 
@@ -316,7 +349,14 @@ def test_studies_of_a_data_set_share_it():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["cifar10_smoke", "label_dispersion_cifar10", "constrained_mnist", "synthia_al", "ta_vaal_cifar10"],
+    [
+        "cifar10_smoke",
+        "label_dispersion_cifar10",
+        "constrained_mnist",
+        "synthia_al",
+        "ta_vaal_cifar10",
+        "camera_traps_miniature",
+    ],
 )
 def test_study_plans(workflow, name):
     workflow.config, config = STUDIES[name], load(RAW[name])

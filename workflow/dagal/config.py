@@ -19,6 +19,7 @@ from dagal.pool import make_split
 
 # architectures of images, which a backbone may have, and those that learn on its features
 IMAGE_ARCHITECTURES = ("mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
+EMBEDDING_KINDS = ("triplet", "cross_entropy")
 FEATURE_ARCHITECTURES = ("linear", "mlp", "svm")
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
@@ -51,6 +52,7 @@ def load(config: dict) -> dict:
     if error:
         raise UserError(explain(error))
     complete_dataset(config["dataset"])
+    complete_sources(config, schema)
     drop_foreign_keys(config, schema)
     check_svms(given)
     check_combinations(config)
@@ -105,15 +107,17 @@ def drop_foreign_keys(config: dict, schema: dict) -> None:
 
     one was set.
     """
-    loader = config["dataset"]["loader"]
-    sections = [("dataset", config["dataset"], schema["properties"]["dataset"])]
+    of_dataset = schema["properties"]["dataset"]
+    sources = {f"backbones.{name}.source": part.get("source") for name, part in config["backbones"].items()}
+    sections = [(place, part, of_dataset) for place, part in {"dataset": config["dataset"], **sources}.items() if part]
     for name in ("learner", "method", "backbone"):
         sections += [(f"{name}s.{key}", part, schema["$defs"][name]) for key, part in config[f"{name}s"].items()]
     for place, part, about in sections:
+        loader = part.get("loader", config["dataset"]["loader"])
         own = {part[key] for key in ("architecture", "kind") if key in part}
         for key, rule in about["properties"].items():
             only = [rule["only"]] if isinstance(rule.get("only"), str) else rule.get("only", [])
-            if key not in part or not only or own.union([loader, task(config)]) & set(only):
+            if key not in part or not only or own.union([loader, datasets.task(loader)]) & set(only):
                 continue
             if part.pop(key) != rule["default"]:
                 here = f"{' of '.join(sorted(own))} on " if own else ""
@@ -204,10 +208,14 @@ def check_backbones(config: dict) -> None:
     for name, backbone in config["backbones"].items():
         if backbone["kind"] == "file" and not backbone["weights"]:
             raise UserError(f"config key 'backbones.{name}.weights' is missing: give the file of the weights.")
-        if backbone["kind"] == "simsiam" and backbone["architecture"] not in IMAGE_ARCHITECTURES:
+        if backbone["kind"] != "file" and backbone["architecture"] not in IMAGE_ARCHITECTURES:
             raise UserError(
                 f"config key 'backbones.{name}.architecture' is {backbone['architecture']!r}; allowed: "
                 f"{', '.join(IMAGE_ARCHITECTURES)}."
+            )
+        if backbone["kind"] != "file" and backbone.get("weights") and not backbone["architecture"].startswith("resnet"):
+            raise UserError(
+                f"config key 'backbones.{name}.weights' is set, but only ResNets read weights, not {backbone['architecture']!r}."
             )
         for interval in ("crop_scale", "blur_sigma"):
             if interval in backbone and backbone[interval][0] > backbone[interval][1]:
@@ -215,6 +223,12 @@ def check_backbones(config: dict) -> None:
                     f"config key 'backbones.{name}.{interval}' is {backbone[interval]}: give the smaller number first."
                 )
     for name, learner in config["learners"].items():
+        kind = config["backbones"].get(learner.get("backbone"), {}).get("kind")
+        if learner.get("finetune_every") and kind not in EMBEDDING_KINDS:
+            raise UserError(
+                f"config key 'learners.{name}.finetune_every' is set, but only a backbone of kind {' or '.join(EMBEDDING_KINDS)} "
+                "is trained further; delete it."
+            )
         if not learner.get("backbone"):
             continue
         key = f"config key 'learners.{name}"
@@ -233,7 +247,7 @@ def check_backbones(config: dict) -> None:
 def check_files(config: dict) -> None:
     """Raise UserError if weights that the user is to bring are not there."""
     for name, backbone in config["backbones"].items():
-        if backbone["kind"] == "file" and not Path(backbone["weights"]).is_file():
+        if backbone.get("weights") and not Path(backbone["weights"]).is_file():
             raise UserError(
                 f"config key 'backbones.{name}.weights' is {backbone['weights']!r}, and there is no such file; put the weights there."
             )
@@ -271,6 +285,32 @@ def complete_dataset(dataset: dict) -> None:
         for name in ("detections", "annotations"):
             dataset[name] = dataset[name] or f"{dataset['path']}/{name}.json"
         dataset["image_size"] = dataset["image_size"] or 256
+
+
+def complete_sources(config: dict, schema: dict) -> None:
+    """Check and fill in the source data sets of embeddings as the study's own, whose size of images they take. Raises UserError."""
+    names = {config["dataset"]["name"]: config["dataset"]}
+    for name, backbone in config["backbones"].items():
+        if backbone["kind"] not in EMBEDDING_KINDS:
+            continue
+        key, source = f"backbones.{name}.source", backbone["source"]
+        if not source:
+            raise UserError(f"config key '{key}' is missing: name a labeled data set to learn the embedding on.")
+        for size in ("image_size", "grayscale"):
+            source.setdefault(size, config["dataset"].get(size))
+        error = best_match(Validator({"$defs": schema["$defs"], **schema["properties"]["dataset"]}).iter_errors(source))
+        if error:
+            error.path.extendleft(reversed(key.split(".")))
+            raise UserError(explain(error))
+        complete_dataset(source)
+        if datasets.task(source["loader"]) == "detection" or source["loader"] == "two_moons":
+            raise UserError(f"config key '{key}' is {source['name']!r}, but an embedding is learnt on labeled images.")
+        if source["name"] == config["dataset"]["name"]:
+            raise UserError(
+                f"config key '{key}' is the data set of the study, whose labels are hidden; name another one."
+            )
+        if names.setdefault(source["name"], source) != source:
+            raise UserError(f"config key '{key}' and another source have one name and different settings; rename one.")
 
 
 def complete_method(name: str, given: dict, config: dict) -> dict:

@@ -2,16 +2,32 @@
 
 from collections.abc import Iterable, Iterator
 
+import h5py
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, normalize
 
+from dagal import artifacts
 from dagal.errors import UserError
 from dagal.learners import architectures
-from dagal.learners.inference import autocast
+from dagal.learners.inference import autocast, stream
 
+BATCH_SIZE = 128
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class UnitLength(nn.Module):
+    """Vectors (B,D) scaled to length 1."""
+
+    def forward(self, vectors):
+        return normalize(vectors, dim=1)
+
+
+# what follows the linear layer of an embedding learnt with labels: length 1 (Schroff et al. 2015, sec. 3.1), or the activation
+# before the head of a classifier
+HEADS = {"triplet": UnitLength, "cross_entropy": nn.ReLU}
 
 
 class Backbone(nn.Module):
@@ -90,14 +106,45 @@ def from_file(settings: dict, path: str, shape: tuple[int, int, int], channel_me
     return backbone
 
 
-def load(path: str) -> Backbone:
-    """The backbone that a pre-training has saved."""
+def fresh(
+    settings: dict, shape: tuple[int, int, int], channel_mean, channel_std, weights: str | None = None
+) -> Backbone:
+    """A backbone of a kind that is trained here, for images of ``shape`` (C,H,W), drawn from torch's current random state.
+
+    ``weights``: local weights of its architecture to start from, or None.
+    """
+    network, size = architectures.network(settings["architecture"], shape, settings.get("hidden_units"), weights)
+    if settings["kind"] in HEADS:
+        network = nn.Sequential(network, nn.Linear(size, settings["embedding"]), HEADS[settings["kind"]]())
+    return Backbone(network, shape[0], None, channel_mean, channel_std)
+
+
+def load(path: str, shape: tuple[int, int, int]) -> Backbone:
+    """The backbone that a training has saved, for images of ``shape``. Raises UserError if it was trained on others."""
     about = architectures.read_about(path)
-    settings, (channels, *_) = about["backbone"], about["shape"]
-    network, _ = architectures.network(settings["architecture"], tuple(about["shape"]), settings.get("hidden_units"))
-    backbone = Backbone(network, channels, None, torch.zeros(channels), torch.ones(channels))
+    settings, trained = about["backbone"], tuple(about["shape"])
+    if trained != shape:
+        sizes = [f"{height} x {width} x {channels}" for channels, height, width in (trained, shape)]
+        raise UserError(f"{path} was trained on images of {sizes[0]}, these have {sizes[1]}: give both one image_size.")
+    backbone = fresh(settings, shape, torch.zeros(shape[0]), torch.ones(shape[0]))
     backbone.load_state_dict(load_file(path))
     return backbone
+
+
+def write_features(
+    path, origin: dict, backbone: Backbone, file: h5py.File, device: torch.device, precision: str
+) -> None:
+    """Write the features of all images of an opened images.h5."""
+    images, split_N = file["images"], file["split"][()]
+    with artifacts.create(path, "features", origin) as writer:
+        first = 0
+        for features_B_D in features(backbone, stream(images, np.arange(len(images)), device, BATCH_SIZE), precision):
+            if not first:
+                features_N_D = writer.dataset("features", (len(images), features_B_D.shape[1]), np.float32)
+            features_N_D[first : first + len(features_B_D)] = features_B_D
+            first += len(features_B_D)
+        writer.dataset("split", split_N.shape, split_N.dtype)[...] = split_N
+        print(f"{features_N_D.shape[1]:,} features of {len(images):,} images")
 
 
 @torch.no_grad()

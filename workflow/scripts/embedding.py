@@ -1,0 +1,27 @@
+"""Labeled training images of a source data set -> a backbone that embeds images of its kind."""
+
+import numpy as np
+import torch
+from job import start
+
+from dagal import artifacts
+from dagal.learners import architectures, backbones, devices, embedding
+from dagal.pool import channel_statistics
+from dagal.seeding import seed_for
+
+origin = start(snakemake)
+source, settings = snakemake.input, snakemake.params.backbone
+device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+(labels_N,) = artifacts.read(source.truth, "truth", "labels")
+with artifacts.opened(source.images, "images") as file:
+    images, ids = file["images"], np.flatnonzero(file["split"][()] == 0)
+    height, width, channels = images.shape[1:]
+    torch.manual_seed(seed_for(settings["seed"], "embedding", "initialise"))
+    statistics = channel_statistics(images, ids)
+    backbone = backbones.fresh(settings, (channels, height, width), *statistics, settings["weights"]).to(device)
+    print(f"learning an embedding on {len(ids):,} labeled images of {settings['source']['name']}", flush=True)
+    fetch = embedding.fetcher(images, ids, device)
+    embedding.train(
+        backbone, fetch, labels_N[ids], settings, settings["epochs"], settings["lr"], settings["seed"], device
+    )
+architectures.write(snakemake.output[0], backbone, {"backbone": settings, "shape": (channels, height, width), **origin})

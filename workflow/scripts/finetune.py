@@ -1,0 +1,26 @@
+"""A backbone, trained further on a node's labels -> the node's backbone and the features of all images by it."""
+
+from job import start
+
+from dagal import artifacts
+from dagal.seeding import seed_for
+
+origin = start(snakemake)
+
+from dagal.learners import architectures, backbones, devices, embedding  # noqa: E402  a chain that stopped needs no torch
+
+source, settings, output = snakemake.input, snakemake.params.backbone, snakemake.output
+seed = seed_for(int(snakemake.wildcards.seed), "finetune", int(snakemake.wildcards.cycle))
+device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
+with artifacts.opened(source.images, "images") as file:
+    height, width, channels = file["images"].shape[1:]
+    backbone = backbones.load(source.backbone, (channels, height, width)).to(device)
+    print(f"fine-tuning the embedding on {len(ids):,} labels", flush=True)
+    fetch = embedding.fetcher(file["images"], ids, device)
+    embedding.train(
+        backbone, fetch, labels, settings, settings["finetune_epochs"], settings["finetune_lr"], seed, device
+    )
+    about = {"backbone": architectures.read_about(source.backbone)["backbone"], "shape": (channels, height, width)}
+    architectures.write(output.backbone, backbone, {**about, **origin})
+    backbones.write_features(output.features, origin, backbone, file, device, settings["precision"])
