@@ -24,6 +24,15 @@ def long_tailed(n, n_classes, budget, seed=0, factor=0.3):
     return entropy(probs_N_C), probs_N_C, required_C, budget
 
 
+def fillable(n, n_classes, budget, seed=0):
+    """The same of a pool with a geometric tail, in which every class can be given its equal share of the batch."""
+    rng = np.random.default_rng(seed)
+    share_C = 0.1 ** (np.arange(n_classes) / (n_classes - 1))
+    probs_N_C = rng.gamma(0.1 + 2 * np.eye(n_classes)[rng.choice(n_classes, n, p=share_C / share_C.sum())])
+    probs_N_C /= probs_N_C.sum(1, keepdims=True)
+    return entropy(probs_N_C), probs_N_C, np.full(n_classes, budget / n_classes), budget
+
+
 def random_problem(seed):
     """A small problem of any kind: peaked, flat, one-hot or equal rows, tied or zero scores, any weight."""
     rng = np.random.default_rng(seed)
@@ -119,12 +128,23 @@ def test_bound_of_a_pool_larger_than_the_lp(weight):
     assert selection.relative_gap < 1e-2
 
 
-def test_large_pool_is_nearly_optimal():
-    problem = *long_tailed(45_000, 10, 2500), 0.6
+@pytest.mark.parametrize(
+    ("pool", "n", "n_classes", "weight", "gap"),
+    [
+        (long_tailed, 45_000, 10, 0.6, 2e-5),
+        (long_tailed, 45_000, 100, 2.0, 1e-4),
+        (fillable, 45_000, 10, 0.6, 3.5e-5),
+        (fillable, 45_000, 100, 2.0, 7.8e-4),
+        (fillable, 90_000, 200, 2.0, 1.05e-3),
+    ],
+)
+def test_large_pool_is_nearly_optimal(pool, n, n_classes, weight, gap):
+    """`fillable` leaves every class at the kink of the norm; benchmarks/class_balanced.py has what any batch can reach."""
+    problem = *pool(n, n_classes, 2500), weight
     selection = class_balanced(*problem)
     assert_certified(selection, *problem)
-    assert selection.relative_gap <= 2e-5
-    plain = objective_of(np.argsort(-problem[0])[:2500], *problem[:3], 0.6)
+    assert selection.relative_gap <= gap
+    plain = objective_of(np.argsort(-problem[0])[:2500], *problem[:3], weight)
     assert selection.objective < plain - 10
 
 

@@ -11,7 +11,8 @@ with an LP solver and NumPy only, in three steps:
    worth = score + probs @ prices. The best bound is the value of the LP relaxation (samples may be selected in part).
    A smoothed dual finds which samples have a worth near the threshold; the LP over those alone, with all others fixed,
    then is exact.
-2. **Search.** Round the LP's selection, then swap samples of a worth near the threshold (tabu search).
+2. **Search.** Round the LP's selection in several ways, then swap samples of a worth near the threshold (tabu search:
+   a quadratic model of the norm ranks the swaps, the objective decides between the best).
 3. **Finish.** A sample whose worth is farther from the threshold than the gap still open is on the same side in every
    optimum. Where few samples are left undecided, try all their combinations.
 """
@@ -22,7 +23,6 @@ from math import comb, isclose
 
 import numpy as np
 from scipy.optimize import linprog, minimize
-from scipy.spatial.distance import cdist
 from scipy.special import expit
 
 from dagal.errors import UserError
@@ -30,10 +30,11 @@ from dagal.errors import UserError
 LP_SAMPLES = 1000  # in the first LP; each further LP adds up to half as many
 LP_ROUNDS = 8
 LP_TOLERANCE = 1e-6
-SEARCH_WIDTHS = (30, 100, 300)  # samples on either side of the threshold that may be swapped, narrow first
-SEARCH_STEPS = 1000  # per width, at most
-SEARCH_WORK = 1_000_000_000  # additions per width, at most
-TABU_STEPS = 5  # how long a swapped sample stays where it is
+SEARCH_STARTS = 12, 24  # at least and at most; between them one per 8 classes
+SEARCH_WIDTHS = (60, 100, 200, 300)  # samples on either side of the threshold that may be swapped, narrow first
+SEARCH_STEPS = 600  # per start and width
+SEARCH_CANDIDATES = 20  # swaps of which the exact change is computed, per step
+TABU_STEPS = 5  # how long a swapped sample stays where it is, at most
 COMBINATIONS = 300_000  # combinations x undecided samples to try at most; 16 samples never exceed it
 
 
@@ -59,7 +60,8 @@ def class_balanced(
     An optimum for N <= 16 and wherever few samples stay undecided; elsewhere ``relative_gap`` tells how good it is.
     Deterministic, and the same batch for any order of samples of distinct scores. Of equal samples any may be taken; where
     few are undecided, or without weight, those of the lowest positions.
-    Time: about 120 passes over the probabilities, a few LPs of 1000 samples, a search of bounded work.
+    Time: about 120 passes over the probabilities, a few LPs of 1000 samples, 12 to 24 starts (one per 8 classes) of 2400
+    search steps of about 50 us.
     Memory: three copies of the probabilities.
 
     Raises UserError for a wrong shape, a score that is not finite, a row that is no probabilities (NaN, negative, or off 1
@@ -77,10 +79,10 @@ def class_balanced(
     worth_N = problem[0] + problem[1] @ prices_C
     is_in_N = np.zeros(len(worth_N), bool)
     is_in_N[np.lexsort((-worth_N, -share_N))[:budget]] = True
-    if not isclose(_objective(is_in_N, *problem), lower_bound, rel_tol=1e-12):
-        for width in SEARCH_WIDTHS:
-            is_in_N = _search(is_in_N, worth_N, width, *problem)
-    is_in_N = _finish(is_in_N, worth_N, lower_bound, *problem)
+    is_in_N, is_optimal = _finish(is_in_N, worth_N, lower_bound, *problem)
+    if not is_optimal:
+        is_in_N = _search(share_N, prices_C, worth_N, *problem)
+        is_in_N, _ = _finish(is_in_N, worth_N, lower_bound, *problem)
 
     objective = _objective(is_in_N, *problem)
     lower_bound = min(lower_bound, objective)  # they differ by rounding where the relaxation is an optimum
@@ -195,43 +197,109 @@ def _solve_lp(score_M, probs_M_C, required_C, budget, weight):
     )
 
 
-def _search(is_in_N, worth_N, width, score_N, probs_N_C, required_C, budget, weight) -> np.ndarray:
-    """Tabu search: always the best swap, even for the worse, of samples not swapped lately; the best batch met.
-
-    Swaps the ``width`` selected samples of lowest worth with the ``width`` others of highest worth. A step costs
-    width^2 L1 distances.
-    """
-    by_worth_N = np.argsort(-worth_N, kind="stable")
-    is_in_by_worth_N = is_in_N[by_worth_N]
-    ins, outs = by_worth_N[is_in_by_worth_N][-width:], by_worth_N[~is_in_by_worth_N][:width]
-    n_steps = min(SEARCH_STEPS, SEARCH_WORK // max(1, len(ins) * len(outs) * len(required_C)))
-    lack_C = required_C - probs_N_C[is_in_N].sum(0)
-    change = best_change = 0.0  # of the objective
-    is_in_N, best_N = is_in_N.copy(), is_in_N
-    tabu_until_N = np.zeros(len(worth_N), np.int64)
-    for step in range(n_steps):
-        leave, enter = (np.flatnonzero(tabu_until_N[side] <= step) for side in (ins, outs))
-        if not len(leave) or not len(enter):
-            break
-        change_L_E = weight * cdist(lack_C + probs_N_C[ins[leave]], probs_N_C[outs[enter]], "cityblock")
-        change_L_E += score_N[ins[leave], None] - score_N[outs[enter]]
-        row, column = np.unravel_index(change_L_E.argmin(), change_L_E.shape)
-        i, o = leave[row], enter[column]
-        change += change_L_E[row, column] - weight * np.abs(lack_C).sum()
-        lack_C = lack_C + probs_N_C[ins[i]] - probs_N_C[outs[o]]
-        is_in_N[[ins[i], outs[o]]] = False, True
-        tabu_until_N[[ins[i], outs[o]]] = step + 1 + TABU_STEPS
-        ins[i], outs[o] = outs[o], ins[i]
-        if change < best_change:
-            best_change, best_N = change, is_in_N.copy()
+def _search(share_N, prices_C, worth_N, score_N, probs_N_C, required_C, budget, weight) -> np.ndarray:
+    """The best batch that tabu searches from several roundings of the LP's shares meet."""
+    by_share_N = np.lexsort((-worth_N, -share_N))
+    is_fraction_N = (share_N > 0) & (share_N < 1)
+    lack_C = required_C - share_N @ probs_N_C
+    problem = score_N, probs_N_C, required_C, budget, weight
+    best, best_N = np.inf, None
+    for start in range(int(np.clip(len(required_C) // 8, *SEARCH_STARTS))):
+        rng = np.random.default_rng(start)  # a part of the algorithm: no seed of the user reaches it
+        if start:
+            by_share_N = np.lexsort((-worth_N, -(share_N + is_fraction_N * rng.uniform(-0.5, 0.5, len(share_N)))))
+        is_in_N = np.zeros(len(worth_N), bool)
+        is_in_N[by_share_N[:budget]] = True
+        for width in SEARCH_WIDTHS:
+            is_in_N = _tabu_search(is_in_N, worth_N, prices_C, lack_C, width, rng, *problem)
+        objective = _objective(is_in_N, *problem)
+        if objective < best:
+            best, best_N = objective, is_in_N
     return best_N
 
 
-def _finish(is_in_N, worth_N, lower_bound, score_N, probs_N_C, required_C, budget, weight) -> np.ndarray:
-    """An optimum if few samples are undecided, else the batch unchanged. Of equal batches, the first in order of score."""
+def _tabu_search(
+    is_in_N, worth_N, prices_C, relaxed_C, width, rng, score_N, probs_N_C, required_C, budget, weight
+) -> np.ndarray:
+    """Always a good swap, even for the worse, of samples not swapped lately; the best batch met.
+
+    Swaps the ``width`` selected samples of lowest worth with the ``width`` others of highest worth. At the LP's prices a
+    class that lacks x beside the relaxation costs weight |x| - price x, if the relaxation leaves it no lack (``relaxed_C``),
+    else about 0. The parabola that touches weight sqrt(x^2 + spread^2) - price x at its minimum ranks all width^2 swaps in
+    one addition each; of the best ones, the objective decides.
+    """
+    by_worth_N = np.argsort(-worth_N, kind="stable")
+    is_in_by_worth_N = is_in_N[by_worth_N]
+    near = np.concatenate([by_worth_N[is_in_by_worth_N][-width:], by_worth_N[~is_in_by_worth_N][:width]])
+    n_in = min(width, budget)
+    ins, outs = np.arange(n_in), np.arange(n_in, len(near))  # positions in near
+    if not len(outs):
+        return is_in_N
+    score_M, probs_M_C = score_N[near], probs_N_C[near]
+    lack_C = required_C - probs_N_C[is_in_N].sum(0)
+    level = weight * np.abs(lack_C).sum()
+
+    is_met_C = np.abs(relaxed_C) < 1e-6
+    spread = max(np.abs(lack_C[is_met_C]).mean(), 1e-9) if is_met_C.any() else 1.0
+    if is_met_C.all():  # the sum of the lacks is fixed, so that equal shifts of all prices mean the same
+        prices_C = prices_C - (prices_C.min() + prices_C.max()) / 2
+    slope_C = np.clip(prices_C / max(weight, np.finfo(float).tiny), -0.95, 0.95)
+    curvature_C = is_met_C * weight / (2 * spread) * (1 - slope_C**2) ** 1.5
+    minimum_C = spread * slope_C / np.sqrt(1 - slope_C**2)
+    scaled_M_C = probs_M_C * np.sqrt(curvature_C)
+    product_M_M = (2 * scaled_M_C @ scaled_M_C.T).astype(np.float32)  # single precision: it only ranks
+    half_M = product_M_M.diagonal() / 2
+    distance_M_M = half_M[:, None] + half_M - product_M_M
+    worth_M = worth_N[near] - worth_N[near].mean()
+    loss_M = (worth_M + 2 * probs_M_C @ (curvature_C * (lack_C - minimum_C))).astype(
+        np.float32
+    )  # of leaving, first order
+    distance_I_O = distance_M_M[np.ix_(ins, outs)]
+    change_I_O = np.empty_like(distance_I_O)
+
+    change = best_change = 0.0  # of the objective
+    best_ins = ins.copy()
+    tabu_until_M = np.zeros(len(near), np.int64)
+    tenures = rng.integers(1, TABU_STEPS + 1, SEARCH_STEPS)  # random ones: a fixed one runs in circles
+    n_kept = min(SEARCH_CANDIDATES, n_in) - 1
+    for step in range(SEARCH_STEPS):
+        loss_I = np.where(tabu_until_M[ins] <= step, loss_M[ins], np.inf)
+        gain_O = np.where(tabu_until_M[outs] <= step, loss_M[outs], -np.inf)
+        np.subtract(distance_I_O, gain_O, out=change_I_O)
+        change_I_O += loss_I[:, None]
+        columns = change_I_O.argmin(1)
+        rows = np.argpartition(change_I_O[np.arange(n_in), columns], n_kept)[: n_kept + 1]
+        columns = columns[rows]
+        leave, enter = ins[rows], outs[columns]
+        exact = weight * np.abs(lack_C + probs_M_C[leave] - probs_M_C[enter]).sum(1) + score_M[leave] - score_M[enter]
+        exact[np.isinf(change_I_O[rows, columns])] = np.inf
+        best = exact.argmin()
+        if np.isinf(exact[best]):
+            break
+        row, column, i, o = rows[best], columns[best], leave[best], enter[best]
+        change += exact[best] - level
+        lack_C = lack_C + probs_M_C[i] - probs_M_C[o]
+        level = weight * np.abs(lack_C).sum()
+        loss_M += product_M_M[i] - product_M_M[o]
+        ins[row], outs[column] = o, i
+        distance_I_O[row], distance_I_O[:, column] = distance_M_M[o, outs], distance_M_M[ins, i]
+        tabu_until_M[[i, o]] = step + 1 + tenures[step]
+        if change < best_change:
+            best_change, best_ins = change, ins.copy()
+    is_in_N = is_in_N.copy()
+    is_in_N[near] = False
+    is_in_N[near[best_ins]] = True
+    return is_in_N
+
+
+def _finish(is_in_N, worth_N, lower_bound, score_N, probs_N_C, required_C, budget, weight) -> tuple[np.ndarray, bool]:
+    """An optimum and True if few samples are undecided, else the batch unchanged and whether its gap is 0.
+
+    Of equal batches, the first in order of score.
+    """
     by_worth_N = np.argsort(-worth_N, kind="stable")
     if budget == len(worth_N):
-        return is_in_N
+        return is_in_N, True
     objective = _objective(is_in_N, score_N, probs_N_C, required_C, budget, weight)
     last_in, first_out = worth_N[by_worth_N[budget - 1 : budget + 1]]
     is_top_N = np.zeros(len(worth_N), bool)
@@ -242,7 +310,7 @@ def _finish(is_in_N, worth_N, lower_bound, score_N, probs_N_C, required_C, budge
     decided_in_N, undecided = is_top_N & ~undecided_N, np.flatnonzero(undecided_N)
     n_open = budget - decided_in_N.sum()
     if comb(len(undecided), n_open) * len(undecided) > COMBINATIONS:
-        return is_in_N
+        return is_in_N, isclose(objective, lower_bound, rel_tol=1e-12)
     combinations_K_B = np.array(list(combinations(range(len(undecided)), n_open)), np.int64)
     is_in_K_U = np.zeros((len(combinations_K_B), len(undecided)))
     np.put_along_axis(is_in_K_U, combinations_K_B, 1, axis=1)
@@ -251,4 +319,4 @@ def _finish(is_in_N, worth_N, lower_bound, score_N, probs_N_C, required_C, budge
     best = (change_K <= change_K.min() + 1e-13 * (1 + abs(objective))).argmax()
     optimum_N = decided_in_N.copy()
     optimum_N[undecided[combinations_K_B[best]]] = True
-    return optimum_N
+    return optimum_N, True
