@@ -153,16 +153,24 @@ def modules(*paths):
         if path in found or not path.exists():
             continue
         found.append(path)
-        for statement in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(statement, ast.Import):
-                names = [alias.name for alias in statement.names]
-            elif isinstance(statement, ast.ImportFrom):
-                names = [statement.module, *(f"{statement.module}.{alias.name}" for alias in statement.names)]
-            for name in names:
-                target = WORKFLOW.joinpath(*name.split("."))
-                waiting += [target.with_suffix(".py"), target / "__init__.py"]
+        waiting += imported(path)
     return sorted(map(str, found))
+
+
+@functools.cache
+def imported(path):
+    """Files that a Python file would import if its imports were all of the library."""
+    found = []
+    for statement in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            names = [statement.module, *(f"{statement.module}.{alias.name}" for alias in statement.names)]
+        for name in names:
+            target = WORKFLOW.joinpath(*name.split("."))
+            found += [target.with_suffix(".py"), target / "__init__.py"]
+    return found
 
 
 def initial_latents(wildcards):

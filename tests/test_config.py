@@ -64,6 +64,13 @@ def changed(path: str, value, study: dict = DEFAULT):
         ("learners.mlp.schedule", {"name": "multi_step"}, ["'learners.mlp.schedule'", "needs milestones"]),
         ("learners.mlp.schedule", {"name": "multi_step", "milestones": [50]}, ["[50]", "before the 50 epochs"]),
         ("learners.mlp.weights", "resnet18.pth", ["'learners.mlp.weights'", "only ResNets", "mlp"]),
+        ("stopping", {"target_accuracy": 0.9}, ["'stopping.target_accuracy'", "validation set", "'pool.validation'"]),
+        ("stopping", {"target_accuracy": 1.2}, ["'stopping.target_accuracy' is 1.2", "at most 1"]),
+        ("stopping", {"kappa": {"threshold": 1}}, ["'stopping.kappa.threshold' is 1", "less than 1"]),
+        ("stopping", {"kapa": {}}, ["'stopping.kapa' is unknown", "did you mean 'kappa'"]),
+        ("supervised", [100, 100], ["'supervised' is [100, 100]", "no value may repeat"]),
+        ("supervised", ["every"], ["'supervised.0' is 'every'", "a number or all"]),
+        ("supervised", [0], ["'supervised.0' is 0", "at least 1"]),
         ("learners.mlp.optimizer.lr", "1e-3", ["'1e-3'", "number", "decimal point"]),
         ("methods.entropy", "top", ["'methods.entropy' is 'top'", "object"]),
     ],
@@ -76,6 +83,20 @@ def test_mistake_is_one_sentence(path, value, words):
     assert len(message) < 400
     for word in words:
         assert word in message
+
+
+def test_nothing_can_stop_without_cycles():
+    with pytest.raises(UserError, match="'stopping.kappa' is set, but with 'cycles' 0"):
+        load(DEFAULT | {"cycles": 0, "stopping": {"kappa": {}}})
+
+
+def test_stop_set_and_baselines_must_fit_the_pool():
+    config = load(DEFAULT | {"stopping": {"kappa": {"size": 300}}, "supervised": [350, "all"]})
+    check_pool(config, 300)  # and the 50 of the initial set
+    with pytest.raises(UserError, match="'stopping.kappa.size' is 300, but the pool holds 299"):
+        check_pool(config, 299)
+    with pytest.raises(UserError, match="'supervised' asks for 351 labels, but pool and initial set hold 350"):
+        check_pool(config | {"supervised": [351]}, 300)
 
 
 VIDEO = yaml.safe_load((Path(__file__).parents[1] / "experiments/video_small.yaml").read_text())
@@ -103,6 +124,7 @@ VIDEO = yaml.safe_load((Path(__file__).parents[1] / "experiments/video_small.yam
         ("dataset.test_fraction", 0.5, ["'dataset.test_fraction' has no meaning"]),
         ("learners.detector.augmentation", {"pad": 4}, ["'learners.detector.augmentation' may set only flip"]),
         ("methods.entropy", {"tracker": "siamfc"}, ["'methods.entropy'.tracker is 'siamfc'", "follows no detections"]),
+        ("stopping", {"kappa": {}}, ["'stopping.kappa' is for classification only"]),
         ("video.flow", "raft", ["'video.flow' is raft", "'video.flow_weights'"]),
         ("video.flow", "pwc", ["'pwc'", "dis"]),
     ],

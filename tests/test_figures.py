@@ -129,7 +129,30 @@ def made_up_costs():
     return pd.DataFrame(rows, columns=columns)
 
 
+def made_up_chains():
+    """Two methods, two seeds; only the first stops, in cycle 1 and 2."""
+    rows = [
+        (
+            method,
+            seed,
+            cycle,
+            0.5 + 0.1 * cycle,
+            0.9 + 0.03 * cycle if cycle else np.nan,
+            0.7,
+            0.95,
+            method == "entropy" and cycle == last,
+        )
+        for method in ("random", "entropy")
+        for seed in (0, 1)
+        for last in [1 + seed if method == "entropy" else 3]
+        for cycle in range(last + 1)
+    ]
+    columns = ["method", "seed", "cycle", "validation_accuracy", "kappa", "target_accuracy", "threshold", "stopped"]
+    return pd.DataFrame(rows, columns=columns).astype({"stopped": int})
+
+
 LEARNED = {
+    "stopping": made_up_chains,
     "adversary_losses": made_up_adversaries,
     "discriminator_histogram": made_up_pool,
     "loss_against_discriminator": made_up_pool,
@@ -207,6 +230,51 @@ def test_learning_curves_legend_and_means(tmp_path):
     assert line_of(ax, "oracle (not deployable)").is_dashed() and not line_of(ax, "margin").is_dashed()
     assert to_hex(line_of(ax, "random").get_color()) == figures.GREY
     assert all(float(tick).is_integer() for tick in ax.get_xticks())
+
+
+def test_learning_curves_show_baselines_and_where_chains_stopped(tmp_path):
+    metrics = made_up_metrics(["random", "entropy"], seeds=2)
+    columns = ["study", "learner", "size", "seed", "labels", "accuracy"]
+    rows = [
+        ("digits", "mlp", size, seed, labels, 0.6 + 0.1 * seed)
+        for size, labels in ((30, 30), ("all", 99))
+        for seed in (0, 1)
+    ]
+    stops = [("digits", "entropy", 0, 3, 1), ("digits", "entropy", 1, 2, 1), ("digits", "random", 0, 3, 0)]
+    figure = figures.learning_curves(
+        metrics,
+        tmp_path / "a.png",
+        50,
+        supervised=pd.DataFrame(rows, columns=columns),
+        stopping=pd.DataFrame(stops, columns=["study", "method", "seed", "cycle", "stopped"]),
+    )
+    (ax,) = figure.axes
+    assert [text.get_text() for text in ax.texts] == ["supervised, 30 labels", "supervised, all 99 labels"]
+    assert [list(line.get_ydata()) for line in ax.lines if line.get_linestyle() == ":"] == [
+        pytest.approx([0.65] * 2)
+    ] * 2
+    (crosses,) = [line for line in ax.lines if line.get_marker() == "x"]
+    ends = metrics.query("method == 'entropy' and cycle == 3 - seed")
+    assert (
+        crosses.get_xdata().tolist() == ends["labels"].tolist()
+        and crosses.get_ydata().tolist() == ends["accuracy"].tolist()
+    )
+    assert legend(figure)[1] == ["random", "entropy", "chain stopped"]
+
+
+def test_stopping_shows_threshold_target_and_ends(tmp_path):
+    kappa, accuracy = figures.stopping(made_up_chains(), tmp_path / "a.png", 50).axes
+    for ax, limit, ends in ((kappa, 0.95, [0.93, 0.96]), (accuracy, 0.7, [0.6, 0.7])):
+        crosses = [line for line in ax.lines if line.get_marker() == "x"]
+        assert [y for line in crosses for y in line.get_ydata()] == pytest.approx(ends)
+        assert [line.get_ydata()[0] for line in ax.lines if line.is_dashed()] == [limit]
+    only = made_up_chains().assign(target_accuracy=np.nan)
+    assert len(figures.stopping(only, tmp_path / "b.png", 50).axes) == 1
+
+
+def test_an_empty_table_is_said_to_be_empty(tmp_path):
+    figure = figures.nothing(made_up_metrics().iloc[:0], tmp_path / "a.png", 50)
+    assert "all chains stopped" in figure.texts[0].get_text()
 
 
 def test_learning_curves_with_one_seed_have_no_band(tmp_path):

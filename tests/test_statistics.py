@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dagal.balance import l1_score
-from dagal.statistics import accuracy_on_top, aubc, labels_saved, paired_wilcoxon
+from dagal.statistics import accuracy_on_top, aubc, labels_saved, over_common_labels, paired_wilcoxon
 
 LABELS = [100, 200, 400]
 
@@ -196,3 +196,18 @@ def test_no_pandas_and_no_plotting_is_imported():
         "assert not {'pandas', 'seaborn', 'matplotlib', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_curves_over_the_labels_that_both_have():
+    """By hand: the longer curve is cut at 25 labels, halfway between .6 and .8."""
+    short, long = ([10, 20, 25], [0.1, 0.5, 0.6]), ([10, 20, 30], [0.2, 0.6, 0.8])
+    for first, second in (over_common_labels(short, long), over_common_labels(long, short)[::-1]):
+        assert first[0].tolist() == second[0].tolist() == [10, 20, 25]
+        assert first[1].tolist() == [0.1, 0.5, 0.6]
+        assert second[1] == pytest.approx([0.2, 0.6, 0.7])
+    same, other = over_common_labels(long, long)
+    assert same[1].tolist() == other[1].tolist() == [0.2, 0.6, 0.8]
+    at_once = over_common_labels(([10], [0.3]), long)
+    assert [aubc(*curve) for curve in at_once] == [0.3, 0.2]
+    with pytest.raises(ValueError, match="in common"):
+        over_common_labels(([1, 2], [0, 0]), ([3, 4], [0, 0]))

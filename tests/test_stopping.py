@@ -183,10 +183,10 @@ def test_a_study_that_stops_at_once_then_later_then_by_kappa(tmp_path):
     started = [float((node / "train.benchmark.tsv").read_text().split("\n")[1].split("\t")[0]) for node in first]
     assert len(seconds) == 5 and np.median(seconds) < np.median(started) / 2  # torch alone takes longer to import
 
-    later = stop.run(target_accuracy=0.72, kappa=KAPPA_AT_WORK)
+    later = stop.run(target_accuracy=0.55, kappa=KAPPA_AT_WORK)
     assert (later["cycle"] > 0).any() and (later["stopped"] == 1).any()
     for _, row in later.iterrows():
-        assert row["stopped"] == (row["validation_accuracy"] >= 0.72)
+        assert row["stopped"] == (row["validation_accuracy"] >= 0.55)
         assert row["stopped"] or row["cycle"] == 2
     second = stop.trained()
     assert {node: second[node] for node in first} == first  # only what is new was trained
@@ -194,7 +194,7 @@ def test_a_study_that_stops_at_once_then_later_then_by_kappa(tmp_path):
     check_kappas(stop.results)
 
     stop.workflow.write(study(target_accuracy=1.0, kappa=KAPPA_AT_WORK))
-    assert stop.workflow.planned()["train"] == 11 - len(second)
+    assert stop.workflow.planned()["train"] == 11 - len(second) > 0
     stop.workflow.write(study(kappa=KAPPA_AT_WORK | {"threshold": 0.0, "cycles": 1}))
     assert not WHOLE & set(stop.workflow.planned())  # what is there is cut short, not made again
     by_kappa = stop.run(kappa=KAPPA_AT_WORK | {"threshold": 0.0, "cycles": 1})

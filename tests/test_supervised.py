@@ -36,13 +36,13 @@ def test_more_labels_than_there_are(workflow):
 @pytest.mark.slow
 def test_baselines_of_a_noisy_study(tmp_path):
     workflow = Workflow(tmp_path)
-    workflow.write(study())
+    workflow.write(study(seeds=[0]))
     workflow.snakemake()
     assert workflow.planned() == {}
     results = tmp_path / "results/small"
     table = pd.read_csv(results / "supervised.csv", dtype={"size": str})
     assert table.groupby("size")["labels"].unique().str[0].to_dict() == {"30": 30, "60": 60, "all": 1387}
-    assert len(table) == 12 and table["accuracy"].between(0, 1).all() and table["validation_accuracy"].notna().all()
+    assert len(table) == 6 and table["accuracy"].between(0, 1).all() and table["validation_accuracy"].notna().all()
     pool, initial, held_out = artifacts.read(results / "seed0/split.h5", "split", "pool", "initial", "validation")
     (truth,) = artifacts.read(tmp_path / "results/datasets/digits/truth.h5", "truth", "labels")
     drawn = {}
@@ -55,13 +55,12 @@ def test_baselines_of_a_noisy_study(tmp_path):
         assert np.isin(ids, np.union1d(pool, initial)).all() and not np.isin(ids, held_out).any()
     assert np.isin(drawn["30"], drawn["60"]).all() and len(set(drawn["all"])) == 1387
     assert not np.isin(initial, drawn["60"]).all()
-    other = artifacts.read(results / "seed1/supervised30-mlp/cycle0/labeled.h5", "labeled", "ids")[0]
-    assert not np.array_equal(other, drawn["30"])
-    # images with noise, which only the pool has, make another network than clean ones would: the input is the seed's own
-    log = (results / "seed0/supervised60-mlp/cycle0/train.log").read_text()
-    assert "training on 60 labels" in log
+    # the images are those of the seed, with the noise in its pool
+    plan = workflow.snakemake(
+        "--forcerun", "train", "--dry-run", "results/small/seed0/supervised30-mlp/cycle0/model.safetensors"
+    )
+    assert "input: results/small/seed0/images.h5" in plan.stdout + plan.stderr
     summary = pd.read_csv(results / "summary.csv").set_index("method")
-    assert summary.loc["random_wide"].drop(["deployable"]).notna().sum() < 12
-    metrics = pd.read_csv(results / "metrics.csv")
-    assert set(metrics["method"]) == {"random", "random_wide"}
-    assert summary["aubc_gain_over_random"].isna().all() if "aubc_gain_over_random" in summary else True
+    assert set(summary.index) == {"random", "random_wide"}
+    # each learner's random is what its own methods are compared with, not one with the other learner
+    assert "aubc_gain_over_random" not in summary

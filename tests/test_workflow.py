@@ -42,6 +42,19 @@ def test_learner_of_its_own_gets_a_start_of_its_own(workflow):
     assert workflow.planned()["train"] == 2 + 3 * 2
 
 
+def test_costs_of_true_errors_are_those_of_the_detections_too(workflow):
+    config = yaml.safe_load((ROOT / "experiments" / "video_small.yaml").read_text())
+    workflow.write(config | {"methods": {"random": {}, "oracle_fp": {}}, "cycles": 2, "supervised": [30]})
+    output = workflow.snakemake("--dry-run").stdout
+    (costs,) = [
+        line for line in output.splitlines() if line.strip().startswith("input:") and "/select.benchmark" in line
+    ]
+    for seed in config["seeds"]:
+        for job in ("errors", "detections"):
+            assert f"seed{seed}/oracle_fp/cycle1/{job}.benchmark.tsv" in costs
+        assert f"seed{seed}/supervised30-" in costs
+
+
 def test_zero_cycles_train_the_initial_model_only(workflow):
     workflow.write(study(cycles=0))
     planned = workflow.planned()
