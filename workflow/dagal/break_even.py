@@ -29,9 +29,9 @@ def table(metrics: pd.DataFrame, n_classes: int) -> pd.DataFrame:
         for method in names:
             if reference is None or method == reference:
                 continue
-            # a chain that was stopped repeats its last number of labels
+            # chains may stop at different cycles: over those that both have
             curve = means.loc[learner, method].assign(reference=means.loc[learner, reference]["accuracy"])
-            curve = curve.drop_duplicates("labels")
+            curve = curve.dropna()
             found = break_even(curve["labels"], curve["accuracy"], curve["reference"])
             gain = curve["accuracy"].iloc[-1] - curve["reference"].iloc[-1]
             study = of_learner["study"].iloc[0]

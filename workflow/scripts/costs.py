@@ -8,7 +8,7 @@ from job import start
 from dagal import artifacts
 from dagal.stopping import last_cycles
 
-OF_THE_CYCLE = ("score", "select", "train")  # the others belong to the query after it
+OF_THE_CYCLE = ("score", "select", "finetune", "train")  # the others belong to the query after it
 
 start(snakemake)
 stops = last_cycles(snakemake.input.stops)
