@@ -41,6 +41,8 @@ rule train:
         seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
+        pseudo=pseudo_labels,
+        parent=parent_model(),
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
         stop_set=f"{SEED}/stop_set.h5" if CONFIG["stopping"]["kappa"] else [],
         stopping=stopped_before(),
@@ -68,10 +70,63 @@ rule train:
         "../workflow/scripts/train.py"
 
 
+use rule train as train_labeled_only with:
+    input:
+        seen=seen,
+        split=f"{SEED}/split.h5",
+        labeled=f"{NODE}/labeled.h5",
+        parent=parent_model("labeled_only.safetensors"),
+        weights=lambda wildcards: learner(wildcards)["weights"] or [],
+        stopping=stopped_before(),
+        code=code("train"),
+    output:
+        model=f"{NODE}/labeled_only.safetensors",
+        history=f"{NODE}/labeled_only_history.h5",
+        predictions=f"{NODE}/labeled_only_predictions.h5",
+    log:
+        f"{NODE}/train_labeled_only.log",
+    benchmark:
+        f"{NODE}/train_labeled_only.benchmark.tsv"
+    params:
+        learner=lambda wildcards: learner(wildcards) | {"pseudo_labels": None},
+        trajectory=lambda wildcards: learner(wildcards)["pseudo_labels"]["certainty"] == "dispersion",
+
+
+rule pseudo_labels:
+    input:
+        seen=seen,
+        split=f"{SEED}/split.h5",
+        labeled=f"{NODE}/labeled.h5",
+        teacher=teacher,
+        history=labeled_only("_history.h5"),
+        stopping=stopped_before(),
+        code=code("pseudo_labels"),
+    output:
+        f"{NODE}/pseudo_labels.h5",
+    log:
+        f"{NODE}/pseudo_labels.log",
+    benchmark:
+        f"{NODE}/pseudo_labels.benchmark.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: threads
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        learner=learner,
+        batch_size=CONFIG["signals"]["batch_size"],
+    script:
+        "../workflow/scripts/pseudo_labels.py"
+
+
 rule evaluate:
     input:
         predictions=f"{NODE}/predictions.h5",
         labeled=f"{NODE}/labeled.h5",
+        pseudo=pseudo_labels,
+        labeled_only=labeled_only("_predictions.h5"),
         split=f"{SEED}/split.h5",
         truth=f"{DATASET}/truth.h5",
         stopping=stopped_before(),
@@ -142,6 +197,32 @@ rule adversary_tables:
         last=last_adversaries(),
     script:
         "../workflow/scripts/adversary_tables.py"
+
+
+rule pseudo_label_table:
+    input:
+        nodes=[
+            f"{node(seed, branch_of(method, cycle), cycle)}/metrics.json"
+            for method, seed, cycle in pseudo_labeled_nodes()
+        ],
+        stops=stops(),
+        code=code("pseudo_label_table"),
+    output:
+        report(
+            f"{RESULTS}/pseudo_labels.csv",
+            caption="../workflow/report/pseudo_label_table.rst",
+            category="Tables",
+            labels={"table": "pseudo-labels and their errors"},
+        ),
+    log:
+        f"{RESULTS}/pseudo_labels.log",
+    conda:
+        "../envs/light.yaml"
+    params:
+        nodes=pseudo_labeled_nodes(),
+        methods=overview(),
+    script:
+        "../workflow/scripts/pseudo_label_table.py"
 
 
 rule prediction_loss:

@@ -100,6 +100,8 @@ if CONFIG["cycles"] and TASK == "classification":
         FIGURES["adversary_losses"] = ("adversary_losses", "adversary_losses", "Analysis")
         for name in ("discriminator_histogram", "loss_against_discriminator"):
             FIGURES[name] = (name, "discriminator", "Analysis")
+    if any(CONFIG["learners"][settings["learner"]]["pseudo_labels"] for settings in METHODS.values()):
+        FIGURES["pseudo_labels"] = ("pseudo_labels", "pseudo_labels", "Analysis")
     if any(CONFIG["learners"][settings["learner"]]["loss_prediction"] for settings in METHODS.values()):
         FIGURES["prediction_loss"] = ("prediction_loss", "prediction_loss", "Analysis")
     if "label_dispersion" in METHODS:
@@ -217,8 +219,10 @@ def learner(wildcards):
 
 
 def learner_of(branch):
-    """All settings of a branch's learner."""
-    return CONFIG["learners"][METHODS[branch]["learner"] if branch in METHODS else branch.split("-")[1]]
+    """All settings of a branch's learner; a supervised baseline learns from labels alone."""
+    settings = CONFIG["learners"][METHODS[branch]["learner"] if branch in METHODS else branch.split("-")[1]]
+    without = ("pseudo_labels", "fixmatch") if branch.startswith("supervised") and branch not in METHODS else ()
+    return {key: None if key in without else value for key, value in settings.items()}
 
 
 def seen(wildcards):
@@ -447,6 +451,10 @@ def benchmarks(wildcards):
     """Benchmark file of every heavy job of the study."""
     found = all_nodes("train.benchmark.tsv") + supervised_nodes("train.benchmark.tsv")
     found += [f"{folder}/finetune.benchmark.tsv" for folder in finetuned_nodes()]
+    for method, seed, cycle in pseudo_labeled_nodes():
+        folder = node(seed, branch_of(method, cycle), cycle)
+        jobs = ("train_labeled_only", "pseudo_labels") if two_model(method) else ("pseudo_labels",)
+        found += [f"{folder}/{job}.benchmark.tsv" for job in jobs]
     for seed in SEEDS:
         for method in METHODS:
             for cycle in CYCLES[1:]:
@@ -510,10 +518,61 @@ def predicting_nodes():
     return list(dict.fromkeys(found))
 
 
-def parent_model(wildcards):
-    """The model that a warm start goes on from."""
-    warm = learner(wildcards)["warm_start"] and wildcards.branch in METHODS
-    return f"{parent(wildcards)}/model.safetensors" if warm else []
+def parent_model(file="model.safetensors"):
+    """Input function: the model of the previous cycle that a warm start goes on from."""
+
+    def path(wildcards):
+        warm = learner(wildcards)["warm_start"] and wildcards.branch in METHODS
+        return f"{parent(wildcards)}/{file}".format(**wildcards) if warm else []
+
+    return path
+
+
+def two_model(branch):
+    """Whether a branch follows the two-model framework."""
+    settings = learner_of(branch).get("pseudo_labels")
+    return bool(settings) and settings["kind"] == "two_model"
+
+
+def has_pseudo_labels(branch, cycle):
+    """Whether a model is trained on pseudo-labels; CEAL takes them from the previous cycle's model, so its first has none."""
+    return two_model(branch) or (cycle > 0 and bool(learner_of(branch)["pseudo_labels"]))
+
+
+def pseudo_labels(wildcards):
+    """Pseudo-labels that a model is trained on, if any."""
+    used = has_pseudo_labels(wildcards.branch, int(wildcards.cycle))
+    return f"{NODE}/pseudo_labels.h5".format(**wildcards) if used else []
+
+
+def withheld(wildcards):
+    """Pseudo-labels whose images a query leaves out, if any: those that its model was trained on in the two-model framework."""
+    return f"{parent(wildcards)}/pseudo_labels.h5" if two_model(wildcards.branch) else []
+
+
+def labeled_only(file):
+    """Input function: a file of the model that the two-model framework trains on the labels alone, if the branch follows it."""
+
+    def path(wildcards):
+        return f"{NODE}/labeled_only{file}".format(**wildcards) if two_model(wildcards.branch) else []
+
+    return path
+
+
+def teacher(wildcards):
+    """The model that gives pseudo-labels: the one trained on the labels alone, or the one of the previous cycle (CEAL)."""
+    return labeled_only(".safetensors")(wildcards) or f"{parent(wildcards)}/model.safetensors"
+
+
+def pseudo_labeled_nodes():
+    """(method, seed, cycle) of every model that is trained on pseudo-labels."""
+    return [
+        (method, seed, cycle)
+        for method in METHODS
+        for seed in SEEDS
+        for cycle in CYCLES
+        if has_pseudo_labels(method, cycle)
+    ]
 
 
 def flow_files(wildcards):

@@ -9,6 +9,7 @@ rule score:
         unpack(signal_files(["score"])),
         split=f"{SEED}/split.h5",
         stopping=stopped_before("scores.h5"),
+        withheld=withheld,
         code=code("score"),
     output:
         f"{NODE}/scores.h5",

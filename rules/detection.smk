@@ -9,7 +9,7 @@ rule train:
         images=f"{DATASET}/images.h5",
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
-        parent=parent_model,
+        parent=parent_model(),
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
         code=code("train_detector"),
     output:

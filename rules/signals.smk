@@ -66,6 +66,8 @@ rule member:
         seen=seen,
         split=f"{SEED}/split.h5",
         labeled=f"{NODE}/labeled.h5",
+        pseudo=pseudo_labels,
+        parent=parent_model("member{member}.safetensors"),
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
         stopping=stopped_at("member{member}.safetensors"),
         code=code("member"),

@@ -99,6 +99,7 @@ def test_light_stages_do_not_import_torch():
         "adversary_tables",
         "class_entropy",
         "prediction_loss",
+        "pseudo_label_table",
         "selection_costs",
     ):
         assert not {"torch", "torchvision"} & imports(f"scripts/{script}.py"), script

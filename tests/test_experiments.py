@@ -130,13 +130,26 @@ LOW_BUDGET = {
     )
     for tag, percent in percents.items()
 }
+for name in ("cifar10", "cifar100"):
+    PUBLISHED[f"two_model_{name}"] = CIFAR | {
+        "kind": "random", "imbalance": "none", "factor": 1, "cycles": 5, "gamma": 0.2, "warm_start": True,
+        "pseudo_labels": {
+            "ceal": ("ceal", None, None), "dispersion_10": ("two_model", "dispersion", 0.1),
+            "dispersion_25": ("two_model", "dispersion", 0.25), "entropy_10": ("two_model", "entropy", 0.1),
+            "entropy_25": ("two_model", "entropy", 0.25),
+        },
+        "methods": [
+            "random", "entropy", "core_set", "ceal", "two_model_dispersion_10", "two_model_dispersion_25",
+            "two_model_entropy_10", "two_model_entropy_25", "two_model_dispersion_both",
+        ],
+    }  # fmt: skip
 
 
 def settings_of(name: str) -> dict:
     """What a paper's section on its set-up states, from the config with defaults filled in."""
     config = load(RAW[name])
     learner, *others = config["learners"].values()
-    for other in others:  # alike but for the loss prediction, or for the architecture and where it is trained
+    for other in others:
         assert alike(other) == alike(learner)
     pool, optimizer, schedule = config["pool"], learner["optimizer"], learner["schedule"]
     return {
@@ -145,16 +158,22 @@ def settings_of(name: str) -> dict:
         "budget": config["budget"], "cycles": config["cycles"], "seeds": len(config["seeds"]),
         "methods": list(config["methods"]), "optimizer": optimizer["name"], "schedule": schedule["name"],
         "architectures": [settings["architecture"] for settings in config["learners"].values()],
-        "supervised": config["supervised"], "noise": applied_noise(pool["noise"]),
+        "pseudo_labels": pseudo_labels_of(config), "supervised": config["supervised"], "noise": applied_noise(pool["noise"]),
     } | {
         key: value for part in (learner, optimizer, schedule, learner["augmentation"]) for key, value in part.items()
-        if key not in ("name", "optimizer", "schedule")
+        if key not in ("name", "optimizer", "schedule", "pseudo_labels")
     } | (adversarial_settings(config) if any(other["loss_prediction"] for other in others) else {})  # fmt: skip
 
 
 def alike(learner: dict) -> dict:
-    """What all learners of a study share."""
-    return learner | dict.fromkeys(("loss_prediction", "architecture", "device"))
+    """What all learners of a study share: all but loss prediction and pseudo-labels, or the architecture and where it is trained."""
+    return learner | dict.fromkeys(("loss_prediction", "pseudo_labels", "architecture", "device"))
+
+
+def pseudo_labels_of(config: dict) -> dict:
+    """Kind, certainty and share of the learners with pseudo-labels."""
+    parts = {name: learner.get("pseudo_labels") for name, learner in config["learners"].items()}
+    return {name: tuple(map(part.get, ("kind", "certainty", "share"))) for name, part in parts.items() if part}
 
 
 def applied_noise(noise: dict) -> dict:
@@ -258,7 +277,8 @@ def test_published_settings(name):
 
 def test_every_study_is_pinned():
     others = {
-        "cifar10_smoke", "digits_class_balance", "digits_simsiam", "video_small", "camvid", "two_moons", "camera_traps_miniature",
+        "cifar10_smoke", "digits_class_balance", "digits_simsiam", "digits_two_model", "video_small", "camvid", "two_moons",
+        "camera_traps_miniature",
     }  # fmt: skip
     assert set(STUDIES) == {*PUBLISHED, *LOW_BUDGET, *others}
 
@@ -356,6 +376,7 @@ def test_studies_of_a_data_set_share_it():
         "synthia_al",
         "ta_vaal_cifar10",
         "camera_traps_miniature",
+        "two_model_cifar10",
     ],
 )
 def test_study_plans(workflow, name):

@@ -108,6 +108,20 @@ def made_up_prediction_losses():
     return pd.DataFrame(rows, columns=columns)
 
 
+def made_up_pseudo_labels():
+    """Labels and the accuracies of both models, of CEAL one; its first pseudo-labels are none."""
+    rows = [
+        (method, seed, 100 * cycle, 0.5 + cycle / 10 + seed / 100, alone, error)
+        for method in ("two_model", "ceal")
+        for seed in (0, 1)
+        for cycle in (1, 2, 3)
+        for alone in [0.4 + cycle / 10 if method == "two_model" else np.nan]
+        for error in [np.nan if (method, cycle) == ("ceal", 1) else 0.3 / cycle]
+    ]
+    columns = ["method", "seed", "labels", "accuracy", "labeled_only_accuracy", "pseudo_label_error"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def made_up_entropies():
     rows = [
         (method, method != "oracle", seed, cycle, 2 - 0.1 * rank + 0.02 * seed, 10)
@@ -157,6 +171,7 @@ LEARNED = {
     "discriminator_histogram": made_up_pool,
     "loss_against_discriminator": made_up_pool,
     "prediction_loss": made_up_prediction_losses,
+    "pseudo_labels": made_up_pseudo_labels,
     "class_entropy": made_up_entropies,
     "selection_costs": made_up_costs,
 }
@@ -490,6 +505,18 @@ def test_loss_against_discriminator_has_the_rank_correlation(tmp_path):
     rest, queried = (np.asarray(dots.get_offsets()) for dots in seeing.collections)
     assert len(rest) == 380 and len(queried) == 20 and queried[:, 0].max() < rest[:, 0].min()
     assert sorted(queried[:, 1]) == pytest.approx(sorted(pool.loc[pool["method"] == "seeing", "loss"])[-20:])
+
+
+def test_pseudo_labels_of_two_models_and_of_one(tmp_path):
+    figure = figures.pseudo_labels(made_up_pseudo_labels(), tmp_path / "a.png", 50)
+    left, right = figure.axes
+    shown = [(line.get_linestyle(), line.get_xdata().tolist(), line.get_ydata().tolist()) for line in left.lines]
+    assert [style for style, _, _ in shown] == ["-", "-", ":"]  # both methods, and the first model of one
+    assert shown[0][1:] == ([100, 200, 300], pytest.approx([0.605, 0.705, 0.805]))
+    assert shown[2][1:] == ([100, 200, 300], pytest.approx([0.5, 0.6, 0.7]))
+    wrong = [(line.get_xdata().tolist(), line.get_ydata().tolist()) for line in right.lines]
+    assert wrong == [([100, 200, 300], pytest.approx([0.3, 0.15, 0.1])), ([200, 300], pytest.approx([0.15, 0.1]))]
+    assert legend(figure) == ("mean and s.d. of 2 seeds", ["two_model", "ceal"])
 
 
 def test_prediction_loss_per_learner_and_cycle(tmp_path):

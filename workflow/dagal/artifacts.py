@@ -70,8 +70,15 @@ SCHEMAS = {
         "loss_objectness": "detector: part of the loss, objectness of anchors (E,)",
         "loss_rpn_box_reg": "detector: part of the loss, boxes of anchors (E,)",
         "learning_rate": "learning rate of each epoch (E,)",
+        "consistency_loss": "FixMatch: mean consistency loss of each epoch (E,), before its weight",
+        "confident": "FixMatch: share of the unlabeled images whose pseudo-label counted in each epoch (E,)",
         "ids": "unlabeled ids (n,), ascending; absent where no trajectory is recorded",
         "trajectory": "class predicted for each unlabeled id after each epoch (E,n)",
+    }),
+    "pseudo_labels": (1, {
+        "ids": "unlabeled ids that got a pseudo-label (n,), ascending",
+        "labels": "class that the model gives to each (n,)",
+        "uncertainty": "entropy in nats, or label-dispersion, for which each was trusted (n,)",
     }),
     "predictions": (1, {
         "ids": "test ids, then validation ids (n,)",

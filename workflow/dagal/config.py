@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
-from dagal import datasets
+from dagal import datasets, pseudo_labels
 from dagal.acquisition import methods
 from dagal.errors import UserError
 from dagal.pool import make_split
@@ -112,6 +112,10 @@ def drop_foreign_keys(config: dict, schema: dict) -> None:
     sections = [(place, part, of_dataset) for place, part in {"dataset": config["dataset"], **sources}.items() if part]
     for name in ("learner", "method", "backbone"):
         sections += [(f"{name}s.{key}", part, schema["$defs"][name]) for key, part in config[f"{name}s"].items()]
+    for key, learner in config["learners"].items():
+        if learner["pseudo_labels"]:
+            about = schema["$defs"]["learner"]["properties"]["pseudo_labels"]
+            sections.append((f"learners.{key}.pseudo_labels", learner["pseudo_labels"], about))
     for place, part, about in sections:
         loader = part.get("loader", config["dataset"]["loader"])
         own = {part[key] for key in ("architecture", "kind") if key in part}
@@ -184,6 +188,18 @@ def check_combinations(config: dict) -> None:
             )
         if detection and (learner["augmentation"]["pad"] or learner["augmentation"]["crop"]):
             raise UserError(f"{key}.augmentation' may set only flip for a detector; delete pad and crop.")
+        if not detection and learner["pseudo_labels"] and learner["fixmatch"]:
+            raise UserError(
+                f"{key}' has both pseudo_labels and fixmatch, two ways to learn from the pool; delete one of them."
+            )
+        if learner["architecture"] == "svm" and (learner["pseudo_labels"] or {}).get("certainty") == "dispersion":
+            raise UserError(
+                f"{key}.pseudo_labels.certainty' is dispersion, and a svm has no epochs; set it to entropy."
+            )
+        if not detection and learner["fixmatch"] and (learner["backbone"] or dataset["loader"] == "two_moons"):
+            raise UserError(
+                f"{key}.fixmatch' augments images, and neither the features of a backbone nor points are any; delete it."
+            )
         if learner["weights"] and not learner["architecture"].startswith(("resnet", "faster_rcnn")):
             raise UserError(
                 f"{key}.weights' is set, but only ResNets and detectors read weights, not {learner['architecture']!r}."
@@ -193,6 +209,7 @@ def check_combinations(config: dict) -> None:
 def check_svms(given: dict) -> None:
     """Raise UserError if a key of the training of networks is given for an SVM."""
     foreign = ("epochs", "optimizer", "schedule", "augmentation", "dropout", "loss_prediction", "hidden_units")
+    foreign += ("warm_start", "fixmatch")
     for name, learner in given["learners"].items():
         found = [key for key in foreign if key in learner]
         if learner["architecture"] == "svm" and found:
@@ -228,6 +245,12 @@ def check_backbones(config: dict) -> None:
             raise UserError(
                 f"config key 'learners.{name}.finetune_every' is set, but only a backbone of kind {' or '.join(EMBEDDING_KINDS)} "
                 "is trained further; delete it."
+            )
+        ceal = (learner.get("pseudo_labels") or {}).get("kind") == "ceal"
+        if learner.get("finetune_every") and (learner["warm_start"] or ceal):
+            raise UserError(
+                f"config key 'learners.{name}.finetune_every' changes the features, which the model of the cycle before cannot read; "
+                "delete warm_start, and pseudo_labels of kind ceal."
             )
         if not learner.get("backbone"):
             continue
@@ -420,6 +443,15 @@ def check_pool(config: dict, size: int) -> None:
         if n != "all" and n > available:
             raise UserError(
                 f"config key 'supervised' asks for {n} labels, but pool and initial set hold {available} images."
+            )
+    left = size - budget * cycles
+    for name in dict.fromkeys(settings["learner"] for settings in config["methods"].values()):
+        settings = config["learners"][name].get("pseudo_labels") or {}
+        n_pseudo = pseudo_labels.number(settings.get("share", 0), size + config["pool"]["initial"]["size"])
+        if n_pseudo > left:
+            raise UserError(
+                f"config key 'learners.{name}.pseudo_labels.share' asks for {n_pseudo} pseudo-labels beside the {budget} queries of "
+                f"each cycle, but the last one leaves {left} unlabeled images; make the share, the budget or the cycles smaller."
             )
 
 

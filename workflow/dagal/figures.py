@@ -579,6 +579,31 @@ def loss_against_discriminator(table: pd.DataFrame, path: str | Path, dpi: int) 
     return figure
 
 
+def pseudo_labels(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """Accuracy with and without the pseudo-labels, and how many of these are wrong, against the number of labels.
+
+    ``table``: method, seed, labels, accuracy, labeled_only_accuracy (empty where there is no such model), pseudo_label_error (empty
+    where there is no pseudo-label), and optionally deployable. Source: thesis 003, Figs. 3.8 and 3.9.
+    """
+    table = _checked(table, "method", "seed", "labels", "accuracy", "labeled_only_accuracy", "pseudo_label_error")
+    lines = _lines(table)
+    dotted = {name: line | {"linestyle": ":", "markerfacecolor": "white"} for name, line in lines.items()}
+    dotted = {name: line | {"markeredgecolor": line["color"], "markeredgewidth": 1} for name, line in dotted.items()}
+    panels = [("accuracy", lines), ("labeled_only_accuracy", dotted), ("pseudo_label_error", lines)]
+    with _drawing(path, dpi, 8.6, max(3.0, 0.17 * len(lines) + 0.8)) as figure:
+        left, right = figure.subplots(1, 2)
+        for ax, (column, style) in zip((left, left, right), panels, strict=True):
+            known = table.dropna(subset=column)
+            _draw_means(ax, known, "labels", column, {name: style[name] for name in known["method"].unique()})
+        for ax, label in ((left, "test accuracy"), (right, "share of pseudo-labels that is wrong")):
+            ax.set(xlabel="labeled samples", ylabel=label)
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+        left.set_title("solid: with pseudo-labels; dotted: on the labels alone")
+        right.set_ylim(bottom=0)
+        _add_legend(figure, table, lines)
+    return figure
+
+
 def prediction_loss(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
     """Loss of the loss prediction over the epochs, a line per learner, a panel per cycle.
 

@@ -31,5 +31,13 @@ metrics = {
     "accuracy_per_class": accuracy_C,
     "labels_per_class": labels_C.tolist(),
 }
+if snakemake.input.pseudo:
+    pseudo_ids, pseudo_labels = artifacts.read(snakemake.input.pseudo, "pseudo_labels", "ids", "labels")
+    with artifacts.opened(snakemake.input.truth, "truth") as file:
+        wrong = artifacts.rows(file["labels"], pseudo_ids) != pseudo_labels
+    metrics |= {"pseudo_labels": len(wrong), "pseudo_label_error": float(wrong.mean()) if len(wrong) else None}
+if snakemake.input.labeled_only:
+    (probs_N_C,) = artifacts.read(snakemake.input.labeled_only, "predictions", "probabilities")
+    metrics["labeled_only_accuracy"] = float((probs_N_C.argmax(1) == truth_N)[:n_test].mean())
 artifacts.write_json(snakemake.output[0], metrics)
 print(f"{len(labels):,} labels: test accuracy {metrics['accuracy']:.4f} over {n_test:,} images")

@@ -13,6 +13,8 @@ origin = start(snakemake)
 source, params = snakemake.input, snakemake.params
 seed, cycle = int(snakemake.wildcards.seed), int(snakemake.wildcards.cycle)
 candidates = unlabeled(source.split, source.labeled)
+if source.withheld:  # the two-model framework asks among the rest (003 sec. 3.5)
+    candidates = np.setdiff1d(candidates, artifacts.read(source.withheld, "pseudo_labels", "ids")[0])
 if params.subset:
     size = min(params.subset * params.budget, len(candidates))
     candidates = np.sort(generator(seed, "subset", cycle).choice(candidates, size, replace=False))

@@ -1,4 +1,4 @@
-"""labeled.h5 -> model trained from scratch, its history, and its predictions on the test and validation sets."""
+"""labeled.h5, and pseudo-labels where there are some -> model, its history, and its predictions on the test and validation sets."""
 
 import numpy as np
 from job import start
@@ -27,10 +27,10 @@ with inference.seen(source.seen) as inputs:
         if len(followed):
             trajectory.append(inference.predicted_classes(model, followed, batch_size, precision))
 
-    model, history = training.from_scratch(source, settings, seed, (cycle,), device, follow)
+    model, history = training.fit_node(source, settings, seed, (cycle,), device, follow)
     batches = inference.stream(inputs, held_out, device, batch_size)
     probs_N_C = np.concatenate([probs for probs, *_ in inference.predict(model, batches, precision)])
-    if source.stop_set:
+    if source.get("stop_set"):
         (stop_set,) = artifacts.read(source.stop_set, "stop_set", "ids")
         batches = inference.stream(inputs, stop_set, device, batch_size)
         predicted = np.concatenate([probs.argmax(1) for probs, *_ in inference.predict(model, batches, precision)])

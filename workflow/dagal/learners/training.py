@@ -1,10 +1,11 @@
-"""Training from scratch, on images held on the device as uint8."""
+"""Training on images held on the device as uint8: from scratch, or going on from a model."""
 
 import functools
 import math
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -12,10 +13,22 @@ from dagal import artifacts
 from dagal.learners import architectures
 from dagal.learners.architectures import Classifier
 from dagal.learners.augmentation import random_crop_flip
+from dagal.learners.fixmatch import consistency_loss, strong_augmentation
 from dagal.learners.inference import autocast, seen, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
+from dagal.pool import unlabeled
 from dagal.seeding import seed_for
+
+VIEWS = (random_crop_flip, strong_augmentation)  # of an unlabeled image: weak, strong
+
+
+def batches(n: int, batch_size: int, steps: int | None, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """Positions of each step of an epoch: a random order of n images, or as many orders as ``steps`` full batches need."""
+    if steps is None:
+        return torch.split(torch.randperm(n, generator=generator), batch_size)
+    orders = [torch.randperm(n, generator=generator) for _ in range(-(-steps * batch_size // n))]
+    return torch.split(torch.cat(orders)[: steps * batch_size], batch_size)
 
 
 def fit(
@@ -25,6 +38,7 @@ def fit(
     settings: dict,
     seed: int,
     after_epoch: Callable[[Classifier], None] = lambda model: None,
+    pool: torch.Tensor | None = None,
 ) -> dict[str, list[float]]:
     """Train in place for ``settings["epochs"]``; returns ``loss``, ``accuracy`` and ``learning_rate`` per epoch.
 
@@ -32,10 +46,15 @@ def fit(
     After ``share`` of the epochs the margin loss no longer reaches the backbone (LL4AL, sec. 4.1), and the ranking loss ends
     altogether (TA-VAAL, sec. 4).
 
+    With ``settings["fixmatch"]`` every step also sees ``ratio`` times as many images of ``pool`` (n,C,H,W), drawn with replacement,
+    weakly (as all images are) and strongly augmented, in one pass with the labeled ones; ``consistency_loss`` and ``confident``
+    (the share of them over the threshold) are returned too.
+
     ``images`` (L,C,H,W) uint8 and ``labels`` (L,) int64 lie on the model's device. Order, augmentation and dropout follow
     ``seed``. A last batch of a single image is left out of its epoch (batch norm cannot train on it).
     """
     prediction, head = settings["loss_prediction"], model.loss_prediction
+    fixmatch = settings["fixmatch"] if pool is not None and len(pool) else None
     head_parameters = list(head.parameters()) if head else []
     of_head = set(map(id, head_parameters))
     step = stepper([p for p in model.parameters() if id(p) not in of_head], settings["optimizer"])
@@ -47,6 +66,7 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     history = {"loss": [], "accuracy": [], "learning_rate": []} | ({"prediction_loss": []} if head else {})
+    history |= {"consistency_loss": [], "confident": []} if fixmatch else {}
     started = time.monotonic()
     for epoch in range(settings["epochs"]):
         lr = learning_rate(settings["optimizer"], settings["schedule"], epoch, settings["epochs"])
@@ -54,27 +74,38 @@ def fit(
         joint = not head or epoch < prediction["share"] * settings["epochs"]
         with_head = head and (joint or prediction["loss"] == "margin")
         total_loss, total_prediction = torch.zeros((2,), device=images.device)
-        correct = torch.zeros((), device=images.device)
+        total_consistency, correct = torch.zeros((2,), device=images.device), torch.zeros((), device=images.device)
         seen = 0
-        for batch in torch.split(torch.randperm(len(images), generator=generator), settings["batch_size"]):
+        for batch in batches(len(images), settings["batch_size"], fixmatch and fixmatch["steps_per_epoch"], generator):
             if len(batch) == 1 and seen:
                 continue
             batch = batch.to(images.device)
             augmented, target = random_crop_flip(images[batch], settings["augmentation"], generator), labels[batch]
+            if fixmatch:
+                drawn = torch.randint(len(pool), (fixmatch["ratio"] * len(batch),), generator=generator)
+                drawn = pool[drawn.to(images.device)]
+                views = [augment(drawn, settings["augmentation"], generator) for augment in VIEWS]
+                augmented = torch.cat([augmented, *views])
             with autocast(images.device, settings["precision"]):
                 if with_head:
                     logits, features = with_features(model, modules, augmented)
-                    predicted = head(features, detach=not joint).float()
+                    predicted = head(features, detach=not joint).float()[: len(batch)]
                 else:
                     logits = model(augmented)
-            loss = cross_entropy(logits.float(), target)
+            logits, of_pool = logits.float().split([len(batch), len(augmented) - len(batch)])
+            loss = cross_entropy(logits, target)
+            objective = loss
+            if fixmatch:
+                consistency, confident = consistency_loss(*of_pool.chunk(2), fixmatch["threshold"])
+                total_consistency += torch.stack([consistency.detach(), confident]) * len(batch)
+                objective = objective + fixmatch["weight"] * consistency
             if with_head:
-                ranked = pair_loss(predicted, cross_entropy(logits.float(), target, reduction="none"))
-                (loss + prediction["weight"] * ranked).backward()
-                step_head(lr)
+                ranked = pair_loss(predicted, cross_entropy(logits, target, reduction="none"))
                 total_prediction += ranked.detach() * len(batch)
-            else:
-                loss.backward()
+                objective = objective + prediction["weight"] * ranked
+            objective.backward()
+            if with_head:
+                step_head(lr)
             step(lr)
             total_loss += loss.detach() * len(batch)
             correct += (logits.argmax(1) == target).sum()
@@ -84,6 +115,9 @@ def fit(
         history["learning_rate"].append(lr)
         if head:
             history["prediction_loss"].append(total_prediction.item() / seen if with_head else math.nan)
+        if fixmatch:
+            for name, total in zip(("consistency_loss", "confident"), total_consistency.tolist(), strict=True):
+                history[name].append(total / seen)
         after_epoch(model)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  accuracy "
@@ -93,26 +127,39 @@ def fit(
     return history
 
 
-def from_scratch(source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None):
-    """Initialise and train a classifier on the artifacts ``source.seen`` (images or features), ``.split`` and ``.labeled``.
+def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None):
+    """Train a classifier on the artifacts ``source.seen`` (images or features), ``.split`` and ``.labeled`` of a node.
 
-    Initialisation and training follow (seed, purpose). The purpose does not name the method: differences between the
-    methods of a seed and cycle come from their labels alone. Returns the model and its history.
+    Where the source has them: on the pseudo-labels ``.pseudo`` besides, and going on from the model ``.parent``. FixMatch also
+    sees the images without label. Initialisation and training follow (seed, purpose). The purpose does not name the method:
+    differences between the methods of a seed and cycle come from their labels alone. Returns the model and its history.
     """
     ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
     n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
     mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
+    told = f"{len(labels):,} labels"
+    if source.get("pseudo"):
+        pseudo = artifacts.read(source.pseudo, "pseudo_labels", "ids", "labels")
+        ids, labels = np.concatenate([ids, pseudo[0]]), np.concatenate([labels, pseudo[1]])
+        told += f" and {len(pseudo[0]):,} pseudo-labels"
+    pool = None
     with seen(source.seen) as inputs:
         images = to_tensor(artifacts.rows(inputs, ids), device)
+        if settings["fixmatch"]:
+            pool = to_tensor(artifacts.rows(inputs, unlabeled(source.split, source.labeled)), device)
+            told += f" and {len(pool):,} images without label"
     if images.is_floating_point():  # the statistics are those of the pixels
         mean_C, std_C = torch.zeros(images.shape[1]), torch.ones(images.shape[1])
     torch.manual_seed(seed_for(seed, "initialise", *purpose))
-    model = architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C).to(device)
+    if source.get("parent"):
+        model = architectures.load(source.parent, device)
+    else:
+        model = architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C).to(device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"training on {len(labels):,} labels, {n_classes} classes, {parameters:,} parameters", flush=True)
+    print(f"training on {told}, {n_classes} classes, {parameters:,} parameters", flush=True)
     labels, seed = torch.from_numpy(labels).to(device), seed_for(seed, "train", *purpose)
     if settings["architecture"] == "svm":
         from dagal.learners import svm  # scikit-learn costs a second; only this learner needs it
 
         return model, svm.fit(model, images, labels, settings["C"], seed)
-    return model, fit(model, images, labels, settings, seed, after_epoch)
+    return model, fit(model, images, labels, settings, seed, after_epoch, pool)
