@@ -1,12 +1,14 @@
 """Camera traps: detections and annotations -> crops with species, a split that tears nothing apart, counts; a rendered survey."""
 
 import copy
+import csv
 import json
 
 import cv2
 import h5py
 import numpy as np
 import pytest
+from conftest import SMALL, Workflow
 
 from dagal import artifacts, datasets
 from dagal.__main__ import main
@@ -370,3 +372,36 @@ def test_rendering_refuses_to_overwrite(rendered, capsys):
     assert main(["camera-traps", str(rendered)]) == 2
     assert "exists: delete it" in capsys.readouterr().err
     assert main(["camera-traps", f"{rendered}2", "--images", "3"]) == 2
+
+
+@pytest.mark.slow
+def test_survey_becomes_a_study_with_counts(rendered, tmp_path):
+    """Both strategies of the paper on crops, and the table of counts."""
+    workflow = Workflow(tmp_path)
+    dataset = {"name": "survey", "loader": "camera_trap", "path": str(rendered), "image_size": 16}
+    pool = {"initial": {"size": 20}}
+    methods = {"informative_diverse": {}, "margin_cluster_mean": {}}
+    workflow.write(SMALL | {"study": "traps", "dataset": dataset, "pool": pool, "cycles": 1, "methods": methods})
+    workflow.snakemake("--cores", "2")
+    results = tmp_path / "results"
+    (animals_S,) = artifacts.read(results / "datasets/survey/truth.h5", "truth", "animals")
+    detected_S, box_N_4 = artifacts.read(results / "datasets/survey/images.h5", "images", "detected", "box")
+    with (results / "traps/counting.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    told = json.loads((rendered / "annotations.json").read_text())
+    empty = next(c["id"] for c in told["categories"] if c["name"] == "empty")
+    assert (animals_S == 0).sum() == sum(a["category_id"] == empty for a in told["annotations"])
+    exact = next(row for row in rows if (row["measure"], row["bin"]) == ("exact", "all"))
+    assert float(exact["value"]) == np.mean(
+        animals_S[animals_S > 0] == detected_S[animals_S > 0]
+    )  # herds of 10 at most
+    assert len(rows) == 4 + 3 + 2 * 13
+    found = json.loads((rendered / "detections.json").read_text())["images"]
+    assert detected_S.tolist() == [
+        sum(d["conf"] >= 0.9 for d in image["detections"]) for image in sorted(found, key=lambda i: i["file"])
+    ]
+    assert (box_N_4[:, :2] < box_N_4[:, 2:]).all()
+    assert (results / "traps/figures/counting.png").stat().st_size > 10_000
+    for method in methods:
+        (ids,) = artifacts.read(results / f"traps/seed0/{method}/cycle1/query.h5", "query", "ids")
+        assert len(set(ids)) == 10
