@@ -8,7 +8,14 @@ from job import start
 from dagal import artifacts
 from dagal.stopping import last_cycles
 
-OF_THE_CYCLE = ("score", "select", "finetune", "train")  # the others belong to the query after it
+OF_THE_CYCLE = (
+    "score",
+    "select",
+    "finetune",
+    "train",
+    "train_labeled_only",
+    "pseudo_labels",
+)  # the others belong to the query after it
 
 start(snakemake)
 stops = last_cycles(snakemake.input.stops)
