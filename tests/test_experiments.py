@@ -377,6 +377,7 @@ def test_studies_of_a_data_set_share_it():
         "ta_vaal_cifar10",
         "camera_traps_miniature",
         "two_model_cifar10",
+        "low_budget_cifar10_1",
     ],
 )
 def test_study_plans(workflow, name):
