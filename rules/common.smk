@@ -536,7 +536,7 @@ def two_model(branch):
 
 def has_pseudo_labels(branch, cycle):
     """Whether a model is trained on pseudo-labels; CEAL takes them from the previous cycle's model, so its first has none."""
-    return two_model(branch) or (cycle > 0 and bool(learner_of(branch)["pseudo_labels"]))
+    return two_model(branch) or (cycle > 0 and bool(learner_of(branch).get("pseudo_labels")))
 
 
 def pseudo_labels(wildcards):
