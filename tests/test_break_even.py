@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dagal import break_even as joined_studies
+from dagal import figures
 from dagal.__main__ import main
 from dagal.statistics import break_even
 
@@ -107,3 +108,13 @@ def test_one_study_has_no_correlation_and_no_study_is_a_sentence(tmp_path, capsy
     assert main(["break-even", str(tmp_path / "b")]) == 2
     error = capsys.readouterr().err
     assert error.startswith("dagal: ") and error.count("\n") == 1 and "no finished study" in error
+
+
+def test_figure_shows_when_each_method_overtakes_and_which_never_do(tmp_path):
+    curves = {"random": ("frozen", FLAT), "entropy": ("frozen", crossing(15)), "never": ("frozen", [[0.4] * 3] * 2)}
+    table = joined_studies.of_study(study(tmp_path, "a", 5, curves))
+    figure = figures.break_even(table, tmp_path / "figure.png", 50)
+    (ax,) = figure.axes
+    places = {label.get_text(): line for label, line in zip(ax.get_yticklabels(), ax.lines, strict=True)}
+    assert places["entropy"].get_xdata() == pytest.approx([3]) and places["entropy"].get_marker() != "x"
+    assert places["never"].get_marker() == "x" and places["never"].get_xdata()[0] == pytest.approx(ax.get_xlim()[1])

@@ -646,7 +646,8 @@ def pretraining(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
             right.plot(mine["epoch"], mine["output_std"], color=line["color"])
             right.axhline(mine["even_std"].iloc[0], color=line["color"], linestyle=(0, DASHES), linewidth=0.8)
         left.set(xlabel="epoch", ylabel="accuracy of nearest neighbours")
-        right.set(xlabel="epoch", ylabel="s.d. of normalised outputs", ylim=(0, None))
+        top = 1.15 * table[["output_std", "even_std"]].max().max()
+        right.set(xlabel="epoch", ylabel="s.d. of normalised outputs", ylim=(0, top))
         figure.legend(
             handles=[Line2D([], [], **line) for line in lines.values()], loc="outside right upper", handlelength=3
         )
