@@ -244,7 +244,7 @@ def newest_backbone(wildcards, last):
 def finetuned(branch, cycle):
     """Whether a node trains its backbone further: its number of labels has reached a multiple of finetune_every."""
     every = learner_of(branch).get("finetune_every")
-    if not every or branch.startswith("supervised"):
+    if not every or (branch.startswith("supervised") and branch not in METHODS):
         return False
     labels = CONFIG["pool"]["initial"]["size"] + cycle * CONFIG["budget"]
     return labels // every > ((labels - CONFIG["budget"]) // every if cycle else 0)

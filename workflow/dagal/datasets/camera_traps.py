@@ -55,15 +55,14 @@ def camera_trap(settings: dict) -> Source:
             f"No image of {settings['detections']} is in {settings['annotations']}: name the files alike in both (MegaDetector "
             "does with --output_relative_filenames)."
         )
-    if left_out := len(photos.keys() ^ detections.keys()):
-        print(f"left out {left_out:,} images that have no result in one of the two files")
+    notes = [f"left out {len(photos.keys() ^ detections.keys()):,} images that have no result in one of the two files"]
     crops = [
         (position, box, confidence, species_of(box, photos[file].animals))
         for position, file in enumerate(files)
         for box, confidence in detections[file]
     ]
-    if unknown := sum(species is None for *_, species in crops):
-        print(f"left out {unknown:,} crops of images that show several species and say not where")
+    unknown = sum(species is None for *_, species in crops)
+    notes.append(f"left out {unknown:,} crops of images that show several species and say not where")
     crops = [crop for crop in crops if crop[3] is not None]
     if not crops:
         raise UserError(
@@ -77,7 +76,7 @@ def camera_trap(settings: dict) -> Source:
         class_names=class_names,
         labels=np.array([label[species] for *_, species in crops], np.int64),
         n_train=int(np.sum(~is_test_N)),
-        images=cropped(path, files, crops),
+        images=cropped(path, files, crops, notes),
         about={
             "source": np.array([position for position, *_ in crops], np.int64),
             "box": np.array([box for _, box, *_ in crops], np.float32),
@@ -151,10 +150,14 @@ def drawn_groups(groups: list[str], fraction: float, path: Path) -> np.ndarray:
     return np.isin(group_N, order_G[: min(n_test, len(names) - 1)])
 
 
-def cropped(path: Path, files: list[str], crops: list[tuple]) -> Iterator[tuple[int, np.ndarray]]:
-    """(row, RGB crop) of each crop, every image decoded once in turn. Raises UserError for an image that is missing or damaged."""
+def cropped(path: Path, files: list[str], crops: list[tuple], notes: list[str]) -> Iterator[tuple[int, np.ndarray]]:
+    """(row, RGB crop) of each crop, every image decoded once in turn; prints the notes.
+
+    Raises UserError for an image that is missing or damaged.
+    """
     import cv2
 
+    print(*notes, sep="\n")
     shown, image = None, None
     for row, (position, (x1, y1, x2, y2), *_) in enumerate(crops):
         if position != shown:
@@ -192,7 +195,7 @@ def read_detections(file: Path, threshold: float) -> dict[str, list[tuple[Box, f
     the detector failed on are left out.
     """
     data = read_json(file)
-    found, failed = {}, 0
+    found = {}
     try:
         if "annotations" in data:
             sizes, names, categories = coco_lists(data)
@@ -213,7 +216,6 @@ def read_detections(file: Path, threshold: float) -> dict[str, list[tuple[Box, f
         for image in data["images"]:
             name = normal(image["file"])
             if image.get("failure") or image.get("detections") is None:
-                failed += 1
                 continue
             if name in found:
                 raise UserError(f"{file} lists {name} twice: give each image one entry.")
@@ -231,8 +233,6 @@ def read_detections(file: Path, threshold: float) -> dict[str, list[tuple[Box, f
         raise UserError(
             f"{file} is neither MegaDetector's output nor COCO JSON ({error!r}): export it again."
         ) from None
-    if failed:
-        print(f"left out {failed:,} images that the detector could not read")
     return found
 
 
