@@ -254,7 +254,7 @@ def test_features_are_those_of_the_pretrained_backbone(finished):
     folder = finished.folder / PRETRAINED
     (pixels,) = artifacts.read(folder.parents[1] / "images.h5", "images", "images")
     (features_N_D,) = artifacts.read(folder / "features.h5", "features", "features")
-    backbone = backbones.load(str(folder / "backbone.safetensors"))
+    backbone = backbones.load(str(folder / "backbone.safetensors"), (1, 8, 8))
     (expected,) = backbones.features(backbone, [inference.to_tensor(pixels, CPU)], "float32")
     np.testing.assert_allclose(features_N_D, expected, rtol=1e-4, atol=1e-5)
     weights = load_file(folder / "backbone.safetensors")["network.1.weight"].numpy()
