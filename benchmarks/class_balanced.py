@@ -12,11 +12,14 @@ is 1, below it falls exponentially: `P(bar)` bounds the chance that a batch with
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as for the rule `select`; more threads only wait for each other
+
+import numpy as np  # noqa: E402
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 
