@@ -455,6 +455,10 @@ def benchmarks(wildcards):
         folder = node(seed, branch_of(method, cycle), cycle)
         jobs = ("train_labeled_only", "pseudo_labels") if two_model(method) else ("pseudo_labels",)
         found += [f"{folder}/{job}.benchmark.tsv" for job in jobs]
+    for name, settings in BACKBONES.items():
+        job = {"simsiam": ["pretrain"], "file": []}.get(settings["kind"], ["embedding"])
+        folders = dict.fromkeys(BACKBONE.format(backbone=name, seed=seed) for seed in SEEDS)
+        found += [f"{folder}/{part}.benchmark.tsv" for folder in folders for part in (*job, "features")]
     for seed in SEEDS:
         for method in METHODS:
             for cycle in CYCLES[1:]:

@@ -80,6 +80,18 @@ def test_each_method_is_compared_with_the_random_one_of_its_learner(tmp_path):
     assert table["final_gain"].tolist() == pytest.approx([0.2, -0.1, 0.1])
 
 
+def test_chains_that_stopped_are_compared_over_the_seeds_that_go_on(tmp_path):
+    """In each seed the method equals random; its better seed stops first, or its worse one."""
+    for stopped in (0, 1):
+        curves = {name: ("frozen", [[0.5] * 3, [0.3] * 3]) for name in ("random", "entropy")}
+        folder = study(tmp_path, str(stopped), 5, curves)
+        metrics = pd.read_csv(folder / "metrics.csv")
+        gone = (metrics["method"] == "entropy") & (metrics["seed"] == stopped) & (metrics["cycle"] > 1)
+        metrics[~gone].to_csv(folder / "metrics.csv", index=False)
+        (row,) = joined_studies.of_study(folder).to_dict("records")
+        assert row["final_gain"] == pytest.approx(0) and np.isnan(row["labels"])
+
+
 def test_command_joins_studies(tmp_path, capsys):
     """Labels per class 15/5, 12/2 and 12/3 = 3, 6 and 4 at 5, 2 and 3 classes; k-center once, and never."""
     folders = [

@@ -148,6 +148,25 @@ def test_without_stop_gradient_it_collapses_and_says_so(capsys):
     assert output.count("warning: the outputs have collapsed") == 1
 
 
+def test_collapse_is_said_again_after_a_kill(tmp_path, capsys):
+    """The log of a job begins anew."""
+    collapsing = {"epochs": 30, "stop_gradient": False, "lr": 1.0, "checkpoint": tmp_path / "checkpoint.safetensors"}
+
+    class Stop(Exception):
+        pass
+
+    def stop(epoch):
+        if epoch == 29:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(**collapsing, after_epoch=stop)
+    assert "warning" in capsys.readouterr().out
+    train(**collapsing)
+    output = capsys.readouterr().out
+    assert "going on after epoch 29" in output and "warning: the outputs have collapsed" in output
+
+
 def test_last_incomplete_batch_is_left_out_and_few_images_are_one_batch():
     seen = []
     model_forward = simsiam.SimSiam.forward

@@ -21,7 +21,6 @@ def table(metrics: pd.DataFrame, n_classes: int) -> pd.DataFrame:
     ``random_``; learners without one are left out. ``labels`` and ``labels_per_class`` are empty where the method never overtakes it;
     ``final_gain`` is the difference in accuracy at the end.
     """
-    means = metrics.groupby(["learner", "method", "cycle"], sort=False)[["labels", "accuracy"]].mean()
     rows = []
     for learner, of_learner in metrics.groupby("learner", sort=False):
         names = list(of_learner["method"].unique())
@@ -29,11 +28,12 @@ def table(metrics: pd.DataFrame, n_classes: int) -> pd.DataFrame:
         for method in names:
             if reference is None or method == reference:
                 continue
-            # chains may stop at different cycles: over those that both have
-            curve = means.loc[learner, method].assign(reference=means.loc[learner, reference]["accuracy"])
-            curve = curve.dropna()
-            found = break_even(curve["labels"], curve["accuracy"], curve["reference"])
-            gain = curve["accuracy"].iloc[-1] - curve["reference"].iloc[-1]
+            # chains may stop at different cycles: over the seeds and cycles that both have
+            own, random = (of_learner[of_learner["method"] == name] for name in (method, reference))
+            pairs = own.merge(random, on=["seed", "cycle"], suffixes=("", "_random"))
+            curve = pairs.groupby("cycle")[["labels", "accuracy", "accuracy_random"]].mean()
+            found = break_even(curve["labels"], curve["accuracy"], curve["accuracy_random"])
+            gain = curve["accuracy"].iloc[-1] - curve["accuracy_random"].iloc[-1]
             study = of_learner["study"].iloc[0]
             rows.append([study, learner, method, reference, n_classes, found, found / n_classes, gain])
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -60,7 +60,8 @@ def add_command(commands) -> None:
         "break-even",
         help="labels per class from which methods beat random, over several studies",
         description="Labels per class from which each method beats the random method of its learner for good, and their "
-        "correlation with the number of classes over the studies.",
+        "correlation with the number of classes over the studies; every study counts as one, so give one per data set to compare data "
+        "sets, as the thesis does. A method that never overtakes is left out of the correlation.",
     )
     parser.add_argument(
         "studies", nargs="+", type=Path, metavar="STUDY", help="folder of a finished study, as results/digits"

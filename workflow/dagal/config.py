@@ -209,7 +209,7 @@ def check_combinations(config: dict) -> None:
 def check_svms(given: dict) -> None:
     """Raise UserError if a key of the training of networks is given for an SVM."""
     foreign = ("epochs", "optimizer", "schedule", "augmentation", "dropout", "loss_prediction", "hidden_units")
-    foreign += ("warm_start", "fixmatch")
+    foreign += ("warm_start", "fixmatch", "precision")
     for name, learner in given["learners"].items():
         found = [key for key in foreign if key in learner]
         if learner["architecture"] == "svm" and found:

@@ -21,10 +21,13 @@ start(snakemake)
 stops = last_cycles(snakemake.input.stops)
 rows = []
 for path in map(Path, snakemake.input.benchmarks):
-    seed, branch, cycle = path.parts[-4:-1]
-    rule, seed, cycle = path.name.split(".")[0], int(seed.removeprefix("seed")), int(cycle.removeprefix("cycle"))
-    if (cycle if rule in OF_THE_CYCLE else cycle + 1) > stops.get((seed, branch), cycle + 1):
-        continue
+    rule, (seed, branch, cycle) = path.name.split(".")[0], path.parts[-4:-1]
+    if branch == "backbones":  # of no cycle; of no seed either where the studies share it
+        seed, branch, cycle = seed.removeprefix("seed") if seed.startswith("seed") else None, cycle, None
+    else:
+        seed, cycle = int(seed.removeprefix("seed")), int(cycle.removeprefix("cycle"))
+        if (cycle if rule in OF_THE_CYCLE else cycle + 1) > stops.get((seed, branch), cycle + 1):
+            continue
     (measured,) = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
     numbers = [None if measured[name] == "NA" else measured[name] for name in ("s", "cpu_time", "max_rss")]
     rows.append([snakemake.params.study, seed, branch, cycle, rule, *numbers])

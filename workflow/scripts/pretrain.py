@@ -29,6 +29,7 @@ for path in source.code:
 folder = Path(output.backbone).parent
 checkpoint = folder / "checkpoint.safetensors"
 images = inference.to_tensor(pixels, device)
+del pixels
 backbone, history = simsiam.train(images, settings, mean_C, std_C, checkpoint, key.hexdigest())
 history["queries"], history["neighbours"] = ids[history["queries"]], ids[history["neighbours"]]
 shape = tuple(images.shape[1:])

@@ -16,7 +16,8 @@ for path in map(Path, snakemake.input.splits):
 measured = {}
 with Path(snakemake.input.costs).open() as file:
     for row in csv.DictReader(file):
-        measured[int(row["seed"]), row["branch"], int(row["cycle"]), row["rule"]] = row
+        if row["cycle"]:  # else it serves all methods and cycles
+            measured[int(row["seed"]), row["branch"], int(row["cycle"]), row["rule"]] = row
 
 rows = []
 for method, jobs in params.jobs.items():

@@ -17,6 +17,7 @@ from dagal.learners.optimizers import learning_rate, stepper
 from dagal.learners.views import view
 from dagal.seeding import seed_for
 
+QUERY_BLOCK = 128  # queries whose similarities to all images are in memory at a time
 COLLAPSED = 0.1  # below this share of 1/sqrt(d) the outputs count as one point
 
 
@@ -66,10 +67,13 @@ def nearest(features_N_D: torch.Tensor, queries_Q: np.ndarray, k: int) -> tuple[
     """Positions (Q,k) int64 and cosine similarities (Q,k) float32 of the k nearest to each query but itself, nearest first."""
     directions = normalize(features_N_D)
     queries = torch.from_numpy(queries_Q).to(directions.device)
-    similarity_Q_N = directions[queries] @ directions.T
-    similarity_Q_N[torch.arange(len(queries), device=directions.device), queries] = -torch.inf
-    values, positions = similarity_Q_N.topk(k, dim=1)
-    return positions.cpu().numpy(), values.cpu().numpy()
+    values, positions = [], []
+    for block in queries.split(QUERY_BLOCK):
+        similarity_B_N = directions[block] @ directions.T
+        similarity_B_N[torch.arange(len(block), device=directions.device), block] = -torch.inf
+        for found, part in zip((values, positions), similarity_B_N.topk(k, dim=1), strict=True):
+            found.append(part.cpu().numpy())
+    return np.concatenate(positions), np.concatenate(values)
 
 
 def train(
@@ -126,7 +130,7 @@ def train(
         print(f"going on after epoch {first} of {epochs}, from {checkpoint}", flush=True)
     else:
         look_at_neighbours(0)
-    spread, started = settings["projection"][-1] ** -0.5, time.monotonic()
+    spread, started, warned = settings["projection"][-1] ** -0.5, time.monotonic(), False
     for epoch in range(first, epochs):
         model.train()
         generator = torch.Generator().manual_seed(seed_for(settings["seed"], "simsiam", "epoch", epoch))
@@ -152,8 +156,8 @@ def train(
             f"(1/sqrt(d) = {spread:.4f})  lr {lr:g}  {time.monotonic() - started:.1f} s",
             flush=True,
         )
-        collapsed = [std < COLLAPSED * spread for std in history["output_std"]]
-        if collapsed[-1] and not any(collapsed[:-1]):
+        if not warned and history["output_std"][-1] < COLLAPSED * spread:
+            warned = True
             print(
                 "warning: the outputs have collapsed to nearly one point, and such features are worth nothing; try another "
                 "learning rate, more images per step or wider layers.",
