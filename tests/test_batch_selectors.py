@@ -692,19 +692,28 @@ def test_informative_diverse_follows_the_clusters():
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_informative_diverse_gives_no_cluster_more_than_its_share_rounded_up(seed):
+def test_informative_diverse_gives_every_cluster_its_share(seed):
+    """Against a loop: first every cluster its share rounded down, then the best of the others, one more at most where it is no integer."""
     rng = generator(seed)
     n, n_clusters = int(rng.integers(5, 60)), int(rng.integers(1, 9))
     points, score, budget = rng.normal(size=(n, 2)), rng.random(n), int(rng.integers(1, n + 1))
     chosen = informative_diverse(score, points, budget, 99, generator(), n_clusters=n_clusters)
     clusters = ward_by_hand(points, min(n, n_clusters))
-    expected = []
-    for i in np.argsort(-score):
+    best, expected = np.argsort(-score).tolist(), set()
+    for own in clusters:
+        expected |= set([i for i in best if i in own][: budget * len(own) // n])
+    for i in best:
         (own,) = [cluster for cluster in clusters if i in cluster]
-        if len(own & set(expected)) * n < budget * len(own) and len(expected) < budget:
-            expected.append(i)
+        if len(own & expected) * n < budget * len(own) and len(expected) < budget:
+            expected.add(i)
     assert len(chosen) == budget
-    assert chosen.tolist() == expected
+    assert chosen.tolist() == [i for i in best if i in expected]
+
+
+def test_informative_diverse_leaves_no_cluster_out_for_its_scores():
+    points, blob = blobs([10] * 48, dim=48)
+    chosen = informative_diverse(-blob + generator(0).random(480) / 2, points, 100, 48, generator())
+    assert np.bincount(blob[chosen]).tolist() == [3] * 4 + [2] * 44  # 100 / 48 = 2.08: the best four clusters have one more
 
 
 def test_candidates_beside_the_sample_join_the_nearest_mean():

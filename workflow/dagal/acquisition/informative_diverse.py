@@ -1,4 +1,4 @@
-"""Informative and diverse: the best-scored candidates whose clusters are those of the whole pool."""
+"""Informative and diverse: the best-scored candidates of each cluster, as many as its share of the whole pool."""
 
 import numpy as np
 
@@ -16,13 +16,14 @@ def informative_diverse(
     n_clusters: int | None = None,
     max_points: int = 4000,
 ) -> np.ndarray:
-    """Best score first, passing over clusters that have their share: the query is spread over the clusters as the pool is.
+    """The best-scored of each cluster: the query is spread over the clusters as the pool is. Best score first.
 
     Norouzzadeh et al. 2019 (camera traps; in 002), S2.2, after Dasgupta & Hsu 2008: hierarchical clustering of the unlabeled
     samples, queries that match its distribution. The papers leave the rest open. Here Ward's tree is cut into ``n_clusters``
-    (default: the number of classes), and a candidate is taken while its cluster holds fewer than budget x (share of the
-    pool) of the query: at most one more than its share each, and always ``budget`` in all. Of more than ``max_points``
-    candidates a random sample builds the tree, and the others join the cluster with the nearest mean. Ties are broken at random.
+    (default: the number of classes). Every cluster gets budget x (its share of the candidates), rounded down; what is left
+    of the budget goes to the best-scored of the others, one more at most to a cluster whose number was rounded. Of more than
+    ``max_points`` candidates a random sample builds the tree, and the others join the cluster with the nearest mean. Ties are
+    broken at random.
 
     O(P^2 D + N K D) time with P = min(N, max_points) and K clusters; memory O(P^2), 64 MB of distances at 4000.
     """
@@ -37,18 +38,16 @@ def informative_diverse(
     order_N = np.lexsort((rng.random(n_candidates), -score_N))
     if budget == 0:
         return order_N[:0]
-    cluster_N = hierarchical_clusters(embeddings_N_D, n_clusters, max_points, rng)
-    share_K = budget * np.bincount(cluster_N) / n_candidates
-    taken_K = np.zeros(len(share_K))
-    chosen = []
-    for position in order_N:
-        cluster = cluster_N[position]
-        if taken_K[cluster] < share_K[cluster]:
-            taken_K[cluster] += 1
-            chosen.append(position)
-            if len(chosen) == budget:
-                break
-    return np.array(chosen, np.int64)
+    cluster_N = hierarchical_clusters(embeddings_N_D, n_clusters, max_points, rng)[order_N]
+    certain_K, rounded_K = np.divmod(budget * np.bincount(cluster_N), n_candidates)
+    rank_N = np.empty(n_candidates, np.int64)  # of each candidate, best first, in its own cluster
+    for cluster in range(len(certain_K)):
+        members = np.flatnonzero(cluster_N == cluster)
+        rank_N[members] = np.arange(len(members))
+    chosen_N = rank_N < certain_K[cluster_N]
+    others = np.flatnonzero((rank_N == certain_K[cluster_N]) & (rounded_K[cluster_N] > 0))
+    chosen_N[others[: budget - chosen_N.sum()]] = True
+    return order_N[chosen_N]
 
 
 def hierarchical_clusters(
