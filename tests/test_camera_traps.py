@@ -194,13 +194,26 @@ def test_location_else_sequence_else_image_is_kept_together(survey):
         _, photos = traps.read_annotations(traps.Path(settings["annotations"]))
         return [photo.group for photo in photos.values()]
 
-    assert groups(survey())[:3] == ["hill", "hill", "lake"]
-    assert groups(survey(without("location")))[:3] == ["hill-night", "hill-night", "lake-night"]
+    assert groups(survey())[:3] == ["location hill", "location hill", "location lake"]
+    nights = ["sequence hill-night", "sequence hill-night", "sequence lake-night"]
+    assert groups(survey(without("location")))[:3] == nights
     assert groups(survey(without("location", "seq_id")))[:3] == [None] * 3
-    assert traps.grouped(["hill", None, None], [4, 9, 9]) == ["000000004", "000000009", "000000009"]
     source = datasets.camera_trap(survey(without("location", "seq_id")))
     parts = [set(source.about["source"][part]) for part in (slice(source.n_train), slice(source.n_train, None))]
     assert all(parts) and not parts[0] & parts[1]
+
+
+@pytest.mark.parametrize("seq_id", [None, "hill"])  # no name of a location
+def test_images_without_location_leave_the_others_with_theirs(survey, capsys, monkeypatch, seq_id):
+    def change(annotations, detections):
+        annotations["images"][2] |= {"location": None, "seq_id": seq_id}
+
+    drawn = []
+    monkeypatch.setattr(traps, "drawn_groups", lambda groups, *_: drawn.extend(groups) or np.arange(4) == 3)
+    next(datasets.camera_trap(survey(change)).images)
+    alone = "sequence hill" if seq_id else "image 000000002"
+    assert drawn == ["location hill"] * 3 + [alone]
+    assert "1 crops have no location: " in capsys.readouterr().out
 
 
 def test_coco_boxes_are_detections_too(survey, tmp_path):

@@ -19,6 +19,7 @@ from dagal.errors import UserError
 TEST_FRACTION = 0.2
 EMPTY = "empty"  # class of a crop without an animal
 EMPTY_NAMES = ("empty", "blank")
+LOCATION = "location "  # begins the names of groups of one location
 ANIMAL = "animal"  # category of MegaDetector, beside person and vehicle
 COUNT_BINS = {
     "11-50": 11,
@@ -34,7 +35,7 @@ Box = tuple[float, float, float, float]  # x1 y1 x2 y2 in shares of width and he
 class Photo:
     """What people wrote about one image: its animals as (species, box or None), how many they are, and where and when it is from."""
 
-    group: str | None
+    group: str | None  # what must not be torn apart: its location, or else its sequence, if any
     animals: list[tuple[str, Box | None]] = field(default_factory=list)
     counts: list[tuple[str, int]] = field(default_factory=list)  # (species, count of an annotation or `UNKNOWN`)
 
@@ -42,7 +43,7 @@ class Photo:
 def camera_trap(settings: dict) -> Source:
     """Crops of the animals that ``detections`` finds in the images at ``path``, with the species that ``annotations`` tells.
 
-    Images without result in either file are left out. Test crops are those of some locations (`grouped`), drawn once.
+    Images without result in either file are left out. Test crops are those of some groups of images, drawn once.
     ``about``: which image and box each crop is; all images and the number of animals detected in each. ``sealed``: their
     true numbers. Raises UserError for JSON that is damaged or of another format, and where nothing is left.
     """
@@ -68,7 +69,9 @@ def camera_trap(settings: dict) -> Source:
         raise UserError(
             f"{settings['detections']} has no animal above confidence {threshold}: lower dataset.confidence."
         )
-    groups = grouped([photos[files[position]].group for position, *_ in crops], [position for position, *_ in crops])
+    groups = [photos[files[position]].group or f"image {position:09}" for position, *_ in crops]
+    without = sum(not group.startswith(LOCATION) for group in groups)
+    notes.append(f"{without:,} crops have no location: those of a sequence, or else of an image, are kept together")
     is_test_N = drawn_groups(groups, settings["test_fraction"] or TEST_FRACTION, path)
     crops = [crops[row] for row in np.argsort(is_test_N, kind="stable")]
     label = {name: position for position, name in enumerate(class_names)}
@@ -130,13 +133,6 @@ def number_of_animals(counts: list[tuple[str, int]]) -> int:
             return UNKNOWN
         total += max(max(found), len(found))
     return total
-
-
-def grouped(groups: list[str | None], sources: list[int]) -> list[str]:
-    """Group of each crop that must not be torn apart: the location or else the sequence where all have it, else the image."""
-    if all(group is not None for group in groups):
-        return groups
-    return [f"{source:09}" for source in sources]
 
 
 def drawn_groups(groups: list[str], fraction: float, path: Path) -> np.ndarray:
@@ -245,8 +241,7 @@ def read_annotations(file: Path) -> tuple[list[str], dict[str, Photo]]:
     data = read_json(file)
     try:
         sizes, names, categories = coco_lists(data)
-        places = {image["id"]: image.get("location", image.get("seq_id")) for image in data["images"]}
-        photos = {i: Photo(None if place is None else str(place)) for i, place in places.items()}
+        photos = {image["id"]: Photo(group_of(image)) for image in data["images"]}
         for item in data["annotations"]:
             photo, name = photos[item["image_id"]], names[item["image_id"]]
             if item["category_id"] not in categories:
@@ -262,6 +257,14 @@ def read_annotations(file: Path) -> tuple[list[str], dict[str, Photo]]:
         raise UserError(f"{file} is no COCO (Camera Traps) JSON with species ({error!r}): export it again.") from None
     classes = [name for name in dict.fromkeys(categories.values()) if name.lower() not in EMPTY_NAMES]
     return [*classes, EMPTY], {names[i]: photo for i, photo in photos.items()}
+
+
+def group_of(image: dict) -> str | None:
+    """`Photo.group` of an image of COCO Camera Traps."""
+    for kind, key in ((LOCATION, "location"), ("sequence ", "seq_id")):
+        if image.get(key) is not None:
+            return f"{kind}{image[key]}"
+    return None
 
 
 def coco_lists(data: dict) -> tuple[dict, dict, dict]:
