@@ -33,6 +33,12 @@ def known_pool_size(settings):
     return None if counts is None else pool_size(settings, counts)
 
 
+def source_folder(source):
+    """A source takes the size of the study's images: the name is left to studies on the source itself, in their size."""
+    size = [f"{source['image_size']}px"] if source["image_size"] else []
+    return "_".join([source["name"], *size, *(["gray"] if source["grayscale"] else [])])
+
+
 def checked_config():
     """The config with defaults; a mistake ends the run with one sentence before any job starts."""
     try:
@@ -79,7 +85,7 @@ COMPARED = any(
 SIMSIAM = [name for name, settings in BACKBONES.items() if settings["kind"] == "simsiam"]
 EMBEDDINGS = [name for name, settings in BACKBONES.items() if settings["kind"] in EMBEDDING_KINDS]
 # labeled data sets that embeddings are learnt on; none is the study's own
-SOURCES = {BACKBONES[name]["source"]["name"]: BACKBONES[name]["source"] for name in EMBEDDINGS}
+SOURCES = {source_folder(BACKBONES[name]["source"]): BACKBONES[name]["source"] for name in EMBEDDINGS}
 SOURCE = "results/datasets/{source}"
 
 # figure -> (function that draws it, table it is drawn from, category in the report)
@@ -264,7 +270,7 @@ def backbone_to_finetune(wildcards):
 
 def source_file(kind):
     """Input function: images or truth of the data set that an embedding is learnt on."""
-    return lambda wildcards: f"{SOURCE}/{kind}.h5".format(source=BACKBONES[wildcards.backbone]["source"]["name"])
+    return lambda wildcards: f"{SOURCE}/{kind}.h5".format(source=source_folder(BACKBONES[wildcards.backbone]["source"]))
 
 
 def backbone_gpus(wildcards):

@@ -148,6 +148,32 @@ def test_mistakes_of_backbones_are_one_sentence(change, words):
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("loader", "source", "another"),
+    [
+        ("digits", {"path": "elsewhere"}, {"loader": "mnist"}),
+        ("cifar10", {"image_size": 16}, {"loader": "cifar100"}),
+        ("image_folder", {"path": "data/../data/raw/./mine"}, {"path": "data/raw/mine2"}),
+        ("camera_trap", {"path": "x", "annotations": "data/raw/mine/annotations.json"}, {"annotations": None}),
+    ],
+)
+def test_the_data_set_of_the_study_is_no_source_under_another_name(loader, source, another):
+    config = study(dataset={"name": "mine", "loader": loader})
+    config["backbones"]["net"] |= TRIPLET | {"source": {"name": "other", "loader": loader, **source}}
+    with pytest.raises(UserError, match=r"'backbones\.net\.source' is the data set of the study, whose labels are hidden"):
+        load(config)
+    config["backbones"]["net"]["source"] |= another
+    load(config)
+
+
+def test_unit_length_is_exact_where_the_network_is_not():
+    with torch.autocast("cpu", torch.bfloat16):
+        vectors_B_D = torch.nn.Linear(8, 64)(torch.rand(50, 8))
+        found = backbones.UnitLength()(vectors_B_D)
+    assert vectors_B_D.dtype == torch.bfloat16
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(50))
+
+
 def test_points_and_videos_have_no_backbones():
     with pytest.raises(UserError, match="'backbones' is for data sets of images, not for 'two_moons'"):
         load(study(dataset={"name": "two_moons"}))

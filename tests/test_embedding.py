@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import re
 
 import cv2
 import h5py
@@ -88,11 +89,22 @@ def test_gradient_pulls_the_positive_and_pushes_the_negative():
 def test_batches_of_triplets_hold_several_images_of_several_classes():
     labels = np.repeat([0, 1, 2, 3, 4], [50, 20, 10, 2, 1])
     found = list(embedding.batches(labels, SETTINGS | {"batch_size": 12}, generator()))
-    assert len(found) == 7  # as many as an epoch of 83 images has
+    passed = np.cumsum([len(batch) for batch in found])
+    assert passed[-2] < 83 <= passed[-1]  # an epoch
     for batch in found:
         classes, counts = np.unique(labels[batch], return_counts=True)
         assert len(classes) == 3 and len(set(batch.tolist())) == len(batch)
         assert all(count == min(4, (labels == c).sum()) for c, count in zip(classes, counts, strict=True))
+
+
+@pytest.mark.parametrize(("n_classes", "each"), [(2, 64), (10, 12), (32, 4), (100, 4)])
+def test_batches_of_few_classes_are_full(n_classes, each):
+    labels = np.repeat(np.arange(n_classes), 200)
+    found = list(embedding.batches(labels, SETTINGS | {"batch_size": 128}, generator()))
+    for batch in found:
+        classes, counts = np.unique(labels[batch], return_counts=True)
+        assert set(counts) == {each} and len(classes) == 128 // each
+    assert len(found) == -(-len(labels) // len(found[0]))
 
 
 def test_batches_of_cross_entropy_are_a_shuffle():
@@ -179,6 +191,13 @@ def test_images_are_held_or_read_alike(tmp_path, monkeypatch):
     np.testing.assert_array_equal(read, held)
 
 
+def test_held_images_fit_into_the_memory_of_the_jobs():
+    """They are there twice while they are turned into a tensor; half of the memory is left to the network."""
+    reserved = re.findall(r"mem_mb=(\d+)", (ROOT / "rules/embeddings.smk").read_text())
+    assert len(reserved) == 2
+    assert min(map(int, reserved)) * 1e6 / 2 >= 2 * embedding.HELD_BYTES
+
+
 def test_images_of_another_size_are_a_mistake_of_the_user(tmp_path):
     backbone = fresh(SETTINGS)
     architectures.write(tmp_path / "x.safetensors", backbone, {"backbone": SETTINGS, "shape": (1, 4, 4)})
@@ -225,6 +244,15 @@ def test_nodes_that_reach_a_multiple_are_finetuned(workflow, every, cycles, fine
     # the first features are not needed where the start is fine-tuned
     assert planned.get("features", 0) == (every not in (20, 7))
     assert planned["train"] == 1 + 2 * cycles
+
+
+def test_images_of_a_source_lie_where_their_size_is_in_the_name(workflow):
+    """A study on the source itself, in another size, has the name for itself."""
+    source = STUDY["backbones"]["own"]["source"] | {"grayscale": False}
+    for size, folder in ((None, "folder"), (16, "folder_16px")):
+        workflow.write(changed({"source": source}, dataset={"name": "digits", "image_size": size}))
+        done = workflow.snakemake("--dry-run", "--quiet", "progress")
+        assert f"results/datasets/{folder}/images.h5" in done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -328,12 +328,20 @@ def complete_sources(config: dict, schema: dict) -> None:
         complete_dataset(source)
         if datasets.task(source["loader"]) == "detection" or source["loader"] == "two_moons":
             raise UserError(f"config key '{key}' is {source['name']!r}, but an embedding is learnt on labeled images.")
-        if source["name"] == config["dataset"]["name"]:
+        if source["name"] == config["dataset"]["name"] or same_labels(source, config["dataset"]):
             raise UserError(
                 f"config key '{key}' is the data set of the study, whose labels are hidden; name another one."
             )
         if names.setdefault(source["name"], source) != source:
             raise UserError(f"config key '{key}' and another source have one name and different settings; rename one.")
+
+
+def same_labels(one: dict, other: dict) -> bool:
+    """Whether two data sets are the same published one, or are read from the same place."""
+    if one["loader"] != other["loader"] or one["loader"] not in ("image_folder", "camera_trap"):
+        return one["loader"] == other["loader"]
+    places = [(one[key], other[key]) for key in ("path", "annotations") if one.get(key) and other.get(key)]
+    return any(Path(place).resolve() == Path(another).resolve() for place, another in places)
 
 
 def complete_method(name: str, given: dict, config: dict) -> dict:

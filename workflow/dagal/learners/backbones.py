@@ -19,10 +19,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class UnitLength(nn.Module):
-    """Vectors (B,D) scaled to length 1."""
+    """Vectors (B,D) scaled to length 1, in float32 whatever the precision of the network."""
 
     def forward(self, vectors):
-        return normalize(vectors, dim=1)
+        return normalize(vectors.float(), dim=1)
 
 
 # what follows the linear layer of an embedding learnt with labels: length 1 (Schroff et al. 2015, sec. 3.1), or the activation

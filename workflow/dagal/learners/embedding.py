@@ -17,7 +17,7 @@ from dagal.learners.inference import autocast, to_tensor
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.seeding import seed_for
 
-HELD_BYTES = 4 << 30  # of images, while an embedding is trained
+HELD_BYTES = 1 << 30  # of images, while an embedding is trained; twice that for a moment
 
 
 def squared_distances(embeddings_B_D: torch.Tensor) -> torch.Tensor:
@@ -56,18 +56,20 @@ def triplet_loss(
 def batches(labels_N: np.ndarray, settings: dict, generator: torch.Generator) -> Iterator[torch.Tensor]:
     """Positions (B,) of the batches of one epoch.
 
-    ``cross_entropy``: a shuffle, cut up. ``triplet``: as many batches, each of randomly drawn classes and ``images_per_class``
-    images of each (Hermans et al. 2017, sec. 2), without repetition inside a batch, or pairs would be rare.
+    ``cross_entropy``: a shuffle, cut up. ``triplet``: batches of randomly drawn classes and ``images_per_class`` images of each
+    (Hermans et al. 2017, sec. 2), or pairs would be rare; more of each where the classes are too few to fill a batch, all of
+    those that have fewer, none twice. An epoch ends with the batch that brings it to N images.
     """
     n, size = len(labels_N), settings["batch_size"]
     if settings["kind"] == "cross_entropy":
         yield from (batch for batch in torch.split(torch.randperm(n, generator=generator), size) if len(batch) > 1)
         return
     members = [torch.from_numpy(np.flatnonzero(labels_N == label)) for label in np.unique(labels_N)]
-    each = settings["images_per_class"]
-    for _ in range(-(-n // size)):
+    each, passed = max(settings["images_per_class"], size // len(members)), 0
+    while passed < n:
         order = torch.randperm(len(members), generator=generator)[: max(2, size // each)]
         drawn = [members[c][torch.randperm(len(members[c]), generator=generator)[:each]] for c in order.tolist()]
+        passed += sum(map(len, drawn))
         yield torch.cat(drawn)
 
 
