@@ -17,7 +17,10 @@ from dagal.errors import UserError
 
 
 def known_pool_size(settings):
-    """Size of the unlabeled pool: from the split if it is there, else from what the raw data says of itself, else None."""
+    """Size of the unlabeled pool: from the split, else from images.h5 where no class matters, else from what the raw data says of
+
+    itself (a survey's annotations take seconds, and every job plans), else None.
+    """
     split = Path(f"results/{settings['study']}/seed{settings['seeds'][0]}/split.h5")
     if split.exists():
         with artifacts.opened(split, "split") as file:
@@ -29,6 +32,12 @@ def known_pool_size(settings):
         from dagal.datasets import synthia_al
 
         return synthia_al.n_training_frames(settings["dataset"]) - settings["pool"]["initial"]["size"]
+    images = Path(f"results/datasets/{settings['dataset']['name']}/images.h5")
+    by_class = settings["pool"]["imbalance"]["kind"] != "none" or settings["pool"]["initial"]["kind"] == "balanced"
+    if images.exists() and not by_class:
+        with artifacts.opened(images, "images") as file:
+            if file.attrs["params_hash"] == artifacts.params_hash({"dataset": settings["dataset"]}):
+                return pool_size(settings, [(file["split"][()] == 0).sum()])
     counts = datasets.train_counts(settings["dataset"])
     return None if counts is None else pool_size(settings, counts)
 

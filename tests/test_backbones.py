@@ -160,7 +160,7 @@ def test_mistakes_of_backbones_are_one_sentence(change, words):
 def test_the_data_set_of_the_study_is_no_source_under_another_name(loader, source, another):
     config = study(dataset={"name": "mine", "loader": loader})
     config["backbones"]["net"] |= TRIPLET | {"source": {"name": "other", "loader": loader, **source}}
-    with pytest.raises(UserError, match=r"'backbones\.net\.source' is the data set of the study, whose labels are hidden"):
+    with pytest.raises(UserError, match="source' is the data set of the study, whose labels are hidden"):
         load(config)
     config["backbones"]["net"]["source"] |= another
     load(config)

@@ -713,7 +713,8 @@ def test_informative_diverse_gives_every_cluster_its_share(seed):
 def test_informative_diverse_leaves_no_cluster_out_for_its_scores():
     points, blob = blobs([10] * 48, dim=48)
     chosen = informative_diverse(-blob + generator(0).random(480) / 2, points, 100, 48, generator())
-    assert np.bincount(blob[chosen]).tolist() == [3] * 4 + [2] * 44  # 100 / 48 = 2.08: the best four clusters have one more
+    # 100 / 48 = 2.08: the best four clusters have one more
+    assert np.bincount(blob[chosen]).tolist() == [3] * 4 + [2] * 44
 
 
 def test_candidates_beside_the_sample_join_the_nearest_mean():

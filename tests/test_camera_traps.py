@@ -310,6 +310,28 @@ def test_damaged_or_missing_files_are_one_sentence(survey, tmp_path):
         datasets.camera_trap(settings)
 
 
+@pytest.mark.slow
+def test_prepared_crops_are_counted_without_the_surveys_files(survey, tmp_path):
+    """While a study is planned, and each of its jobs plans it: the two files are gone, and what images.h5 says is known."""
+    settings = survey()
+    folder = tmp_path / "results/datasets/traps"
+    origin = artifacts.provenance("dataset", {"dataset": settings})
+    datasets.prepare(settings, folder / "images.h5", folder / "truth.h5", origin)
+    (split,) = artifacts.read(folder / "images.h5", "images", "split")
+    for name in ("annotations.json", "detections.json"):
+        (tmp_path / name).unlink()
+    workflow, pool = Workflow(tmp_path), np.sum(split == 0) - 1
+
+    def said(**changes):
+        workflow.write(STUDY | {"dataset": settings} | changes)
+        return workflow.snakemake("--dry-run", check=False).stderr
+
+    assert f"the pool of traps holds only {pool} images" in said(budget=4, cycles=1)
+    assert "holds only" not in said(budget=4, cycles=1, dataset=settings | {"confidence": 0.5})  # prepared otherwise
+    imbalance = {"kind": "step", "factor": 0.5}  # needs the classes
+    assert "holds only" not in said(budget=4, cycles=1, pool={"initial": {"size": 1}, "imbalance": imbalance})
+
+
 # counts
 
 

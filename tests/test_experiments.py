@@ -353,6 +353,15 @@ def test_smoke_study_has_the_keys_of_the_published_one():
     assert RAW["cifar10_smoke"]["pool"]["imbalance"] == RAW["class_balance_cifar10_if01"]["pool"]["imbalance"]
 
 
+def test_it_is_told_where_weights_are_from():
+    readme = (ROOT / "data/README.md").read_text()
+    networks = [
+        part for config in RAW.values() for key in ("learners", "backbones") for part in config.get(key, {}).values()
+    ]
+    used = {part["weights"] for part in networks if part.get("weights")}
+    assert used and [path for path in used if f"`{path}`" not in readme] == []
+
+
 def test_studies_of_a_data_set_share_it():
     """The prepared data set lies under its name alone: other settings would overwrite it."""
     default = yaml.safe_load((ROOT / "config.yaml").read_text())
