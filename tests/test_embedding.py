@@ -3,10 +3,12 @@
 import copy
 import itertools
 import re
+from pathlib import Path
 
 import cv2
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import ROOT, SMALL, Workflow
@@ -333,14 +335,25 @@ def test_a_change_repeats_only_what_depends_on_it(finished, change, rerun):
 
 
 @pytest.mark.slow
-def test_the_same_bytes_from_one_core(finished, tmp_path):
-    other = Workflow(tmp_path)
+def test_neither_cores_nor_hidden_labels_change_a_byte(finished, tmp_path):
+    """One core, and every label flipped that the method never asked for: only what is measured on the test set changes."""
+    other, source = Workflow(tmp_path), finished.folder / "results"
     (tmp_path / "folder").symlink_to(finished.folder / "folder")
-    other.write(STUDY | {"methods": {"random": {}}})
-    other.snakemake("--cores", "1")
-    for pattern in ("embedded/seed0/random/cycle2/*", "datasets/digits/backbones/own/*"):
-        names = ("features.h5", "backbone.safetensors", "model.safetensors", "predictions.h5")
-        one, two = (
-            {name: data for name, data in w.files(pattern).items() if name.endswith(names)} for w in (finished, other)
-        )
-        assert one == two and len(one) >= 1
+    (tmp_path / "results/datasets/digits").mkdir(parents=True)
+    for name in ("datasets/digits/images.h5", "datasets/digits/truth.h5"):
+        (tmp_path / "results" / name).write_bytes((source / name).read_bytes())
+    with h5py.File(tmp_path / "results/datasets/digits/truth.h5", "r+") as file:
+        labels = file["labels"][()]
+        hidden = np.ones(len(labels), bool)
+        hidden[artifacts.read(source / "embedded/seed0/kcenter_greedy/cycle2/labeled.h5", "labeled", "ids")[0]] = False
+        file["labels"][...] = np.where(hidden, (labels + 3) % 10, labels)
+    assert hidden.sum() == 1797 - 40
+    other.write(STUDY | {"methods": {"kcenter_greedy": {}}})
+    other.snakemake("results/embedded/metrics.csv", "--cores", "1", "--rerun-triggers", "mtime")
+    made = {name: data for name, data in other.files("**/*").items() if name.endswith((".h5", ".safetensors"))}
+    assert [name for name, data in made.items() if data != (source / name).read_bytes()] == ["datasets/digits/truth.h5"]
+    kinds = {Path(name).name for name in made}
+    assert kinds >= {"split.h5", "backbone.safetensors", "features.h5", "labeled.h5", "query.h5", "predictions.h5"}
+    one, two = (pd.read_csv(folder / "embedded/metrics.csv") for folder in (source, tmp_path / "results"))
+    measured = one.query("method == 'kcenter_greedy'")["accuracy"].to_numpy()
+    assert len(measured) == 3 and (two["accuracy"] != measured).all()  # the flipped labels were there
