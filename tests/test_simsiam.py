@@ -18,7 +18,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from dagal import artifacts
 from dagal.config import load
-from dagal.learners import backbones, inference, simsiam
+from dagal.datasets.digits import digits
+from dagal.learners import architectures, backbones, inference, simsiam, training
 from dagal.statistics import knn_accuracy
 
 CPU = torch.device("cpu")
@@ -213,6 +214,34 @@ def test_foreign_or_broken_checkpoint_is_ignored(tmp_path, content, capsys):
         path.unlink()
     _, history = train(epochs=2, checkpoint=path, key="mine" if content == "other key" else "theirs")
     assert "going on" not in capsys.readouterr().out and len(history["loss"]) == 2
+
+
+@pytest.mark.slow
+def test_frozen_features_beat_training_from_scratch_with_one_percent_of_the_labels():
+    """experiments/digits_simsiam.yaml with a fifth of its epochs: test accuracy with 14 random labels, 10 draws."""
+    config = load(yaml.safe_load((ROOT / "experiments/digits_simsiam.yaml").read_text()))
+    source = digits(config["dataset"])
+    images, labels_N, n_train = np.stack([image for _, image in source.images]), source.labels, source.n_train
+    mean_C, std_C = [images[:n_train].mean() / 255], [images[:n_train].std() / 255]
+    pixels = torch.from_numpy(images)[:, None]
+    backbone, _ = simsiam.train(pixels[:n_train], config["backbones"]["simsiam"] | {"epochs": 60}, mean_C, std_C)
+    (features_N_D,) = backbones.features(backbone, [pixels], "float32")
+
+    def accuracy(inputs, learner, statistics, draw):
+        settings = config["learners"][learner]
+        chosen = np.random.default_rng(draw).permutation(n_train)[: config["pool"]["initial"]["size"]]
+        torch.manual_seed(draw)
+        model = architectures.build(settings, tuple(inputs.shape[1:]), 10, *statistics)
+        training.fit(model, inputs[chosen], torch.from_numpy(labels_N[chosen]), settings, draw)
+        with torch.no_grad():
+            predicted = model.eval()(inputs[n_train:]).argmax(1).numpy()
+        return (predicted == labels_N[n_train:]).mean()
+
+    unscaled = torch.zeros(features_N_D.shape[1]), torch.ones(features_N_D.shape[1])
+    frozen = np.array([accuracy(features_N_D[:, :, None, None], "frozen", unscaled, draw) for draw in range(10)])
+    scratch = np.array([accuracy(pixels, "scratch", (mean_C, std_C), draw) for draw in range(10)])
+    print(frozen, scratch)
+    assert frozen.mean() > scratch.mean() + 0.03
 
 
 STUDY = copy.deepcopy(SMALL) | {
