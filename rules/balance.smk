@@ -1,11 +1,10 @@
-"""The lambda study of class-balanced methods with `weight: auto` (003, sec. 4.3.3): first query of the first seed (that makes
-one) at every weight, the choice, and a figure. Needs the scores and signals of cycle 0; makes lambda/<method>.json for `select`.
-"""
+"""The lambda study of class-balanced methods with `weight: auto` (003, sec. 4.3.3): first query of the first seed at every
+weight, the choice, and a figure. Needs the scores and signals of cycle 0; makes lambda/<method>.json for `select`."""
 
 
 rule lambda_sweep:
     input:
-        unpack(first_queries),
+        unpack(first_query_files),
         code=code("lambda_sweep"),
     output:
         sweep=f"{RESULTS}/lambda/{{method}}.h5",
@@ -20,7 +19,7 @@ rule lambda_sweep:
         weights=CONFIG["lambda_study"]["weights"],
         tolerance=CONFIG["lambda_study"]["tolerance"],
         budget=CONFIG["budget"],
-        seed=lambda_seeds() if STOPPING else SEEDS[0],
+        seed=SEEDS[0],
     script:
         "../workflow/scripts/lambda_sweep.py"
 
@@ -28,8 +27,7 @@ rule lambda_sweep:
 rule lambda_table:
     input:
         sweep=f"{RESULTS}/lambda/{{method}}.h5",
-        labeled=lambda wildcards: first_queries(wildcards)["labeled"],
-        stops=lambda wildcards: first_queries(wildcards).get("stops", []),
+        labeled=lambda wildcards: first_query_files(wildcards)["labeled"],
         truth=f"{DATASET}/truth.h5",
         code=code("lambda_table"),
     output:

@@ -45,7 +45,7 @@ rule train:
         parent=parent_model(),
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
         stop_set=f"{SEED}/stop_set.h5" if CONFIG["stopping"]["kappa"] else [],
-        stopping=stopped_before(),
+        stopping=stopped_before("model.safetensors"),
         code=code("train"),
     output:
         **({"stop_predictions": f"{NODE}/stop_predictions.h5"} if CONFIG["stopping"]["kappa"] else {}),
@@ -77,7 +77,7 @@ use rule train as train_labeled_only with:
         labeled=f"{NODE}/labeled.h5",
         parent=parent_model("labeled_only.safetensors"),
         weights=lambda wildcards: learner(wildcards)["weights"] or [],
-        stopping=stopped_before(),
+        stopping=stopped_before("labeled_only.safetensors"),
         code=code("train"),
     output:
         model=f"{NODE}/labeled_only.safetensors",
@@ -99,7 +99,7 @@ rule pseudo_labels:
         labeled=f"{NODE}/labeled.h5",
         teacher=teacher,
         history=labeled_only("_history.h5"),
-        stopping=stopped_before(),
+        stopping=stopped_before("pseudo_labels.h5"),
         code=code("pseudo_labels"),
     output:
         f"{NODE}/pseudo_labels.h5",
@@ -129,7 +129,7 @@ rule evaluate:
         labeled_only=labeled_only("_predictions.h5"),
         split=f"{SEED}/split.h5",
         truth=f"{DATASET}/truth.h5",
-        stopping=stopped_before(),
+        stopping=stopped_before("metrics.json"),
         code=code("evaluate"),
     output:
         f"{NODE}/metrics.json",

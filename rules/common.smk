@@ -228,9 +228,15 @@ def parent(wildcards):
 
 
 def learner(wildcards):
-    """Training settings of a branch; where the job runs does not belong to them, nor what it sees, an input."""
+    """Training settings of a node; where the job runs does not belong to them, nor what it sees, an input, nor what only
+    other nodes of the branch do."""
     apart = ("device", "backbone", "finetune_every")
-    return {key: value for key, value in learner_of(wildcards.branch).items() if key not in apart}
+    settings = {key: value for key, value in learner_of(wildcards.branch).items() if key not in apart}
+    if wildcards.branch not in METHODS:
+        settings["warm_start"] = False
+    if not has_pseudo_labels(wildcards.branch, int(wildcards.cycle)) and "pseudo_labels" in settings:
+        settings["pseudo_labels"] = None
+    return settings
 
 
 def learner_of(branch):
@@ -348,29 +354,18 @@ def signal_files(parts):
     return files
 
 
-def first_queries(wildcards):
-    """What the first query of a method reads, for the first seed; where chains may stop before it, for every seed."""
-    files = {}
-    for seed in lambda_seeds():
-        query = SimpleNamespace(seed=seed, branch=wildcards.method, cycle=1)
-        found = signal_files(["select"])(query)
-        del found["weight"]
-        function = found.pop("function")
-        found |= {"scores": f"{node(seed, query.branch, 1)}/scores.h5", "signals": f"{parent(query)}/signals.h5"}
-        if STOPPING:
-            made = f"{RESULTS}/lambda/{query.branch}.json"
-            found["stops"] = decision(f"{parent(query)}/stopping.json", made)
-        for name, path in found.items():
-            files.setdefault(name, []).append(path)
-    return files | {"function": function}
+def first_query_files(wildcards):
+    """What the first query of a method reads, for its first seed."""
+    query = SimpleNamespace(seed=SEEDS[0], branch=wildcards.method, cycle=1)
+    files = signal_files(["select"])(query)
+    del files["weight"]
+    return files | {
+        "scores": f"{node(SEEDS[0], wildcards.method, 1)}/scores.h5",
+        "signals": f"{parent(query)}/signals.h5",
+    }
 
 
-def lambda_seeds():
-    """Seeds of which the first that asks for anything serves the lambda study."""
-    return SEEDS if STOPPING else SEEDS[:1]
-
-
-def stopped_before(made=None):
+def stopped_before(made):
     """Input function: stopping.json of the node before, where chains may stop; ``made`` as in `stopped_at`."""
     return lambda wildcards: stopping_file(wildcards, parent(wildcards), made) if wildcards.branch in METHODS else []
 
@@ -379,19 +374,22 @@ def stopped_at(made):
     """Input function: stopping.json of the node itself, where chains may stop.
 
     ``made`` is what the job writes. A job that did its work keeps the result whatever is decided later; one that found its
-    chain stopped left a link, and runs again when the decision changes. Jobs that follow such a job need no ``made``.
+    chain stopped left a link, and runs again when the decision changes.
     """
     return lambda wildcards: stopping_file(wildcards, NODE.format(**wildcards), made)
 
 
 def stopping_file(wildcards, decided, made):
-    if not STOPPING:
+    if not STOPPING or for_lambda_study(wildcards, made):
         return []
-    return decision(f"{decided}/stopping.json", made and f"{NODE}/{made}".format(**wildcards))
+    path = f"{decided}/stopping.json"
+    return path if Path(f"{NODE}/{made}".format(**wildcards)).is_symlink() else ancient(path)
 
 
-def decision(path, made):
-    return path if made and Path(made).is_symlink() else ancient(path)
+def for_lambda_study(wildcards, made):
+    """Whether the lambda study reads what a job makes: it takes the first query of the first seed even of a chain that stops before."""
+    scores = wildcards.branch in AUTO_WEIGHT and wildcards.cycle == "1" and made == "scores.h5"
+    return int(wildcards.seed) == SEEDS[0] and (scores or wildcards.branch in map(start, AUTO_WEIGHT))
 
 
 def stop_predictions(wildcards):
@@ -407,8 +405,9 @@ def stops():
 
 
 def baselines():
-    """(learner, size, seed) of every supervised baseline."""
-    return [(name, size, seed) for name in CONFIG["learners"] for size in CONFIG["supervised"] for seed in SEEDS]
+    """(learner, size, seed) of every supervised baseline, of the learners that some method uses."""
+    used = dict.fromkeys(settings["learner"] for settings in METHODS.values())
+    return [(name, size, seed) for name in used for size in CONFIG["supervised"] for seed in SEEDS]
 
 
 def supervised_nodes(file):
@@ -541,7 +540,7 @@ def parent_model(file="model.safetensors"):
     """Input function: the model of the previous cycle that a warm start goes on from."""
 
     def path(wildcards):
-        warm = learner(wildcards)["warm_start"] and wildcards.branch in METHODS
+        warm = learner(wildcards)["warm_start"]
         return f"{parent(wildcards)}/{file}".format(**wildcards) if warm else []
 
     return path

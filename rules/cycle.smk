@@ -34,7 +34,7 @@ rule select:
     input:
         unpack(signal_files(["select"])),
         scores=f"{NODE}/scores.h5",
-        stopping=stopped_before(),
+        stopping=stopped_before("query.h5"),
         code=code("query"),
     output:
         f"{NODE}/query.h5",
@@ -59,7 +59,7 @@ rule oracle:
         labeled=lambda wildcards: f"{parent(wildcards)}/labeled.h5",
         query=f"{NODE}/query.h5",
         truth=f"{DATASET}/truth.h5",
-        stopping=stopped_before(),
+        stopping=stopped_before("labeled.h5"),
         code=code("oracle"),
     output:
         f"{NODE}/labeled.h5",

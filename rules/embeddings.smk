@@ -48,7 +48,7 @@ rule finetune:
         images=IMAGES,
         labeled=f"{NODE}/labeled.h5",
         backbone=lambda wildcards: f"{newest_backbone(wildcards, int(wildcards.cycle) - 1)}/backbone.safetensors",
-        stopping=stopped_before(),
+        stopping=stopped_before("features.h5"),
         code=code("finetune"),
     output:
         backbone=f"{NODE}/backbone.safetensors",

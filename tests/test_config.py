@@ -86,6 +86,8 @@ def test_mistake_is_one_sentence(path, value, words):
 
 
 def test_nothing_can_stop_without_cycles():
+    with pytest.raises(UserError, match="'stopping.kappa.cycles' is 9, but there are only"):
+        load(DEFAULT | {"stopping": {"kappa": {"cycles": 9}}})
     with pytest.raises(UserError, match="'stopping.kappa' is set, but with 'cycles' 0"):
         load(DEFAULT | {"cycles": 0, "stopping": {"kappa": {}}})
 

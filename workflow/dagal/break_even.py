@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dagal.errors import UserError
-from dagal.statistics import break_even
+from dagal.statistics import break_even, random_method
 
 COLUMNS = ["study", "learner", "method", "reference", "classes", "labels", "labels_per_class", "final_gain"]
 
@@ -17,14 +17,13 @@ COLUMNS = ["study", "learner", "method", "reference", "classes", "labels", "labe
 def table(metrics: pd.DataFrame, n_classes: int) -> pd.DataFrame:
     """A row per method: `break_even` of its mean curve against that of the random method of the same learner.
 
-    ``metrics``: study, method, learner, seed, cycle, labels, accuracy. The random method is called ``random`` or begins with
-    ``random_``; learners without one are left out. ``labels`` and ``labels_per_class`` are empty where the method never overtakes it;
+    ``metrics``: study, method, learner, seed, cycle, labels, accuracy. Learners without a `random_method` are left out. ``labels`` and ``labels_per_class`` are empty where the method never overtakes it;
     ``final_gain`` is the difference in accuracy at the end.
     """
     rows = []
     for learner, of_learner in metrics.groupby("learner", sort=False):
         names = list(of_learner["method"].unique())
-        reference = next((name for name in names if name == "random" or name.startswith("random_")), None)
+        reference = random_method(learner, dict.fromkeys(names, learner))
         for method in names:
             if reference is None or method == reference:
                 continue

@@ -290,6 +290,11 @@ def check_stopping(config: dict) -> None:
         raise UserError(
             "config key 'stopping.target_accuracy' is measured on the validation set: set 'pool.validation' above 0."
         )
+    if stopping["kappa"] and stopping["kappa"]["cycles"] > config["cycles"]:
+        raise UserError(
+            f"config key 'stopping.kappa.cycles' is {stopping['kappa']['cycles']}, but there are only {config['cycles']} cycles; "
+            "make it smaller."
+        )
 
 
 def complete_dataset(dataset: dict) -> None:

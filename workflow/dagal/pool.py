@@ -120,7 +120,7 @@ def make_split(
 
 
 def add_noise(image_H_W_C: np.ndarray, settings: dict, std_C: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One uint8 image with the noise of 001 (sec. 3.3), or as it is where it is not hit.
+    """One uint8 image with the noise of 001 (sec. 3.6), or as it is where it is not hit.
 
     ``gaussian``: normal noise of ``sigma`` x ``std_C`` (in 0..1), rounded and cut to 0..255. ``salt_and_pepper``: pixels turn black
     or white with equal chance. ``level`` image: the image is hit with ``probability``, then every pixel by gaussian noise, a share

@@ -48,9 +48,3 @@ def last_cycles(paths: Iterable[str]) -> dict[tuple[int, str], int]:
         if record["stopped"]:
             found[int(path.parts[-4].removeprefix("seed")), path.parts[-3]] = record["cycle"]
     return found
-
-
-def first_going_on(paths: list[str]) -> int | None:
-    """Position of the first stopping.json whose chain goes on: 0 where there are none, None where all have stopped."""
-    stopped = [json.loads(Path(path).read_text())["stopped"] for path in paths]
-    return next((position for position, value in enumerate(stopped) if not value), None) if stopped else 0

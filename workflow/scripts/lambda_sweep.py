@@ -1,33 +1,25 @@
-"""The first query of one method at every weight lambda -> the queries with their losses, and the chosen weight.
-
-It is that of the first seed whose chain does not stop before.
-"""
+"""The first query of one method at every weight lambda -> the queries with their losses, and the chosen weight."""
 
 import numpy as np
-from job import pass_through, start
+from job import start
 
 from dagal import artifacts
 from dagal.acquisition import methods
 from dagal.balance import required_per_class
 from dagal.lambda_study import choose_weight, losses
 from dagal.seeding import generator
-from dagal.stopping import first_going_on
 
 origin = start(snakemake)
-params, rank = snakemake.params, first_going_on(snakemake.input.get("stops", []))
-if rank is None:
-    pass_through(snakemake, snakemake.input.stops[0])
-source = {name: paths[rank] for name, paths in snakemake.input.items() if name not in ("function", "code")}
-seed = int(np.atleast_1d(params.seed)[rank])
-candidates, score_N = artifacts.read(source["scores"], "scores", "ids", "score")
-with artifacts.opened(source["labeled"], "labeled") as file:
+source, params = snakemake.input, snakemake.params
+candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")
+with artifacts.opened(source.labeled, "labeled") as file:
     labels, n_classes = file["labels"][()], len(file.attrs["class_names"])
 required_C = required_per_class(np.bincount(labels, minlength=n_classes), params.budget, len(labels), 1)
 
 
 def query(select, **options):
     """Positions chosen by a selector, in order of choice."""
-    rng = generator(seed, "select", 1)
+    rng = generator(params.seed, "select", 1)
     return methods.query(select, source, candidates, score_N, params.budget, 1, rng, options)[0]
 
 

@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 from job import start
 
-from dagal.statistics import PERFORMANCE, REFERENCES, aubc, labels_saved, over_common_labels, paired_wilcoxon
+from dagal.statistics import (
+    PERFORMANCE,
+    REFERENCES,
+    aubc,
+    labels_saved,
+    over_common_labels,
+    paired_wilcoxon,
+    random_method,
+)
 
 start(snakemake)
 metrics = pd.read_csv(snakemake.input.metrics)
@@ -14,7 +22,7 @@ curves = {
     for method, group in metrics.groupby("method", sort=False)
 }
 deployable = metrics.groupby("method")["deployable"].first()
-learners = metrics.groupby("method")["learner"].first()
+learners = metrics.groupby("method", sort=False)["learner"].first().to_dict()
 reference = next((name for name in REFERENCES if name in curves), None)
 
 
@@ -31,10 +39,7 @@ for method, seeds in curves.items():
     row = {"method": method, "deployable": deployable[method], "seeds": len(seeds), "labels": labels}
     row[f"{measure}_mean"], row[f"{measure}_std"] = mean_std(final)
     row["aubc_mean"], row["aubc_std"] = mean_std([aubc(*curve) for curve in seeds])
-    of_learner = (
-        f"{reference}_{learners[method]}"  # random_resnet18 is what methods with the learner resnet18 are compared with
-    )
-    against = of_learner if of_learner in curves else reference
+    against = random_method(learners[method], learners) or reference
     if against and method != against:
         saved = [labels_saved(*curve, *other) for curve, other in zip(seeds, curves[against], strict=True)]
         row["labels_saved_mean"], row["labels_saved_std"] = mean_std(saved)
