@@ -14,6 +14,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/nodes.smk"
+include: "rules/study.smk"
 include: "rules/data.smk"
 include: "rules/cycle.smk"
 
