@@ -67,9 +67,12 @@ def benchmarks(wildcards):
         jobs = ("train_labeled_only", "pseudo_labels") if two_model(method) else ("pseudo_labels",)
         found += [f"{folder}/{job}.benchmark.tsv" for job in jobs]
     for name, settings in BACKBONES.items():
-        job = {"simsiam": ["pretrain"], "file": []}.get(settings["kind"], ["embedding"])
+        jobs = {"simsiam": ["pretrain"], "file": []}.get(settings["kind"], ["embedding"])
+        own = [start(method) for method in METHODS if learner_of(method)["backbone"] == name]
+        if CONFIG["supervised"] or not all(finetuned(branch, 0) for branch in own):  # else nothing sees its first features
+            jobs = [*jobs, "features"]
         folders = dict.fromkeys(BACKBONE.format(backbone=name, seed=seed) for seed in SEEDS)
-        found += [f"{folder}/{part}.benchmark.tsv" for folder in folders for part in (*job, "features")]
+        found += [f"{folder}/{job}.benchmark.tsv" for folder in folders for job in jobs]
     for seed in SEEDS:
         for method in METHODS:
             for cycle in CYCLES[1:]:
