@@ -69,7 +69,8 @@ def benchmarks(wildcards):
     for name, settings in BACKBONES.items():
         jobs = {"simsiam": ["pretrain"], "file": []}.get(settings["kind"], ["embedding"])
         own = [start(method) for method in METHODS if learner_of(method)["backbone"] == name]
-        if CONFIG["supervised"] or not all(finetuned(branch, 0) for branch in own):  # else nothing sees its first features
+        # nothing sees its first features where every start is fine-tuned
+        if CONFIG["supervised"] or not all(finetuned(branch, 0) for branch in own):
             jobs = [*jobs, "features"]
         folders = dict.fromkeys(BACKBONE.format(backbone=name, seed=seed) for seed in SEEDS)
         found += [f"{folder}/{job}.benchmark.tsv" for folder in folders for job in jobs]
