@@ -9,7 +9,7 @@ CONFIG := config.yaml
 STUDY = results/$(shell sed -n 's/^study: *\([A-Za-z0-9_]*\).*/\1/p' $(CONFIG))
 UV_VERSION := 0.13.8
 
-.PHONY: run run-video run-camera-traps test quick lint format lock clean bench-selection
+.PHONY: run run-video run-camera-traps test quick fast slow lint format lock clean bench-selection
 
 run: $(VENV)/.ready
 	@$(SNAKEMAKE)
@@ -30,11 +30,17 @@ data/raw/camera_traps_rendered: | $(VENV)/.ready
 data/raw/camera_traps_rendered_source: | $(VENV)/.ready
 	$(PYTHON) -m dagal camera-traps $@ --images 1000 --seed 1
 
+# the two halves side by side: a chain of small jobs leaves a core free
 test: lint
-	$(PYTHON) -m pytest
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line fast slow
 
-quick: lint
+quick: lint fast
+
+fast: $(VENV)/.ready
 	$(PYTHON) -m pytest -m "not slow"
+
+slow: $(VENV)/.ready
+	$(PYTHON) -m pytest -m slow
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .

@@ -135,7 +135,6 @@ def test_bound_of_a_pool_larger_than_the_lp(weight):
         (long_tailed, 45_000, 100, 2.0, 1e-4),
         (fillable, 45_000, 10, 0.6, 3.5e-5),
         (fillable, 45_000, 100, 2.0, 7.8e-4),
-        (fillable, 90_000, 200, 2.0, 1.05e-3),
     ],
 )
 def test_large_pool_is_nearly_optimal(pool, n, n_classes, weight, gap):
