@@ -32,7 +32,7 @@ data/raw/camera_traps_rendered_source: | $(VENV)/.ready
 
 # the two halves side by side: a chain of small jobs leaves a core free
 test: lint
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line fast slow
+	@$(MAKE) --no-print-directory --jobs 2 fast slow
 
 quick: lint fast
 
