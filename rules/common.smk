@@ -17,9 +17,9 @@ from dagal.errors import UserError
 
 
 def known_pool_size(settings):
-    """Size of the unlabeled pool: from the split, else from images.h5 where no class matters, else from what the raw data says of
+    """Size of the unlabeled pool, or None if nothing tells it yet: what is prepared is asked before the raw data.
 
-    itself (a survey's annotations take seconds, and every job plans), else None.
+    images.h5 serves where no class matters; a survey's annotations take seconds to read, and every job plans.
     """
     split = Path(f"results/{settings['study']}/seed{settings['seeds'][0]}/split.h5")
     if split.exists():
@@ -79,18 +79,16 @@ NODE = f"{SEED}/{{branch}}/cycle{{cycle}}"
 QUERY_CYCLE = r"[1-9]\d*"
 NOTHING = "(?!)"  # a wildcard that matches no name
 
-# backbones on which some method learns
+# those that some method uses
+LEARNERS = {settings["learner"]: CONFIG["learners"][settings["learner"]] for settings in METHODS.values()}
 BACKBONES = {
-    name: CONFIG["backbones"][name]
-    for name in dict.fromkeys(CONFIG["learners"][settings["learner"]].get("backbone") for settings in METHODS.values())
-    if name
+    settings["backbone"]: CONFIG["backbones"][settings["backbone"]]
+    for settings in LEARNERS.values()
+    if settings.get("backbone")
 }
 # learners with a random method and another to compare with it
-RANDOM = {settings["learner"] for name, settings in METHODS.items() if name == "random" or name.startswith("random_")}
-COMPARED = any(
-    settings["learner"] in RANDOM and name != "random" and not name.startswith("random_")
-    for name, settings in METHODS.items()
-)
+RANDOM = {settings["learner"] for name, settings in METHODS.items() if methods.is_random(name)}
+COMPARED = any(settings["learner"] in RANDOM and not methods.is_random(name) for name, settings in METHODS.items())
 SIMSIAM = [name for name, settings in BACKBONES.items() if settings["kind"] == "simsiam"]
 EMBEDDINGS = [name for name, settings in BACKBONES.items() if settings["kind"] in EMBEDDING_KINDS]
 # labeled data sets that embeddings are learnt on; none is the study's own
@@ -115,9 +113,9 @@ if CONFIG["cycles"] and TASK == "classification":
         FIGURES["adversary_losses"] = ("adversary_losses", "adversary_losses", "Analysis")
         for name in ("discriminator_histogram", "loss_against_discriminator"):
             FIGURES[name] = (name, "discriminator", "Analysis")
-    if any(CONFIG["learners"][settings["learner"]]["pseudo_labels"] for settings in METHODS.values()):
+    if any(settings["pseudo_labels"] for settings in LEARNERS.values()):
         FIGURES["pseudo_labels"] = ("pseudo_labels", "pseudo_labels", "Analysis")
-    if any(CONFIG["learners"][settings["learner"]]["loss_prediction"] for settings in METHODS.values()):
+    if any(settings["loss_prediction"] for settings in LEARNERS.values()):
         FIGURES["prediction_loss"] = ("prediction_loss", "prediction_loss", "Analysis")
     if "label_dispersion" in METHODS:
         FIGURES["dispersion_histogram"] = ("dispersion_histogram", "dispersion", "Analysis")

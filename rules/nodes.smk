@@ -38,11 +38,14 @@ def parent(wildcards):
     return before(wildcards.seed, wildcards.branch, int(wildcards.cycle))
 
 
+def without(settings, *keys):
+    return {key: value for key, value in settings.items() if key not in keys}
+
+
 def learner(wildcards):
     """Training settings of a node; where the job runs does not belong to them, nor what it sees, an input, nor what only
     other nodes of the branch do."""
-    apart = ("device", "backbone", "finetune_every")
-    settings = {key: value for key, value in learner_of(wildcards.branch).items() if key not in apart}
+    settings = without(learner_of(wildcards.branch), "device", "backbone", "finetune_every")
     if wildcards.branch not in METHODS:
         settings["warm_start"] = False
     if not has_pseudo_labels(wildcards.branch, int(wildcards.cycle)) and "pseudo_labels" in settings:
@@ -53,8 +56,13 @@ def learner(wildcards):
 def learner_of(branch):
     """All settings of a branch's learner; a supervised baseline learns from labels alone."""
     settings = CONFIG["learners"][METHODS[branch]["learner"] if branch in METHODS else branch.split("-")[1]]
-    without = ("pseudo_labels", "fixmatch") if branch.startswith("supervised") and branch not in METHODS else ()
-    return {key: None if key in without else value for key, value in settings.items()}
+    labels_alone = dict.fromkeys(settings.keys() & {"pseudo_labels", "fixmatch"}) if is_baseline(branch) else {}
+    return settings | labels_alone
+
+
+def is_baseline(branch):
+    """Whether a branch is a supervised baseline; a method may be called supervised, too."""
+    return branch.startswith("supervised") and branch not in METHODS
 
 
 def seen(wildcards):
@@ -76,7 +84,7 @@ def newest_backbone(wildcards, last):
 def finetuned(branch, cycle):
     """Whether a node trains its backbone further: its number of labels has reached a multiple of finetune_every."""
     every = learner_of(branch).get("finetune_every")
-    if not every or (branch.startswith("supervised") and branch not in METHODS):
+    if not every or is_baseline(branch):
         return False
     labels = CONFIG["pool"]["initial"]["size"] + cycle * CONFIG["budget"]
     return labels // every > ((labels - CONFIG["budget"]) // every if cycle else 0)
@@ -84,14 +92,12 @@ def finetuned(branch, cycle):
 
 def backbone(wildcards):
     """Settings of a backbone; where the job runs does not belong to them, nor its training further."""
-    apart = ("device", "finetune_epochs", "finetune_lr")
-    return {key: value for key, value in CONFIG["backbones"][wildcards.backbone].items() if key not in apart}
+    return without(CONFIG["backbones"][wildcards.backbone], "device", "finetune_epochs", "finetune_lr")
 
 
 def backbone_to_finetune(wildcards):
     """All settings of the backbone of a branch, but where its jobs run."""
-    settings = CONFIG["backbones"][learner_of(wildcards.branch)["backbone"]]
-    return {key: value for key, value in settings.items() if key != "device"}
+    return without(CONFIG["backbones"][learner_of(wildcards.branch)["backbone"]], "device")
 
 
 def source_file(kind):
@@ -219,8 +225,7 @@ def parent_model(file="model.safetensors"):
     """Input function: the model of the previous cycle that a warm start goes on from."""
 
     def path(wildcards):
-        warm = learner(wildcards)["warm_start"]
-        return f"{parent(wildcards)}/{file}".format(**wildcards) if warm else []
+        return f"{parent(wildcards)}/{file}" if learner(wildcards)["warm_start"] else []
 
     return path
 

@@ -8,8 +8,7 @@ def stops():
 
 def baselines():
     """(learner, size, seed) of every supervised baseline, of the learners that some method uses."""
-    used = dict.fromkeys(settings["learner"] for settings in METHODS.values())
-    return [(name, size, seed) for name in used for size in CONFIG["supervised"] for seed in SEEDS]
+    return [(name, size, seed) for name in LEARNERS for size in CONFIG["supervised"] for seed in SEEDS]
 
 
 def supervised_nodes(file):
@@ -22,16 +21,10 @@ def tables():
     return [f"{RESULTS}/{name}.csv" for name in names]
 
 
-def all_nodes(file):
-    """The file of every node of the study, the shared ones once."""
+def all_nodes(file, which=lambda branch, cycle: True):
+    """The file of every node of the study, or of those that ``which`` picks; the shared ones once."""
     branches = {(branch_of(method, cycle), cycle): None for method in METHODS for cycle in CYCLES}
-    return [f"{node(seed, branch, cycle)}/{file}" for seed in SEEDS for branch, cycle in branches]
-
-
-def finetuned_nodes():
-    """Folder of every node that trains its backbone further, the shared ones once."""
-    branches = {(branch_of(method, cycle), cycle): None for method in METHODS for cycle in CYCLES}
-    return [node(seed, branch, cycle) for seed in SEEDS for branch, cycle in branches if finetuned(branch, cycle)]
+    return [f"{node(seed, *place)}/{file}" for seed in SEEDS for place in branches if which(*place)]
 
 
 def overview():
@@ -61,7 +54,7 @@ def query_jobs(method):
 def benchmarks(wildcards):
     """Benchmark file of every heavy job of the study."""
     found = all_nodes("train.benchmark.tsv") + supervised_nodes("train.benchmark.tsv")
-    found += [f"{folder}/finetune.benchmark.tsv" for folder in finetuned_nodes()]
+    found += all_nodes("finetune.benchmark.tsv", finetuned)
     for method, seed, cycle in pseudo_labeled_nodes():
         folder = node(seed, branch_of(method, cycle), cycle)
         jobs = ("train_labeled_only", "pseudo_labels") if two_model(method) else ("pseudo_labels",)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 
@@ -76,3 +78,28 @@ class Workflow:
 @pytest.fixture
 def workflow(tmp_path):
     return Workflow(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """For small networks, whose threads would only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def with_flipped_labels(workflow: Workflow, source: Path, known: set) -> int:
+    """Give a workflow the prepared digits of the results ``source``, with all labels but the known ids' changed; how many."""
+    digits = workflow.folder / "results/datasets/digits"
+    digits.mkdir(parents=True)
+    for name in ("images.h5", "truth.h5"):
+        (digits / name).write_bytes((source / "datasets/digits" / name).read_bytes())
+    with h5py.File(digits / "truth.h5", "r+") as file:
+        labels = file["labels"][()]
+        hidden = np.setdiff1d(np.arange(len(labels)), list(known))
+        labels[hidden] = (labels[hidden] + 3) % 10
+        file["labels"][...] = labels
+    return len(hidden)

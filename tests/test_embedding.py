@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, SMALL, Workflow
+from conftest import ROOT, SMALL, Workflow, with_flipped_labels
 from sklearn.datasets import load_digits
 
 from dagal import artifacts
@@ -25,12 +25,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def generator(seed=0):
@@ -339,15 +334,8 @@ def test_neither_cores_nor_hidden_labels_change_a_byte(finished, tmp_path):
     """One core, and every label flipped that the method never asked for: only what is measured on the test set changes."""
     other, source = Workflow(tmp_path), finished.folder / "results"
     (tmp_path / "folder").symlink_to(finished.folder / "folder")
-    (tmp_path / "results/datasets/digits").mkdir(parents=True)
-    for name in ("datasets/digits/images.h5", "datasets/digits/truth.h5"):
-        (tmp_path / "results" / name).write_bytes((source / name).read_bytes())
-    with h5py.File(tmp_path / "results/datasets/digits/truth.h5", "r+") as file:
-        labels = file["labels"][()]
-        hidden = np.ones(len(labels), bool)
-        hidden[artifacts.read(source / "embedded/seed0/kcenter_greedy/cycle2/labeled.h5", "labeled", "ids")[0]] = False
-        file["labels"][...] = np.where(hidden, (labels + 3) % 10, labels)
-    assert hidden.sum() == 1797 - 40
+    (known,) = artifacts.read(source / "embedded/seed0/kcenter_greedy/cycle2/labeled.h5", "labeled", "ids")
+    assert with_flipped_labels(other, source, known) == 1797 - 40
     other.write(STUDY | {"methods": {"kcenter_greedy": {}}})
     other.snakemake("results/embedded/metrics.csv", "--cores", "1", "--rerun-triggers", "mtime")
     made = {name: data for name, data in other.files("**/*").items() if name.endswith((".h5", ".safetensors"))}

@@ -1,10 +1,9 @@
 """Two models, CEAL and FixMatch in a real study on digits: pseudo-labels, queries, tables, and the sealed truth."""
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL, Workflow
+from conftest import SMALL, Workflow, with_flipped_labels
 
 from dagal import artifacts
 from dagal.acquisition.scores import entropy, label_dispersion
@@ -158,17 +157,10 @@ def test_hidden_labels_reach_nothing_before_the_oracle(finished, tmp_path):
     """Flip every label that no method asked for: all but the measurements after the fact stays the same, byte for byte."""
     source, other = finished.folder / "results", Workflow(tmp_path)
     other.write(STUDY)
-    (other.folder / "results/datasets/digits").mkdir(parents=True)
-    for name in ("datasets/digits/images.h5", "datasets/digits/truth.h5"):
-        (other.folder / "results" / name).write_bytes((source / name).read_bytes())
     known = set(artifacts.read(source / "semi/seed0/split.h5", "split", "initial")[0])
     for method in STUDY["methods"]:
         known |= set(artifacts.read(source / f"semi/seed0/{method}/cycle1/query.h5", "query", "ids")[0])
-    with h5py.File(other.folder / "results/datasets/digits/truth.h5", "r+") as file:
-        labels = file["labels"][()]
-        hidden = np.setdiff1d(np.arange(len(labels)), list(known))
-        labels[hidden] = (labels[hidden] + 3) % 10
-        file["labels"][...] = labels
+    with_flipped_labels(other, source, known)
     measured = ("pseudo_labels.csv", "seed0/fixmatch/cycle1/metrics.json")
     other.snakemake(*(f"results/semi/{name}" for name in measured), "--rerun-triggers", "mtime")
     compared = {

@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 
 from dagal.balance import l1_score
-from dagal.statistics import accuracy_on_top, aubc, labels_saved, over_common_labels, paired_wilcoxon, random_method
+from dagal.statistics import accuracy_on_top, aubc, labels_saved, over_common_labels, paired_wilcoxon
 
 LABELS = [100, 200, 400]
-
-
-def test_random_method_of_a_learner():
-    learners = {"random_r": "a", "entropy": "a", "random": "a", "random_x": "b", "randomly": "c", "margin": "c"}
-    assert [random_method(name, learners) for name in "abc"] == ["random", "random_x", None]
 
 
 def test_aubc_is_the_trapezoid_over_the_range():

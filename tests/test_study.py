@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, SMALL, Workflow
+from conftest import ROOT, SMALL, Workflow, with_flipped_labels
 
 from dagal import artifacts
 
@@ -142,17 +142,10 @@ def test_hidden_labels_reach_nothing_before_the_oracle(finished, tmp_path):
     methods = {name: {} for name in ALL_METHODS if name != "oracle"}
     other.write(full_study(methods=methods, cycles=1))
     source = finished.folder / "results"
-    (other.folder / "results/datasets/digits").mkdir(parents=True)
-    for name in ("datasets/digits/images.h5", "datasets/digits/truth.h5"):
-        (other.folder / "results" / name).write_bytes((source / name).read_bytes())
     known = set(artifacts.read(source / "small/seed0/split.h5", "split", "initial")[0])
     for method in methods:
         known |= set(artifacts.read(source / f"small/seed0/{method}/cycle1/query.h5", "query", "ids")[0])
-    with h5py.File(other.folder / "results/datasets/digits/truth.h5", "r+") as file:
-        labels = file["labels"][()]
-        hidden = np.setdiff1d(np.arange(len(labels)), list(known))
-        labels[hidden] = (labels[hidden] + 3) % 10
-        file["labels"][...] = labels
+    with_flipped_labels(other, source, known)
     # the split simulates imbalance from the truth, so it is taken over
     (other.folder / "results/small/seed0").mkdir(parents=True)
     (other.folder / "results/small/seed0/split.h5").write_bytes((source / "small/seed0/split.h5").read_bytes())

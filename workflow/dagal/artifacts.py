@@ -189,6 +189,12 @@ def params_hash(params: dict) -> str:
     return hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def node(path: str | Path) -> tuple[int, str, int]:
+    """(seed, branch, cycle) of a file of a node, ``.../seed0/entropy/cycle1/query.h5``."""
+    seed, branch, cycle = Path(path).parts[-4:-1]
+    return int(seed.removeprefix("seed")), branch, int(cycle.removeprefix("cycle"))
+
+
 def provenance(rule: str, params: dict, seed: int = -1) -> dict:
     """Root attributes that say where a file comes from; ``seed`` is -1 where nothing random is involved."""
     return {"created_by": rule, "params_hash": params_hash(params), "seed": seed, "dagal_version": __version__}

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dagal.acquisition.methods import random_method
 from dagal.errors import UserError
-from dagal.statistics import break_even, random_method
+from dagal.statistics import break_even
 
 COLUMNS = ["study", "learner", "method", "reference", "classes", "labels", "labels_per_class", "final_gain"]
 

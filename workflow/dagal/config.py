@@ -15,11 +15,11 @@ from jsonschema.validators import extend
 from dagal import datasets, pseudo_labels
 from dagal.acquisition import methods
 from dagal.errors import UserError
+from dagal.learners import IMAGE_NETWORKS
 from dagal.pool import make_split
 
-# architectures of images, which a backbone may have, and those that learn on its features
-IMAGE_ARCHITECTURES = ("mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
 EMBEDDING_KINDS = ("triplet", "cross_entropy")
+# architectures that learn on the features of a backbone
 FEATURE_ARCHITECTURES = ("linear", "mlp", "svm")
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
@@ -103,9 +103,9 @@ def task(config: dict) -> str:
 
 
 def drop_foreign_keys(config: dict, schema: dict) -> None:
-    """Delete the defaults of keys that are for another task, loader, architecture or kind (``only`` in the schema); UserError if
+    """Delete the defaults of keys that are for another task, loader, architecture or kind (``only`` in the schema).
 
-    one was set.
+    Raises UserError if one was set.
     """
     of_dataset = schema["properties"]["dataset"]
     sources = {f"backbones.{name}.source": part.get("source") for name, part in config["backbones"].items()}
@@ -225,10 +225,10 @@ def check_backbones(config: dict) -> None:
     for name, backbone in config["backbones"].items():
         if backbone["kind"] == "file" and not backbone["weights"]:
             raise UserError(f"config key 'backbones.{name}.weights' is missing: give the file of the weights.")
-        if backbone["kind"] != "file" and backbone["architecture"] not in IMAGE_ARCHITECTURES:
+        if backbone["kind"] != "file" and backbone["architecture"] not in IMAGE_NETWORKS:
             raise UserError(
                 f"config key 'backbones.{name}.architecture' is {backbone['architecture']!r}; allowed: "
-                f"{', '.join(IMAGE_ARCHITECTURES)}."
+                f"{', '.join(IMAGE_NETWORKS)}."
             )
         if backbone["kind"] != "file" and backbone.get("weights") and not backbone["architecture"].startswith("resnet"):
             raise UserError(

@@ -12,15 +12,6 @@ PERFORMANCE = ("accuracy", "mean_ap")
 REFERENCES = ("random", "random_r")
 
 
-def random_method(learner: str, learners: dict[str, str]) -> str | None:
-    """The random method of a learner: ``random``, or the first whose name begins with ``random_``; None if it has none.
-
-    ``learners``: method -> its learner.
-    """
-    own = [name for name, other in learners.items() if other == learner and (name + "_").startswith("random_")]
-    return "random" if "random" in own else next(iter(own), None)
-
-
 def _curve(labels_K, accuracy_K) -> tuple[np.ndarray, np.ndarray]:
     labels_K, accuracy_K = np.asarray(labels_K, np.float64), np.asarray(accuracy_K, np.float64)
     if labels_K.ndim != 1 or labels_K.shape != accuracy_K.shape or len(labels_K) == 0:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dagal import artifacts
+
 
 def cohen_kappa(first_N: np.ndarray, second_N: np.ndarray) -> float:
     """Cohen's kappa of two models' predicted classes (N,): (p_o - p_e) / (1 - p_e).
@@ -43,8 +45,14 @@ def reason_to_stop(
 def last_cycles(paths: Iterable[str]) -> dict[tuple[int, str], int]:
     """(seed, branch) -> the last cycle that the chain trained, of the chains that stopped; from the stopping.json of nodes."""
     found = {}
-    for path in map(Path, paths):
-        record = json.loads(path.read_text())
+    for path in paths:
+        record = json.loads(Path(path).read_text())
         if record["stopped"]:
-            found[int(path.parts[-4].removeprefix("seed")), path.parts[-3]] = record["cycle"]
+            seed, branch, _ = artifacts.node(path)
+            found[seed, branch] = record["cycle"]
     return found
+
+
+def passed_through(stops: dict[tuple[int, str], int], seed: int, branch: str, cycle: int) -> bool:
+    """Whether a chain had stopped before a cycle, whose files are then links; ``stops`` as from `last_cycles`."""
+    return cycle > stops.get((seed, branch), cycle)

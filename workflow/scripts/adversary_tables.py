@@ -4,7 +4,7 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.stopping import last_cycles
+from dagal.stopping import last_cycles, passed_through
 
 TERMS = ("reconstruction", "kl", "adversarial", "supervised", "supervised_kl", "discriminator_loss")
 
@@ -13,7 +13,7 @@ source = snakemake.input
 stops = last_cycles(source.stops)
 rows = []
 for (method, seed, cycle), path in zip(snakemake.params.queries, source.adversaries, strict=True):
-    if cycle > stops.get((seed, method), cycle):
+    if passed_through(stops, seed, method, cycle):
         continue
     with artifacts.opened(path, "adversary") as file:
         step_S = file["step"][()]
@@ -26,7 +26,7 @@ rows = []
 for (method, seed, cycle), files in zip(
     snakemake.params.last, zip(source.last, source.signals, source.queries, strict=True), strict=True
 ):
-    if cycle > stops.get((seed, method), cycle):
+    if passed_through(stops, seed, method, cycle):
         continue
     ids, looks_labeled = artifacts.read(files[0], "adversary", "ids", "discriminator")
     (probs_N_C,) = artifacts.read(files[1], "signals", "probabilities")

@@ -6,7 +6,7 @@ from pathlib import Path
 from job import start
 
 from dagal import artifacts
-from dagal.stopping import last_cycles
+from dagal.stopping import last_cycles, passed_through
 
 OF_THE_CYCLE = (
     "score",
@@ -21,12 +21,12 @@ start(snakemake)
 stops = last_cycles(snakemake.input.stops)
 rows = []
 for path in map(Path, snakemake.input.benchmarks):
-    rule, (seed, branch, cycle) = path.name.split(".")[0], path.parts[-4:-1]
-    if branch == "backbones":  # of no cycle; of no seed either where the studies share it
-        seed, branch, cycle = seed.removeprefix("seed") if seed.startswith("seed") else None, cycle, None
+    rule, (owner, folder, backbone) = path.name.split(".")[0], path.parts[-4:-1]
+    if folder == "backbones":  # of no cycle; of no seed either where the studies share it
+        seed, branch, cycle = owner.removeprefix("seed") if owner.startswith("seed") else None, backbone, None
     else:
-        seed, cycle = int(seed.removeprefix("seed")), int(cycle.removeprefix("cycle"))
-        if (cycle if rule in OF_THE_CYCLE else cycle + 1) > stops.get((seed, branch), cycle + 1):
+        seed, branch, cycle = artifacts.node(path)
+        if passed_through(stops, seed, branch, cycle if rule in OF_THE_CYCLE else cycle + 1):
             continue
     (measured,) = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
     numbers = [None if measured[name] == "NA" else measured[name] for name in ("s", "cpu_time", "max_rss")]

@@ -1,7 +1,5 @@
 """Last query of every method -> class probability of the model that scored it on a grid of the plane, the pool, the labels, the picks."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from job import start
@@ -9,7 +7,7 @@ from job import start
 from dagal import artifacts
 from dagal.datasets.two_moons import grid, to_points
 from dagal.learners import architectures, inference
-from dagal.stopping import last_cycles
+from dagal.stopping import last_cycles, passed_through
 
 EVERY = 4  # of 256 places along each axis
 
@@ -33,8 +31,7 @@ def table():
     for method, model_path, labeled_path, query_path in zip(
         methods, source.models, source.labeled, source.queries, strict=True
     ):
-        seed, _, cycle = Path(query_path).parts[-4:-1]
-        if int(cycle.removeprefix("cycle")) > stops.get((int(seed.removeprefix("seed")), method), np.inf):
+        if passed_through(stops, *artifacts.node(query_path)):
             continue
         model = architectures.load(model_path, torch.device("cpu"))
         batch = inference.to_tensor(pixels.reshape(-1, 1, 1, 2), torch.device("cpu"))

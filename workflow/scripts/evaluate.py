@@ -10,8 +10,11 @@ origin = start(snakemake)
 ids, probs_N_C = artifacts.read(snakemake.input.predictions, "predictions", "ids", "probabilities")
 (n_test,) = artifacts.read(snakemake.input.split, "split", "test")[0].shape
 labeled_ids, labels = artifacts.read(snakemake.input.labeled, "labeled", "ids", "labels")
+pseudo_ids, pseudo_labels = ids[:0], labels[:0]
+if snakemake.input.pseudo:
+    pseudo_ids, pseudo_labels = artifacts.read(snakemake.input.pseudo, "pseudo_labels", "ids", "labels")
 with artifacts.opened(snakemake.input.truth, "truth") as file:
-    truth_N = artifacts.rows(file["labels"], ids)
+    truth_N, pseudo_truth = (artifacts.rows(file["labels"], rows) for rows in (ids, pseudo_ids))
     class_names = file.attrs["class_names"].tolist()
 
 n_classes, correct_N = len(class_names), probs_N_C.argmax(1) == truth_N
@@ -32,9 +35,7 @@ metrics = {
     "labels_per_class": labels_C.tolist(),
 }
 if snakemake.input.pseudo:
-    pseudo_ids, pseudo_labels = artifacts.read(snakemake.input.pseudo, "pseudo_labels", "ids", "labels")
-    with artifacts.opened(snakemake.input.truth, "truth") as file:
-        wrong = artifacts.rows(file["labels"], pseudo_ids) != pseudo_labels
+    wrong = pseudo_truth != pseudo_labels
     metrics |= {"pseudo_labels": len(wrong), "pseudo_label_error": float(wrong.mean()) if len(wrong) else None}
 if snakemake.input.labeled_only:
     (probs_N_C,) = artifacts.read(snakemake.input.labeled_only, "predictions", "probabilities")

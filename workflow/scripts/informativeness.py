@@ -1,13 +1,11 @@
 """First scores of every method -> accuracy of the initial model on the top x % of the pool (000, sec. 4.3)."""
 
-from pathlib import Path
-
 import numpy as np
 from job import start
 
 from dagal import artifacts
 from dagal.statistics import accuracy_on_top
-from dagal.stopping import last_cycles
+from dagal.stopping import last_cycles, passed_through
 
 start(snakemake)
 shares = np.arange(1, 101) / 100
@@ -15,8 +13,8 @@ shares = np.arange(1, 101) / 100
 stops = last_cycles(snakemake.input.stops)
 curves, dispersion = [], []
 for score_file, signal_file in zip(snakemake.input.scores, snakemake.input.signals, strict=True):
-    method, seed = Path(score_file).parts[-3], int(Path(score_file).parts[-4].removeprefix("seed"))
-    if stops.get((seed, method)) == 0:
+    seed, method, cycle = artifacts.node(score_file)
+    if passed_through(stops, seed, method, cycle):
         continue
     ids, score_N = artifacts.read(score_file, "scores", "ids", "score")
     pool, probs_N_C = artifacts.read(signal_file, "signals", "ids", "probabilities")

@@ -6,14 +6,13 @@ from pathlib import Path
 from job import start
 
 from dagal import artifacts
-from dagal.stopping import last_cycles
+from dagal.stopping import last_cycles, passed_through
 
 start(snakemake)
 study, methods = snakemake.params.study, snakemake.params.methods
 by_node = {}
-for path in map(Path, snakemake.input.nodes):
-    seed, branch, cycle = path.parts[-4:-1]
-    by_node[int(seed.removeprefix("seed")), branch, int(cycle.removeprefix("cycle"))] = json.loads(path.read_text())
+for path in snakemake.input.nodes:
+    by_node[artifacts.node(path)] = json.loads(Path(path).read_text())
 
 measured = ["labels", *snakemake.params.measured]
 # accuracy and its like, overall (first) and per class
@@ -25,7 +24,7 @@ metrics, classes = [], []
 for method, about in methods.items():
     for seed in seeds:
         for cycle in cycles:
-            if cycle > stops.get((seed, method), cycle):
+            if passed_through(stops, seed, method, cycle):
                 continue
             found = by_node[seed, method if cycle else f"start-{about['learner']}", cycle]
             key = [study, method, about["learner"], about["deployable"], seed, cycle]

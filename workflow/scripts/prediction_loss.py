@@ -1,20 +1,17 @@
 """Training histories of learners that predict their own loss -> the loss of that prediction in each epoch."""
 
-from pathlib import Path
-
 import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.stopping import last_cycles
+from dagal.stopping import last_cycles, passed_through
 
 start(snakemake)
 stops = last_cycles(snakemake.input.stops)
 rows = []
-for (name, settings), path in zip(snakemake.params.learners, map(Path, snakemake.input.histories), strict=True):
-    seed, branch, cycle = path.parts[-4:-1]
-    seed, cycle = int(seed.removeprefix("seed")), int(cycle.removeprefix("cycle"))
-    if cycle > stops.get((seed, branch), cycle):
+for (name, settings), path in zip(snakemake.params.learners, snakemake.input.histories, strict=True):
+    seed, branch, cycle = artifacts.node(path)
+    if passed_through(stops, seed, branch, cycle):
         continue
     (loss_E,) = artifacts.read(path, "history", "prediction_loss")
     prediction = settings["loss_prediction"]

@@ -23,9 +23,7 @@ else:
     device = devices.prepare(snakemake.resources.get("gpu", 0), params.learner["threads"])
     model = architectures.load(source.teacher, device)
     with inference.seen(source.seen) as inputs:
-        batches = inference.stream(inputs, ids, device, params.batch_size)
-        probs = [probs for probs, *_ in inference.predict(model, batches, params.learner["precision"])]
-    probs_N_C = np.concatenate(probs) if probs else np.empty((0, model.head.out_features))
+        probs_N_C = inference.probabilities(model, inputs, ids, params.batch_size, params.learner["precision"])
     labels_N, uncertainty_N = probs_N_C.argmax(1), entropy(probs_N_C)
 
 if settings["kind"] == "ceal":

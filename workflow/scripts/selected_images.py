@@ -1,12 +1,10 @@
 """First queries of all methods -> a sheet of the images that each asked for first, with their true classes after the fact."""
 
-from pathlib import Path
-
 import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.stopping import last_cycles
+from dagal.stopping import last_cycles, passed_through
 from dagal.video import pictures
 
 MOST, SIDE, GAP = 10, 64, 4
@@ -18,9 +16,9 @@ class_names = artifacts.attributes(source.truth, "truth")["class_names"]
 stops = last_cycles(source.stops)
 strips, captions = [], []
 with artifacts.opened(source.images, "images") as file:
-    for path in map(Path, source.queries):
-        seed, method = path.parts[-4:-2]
-        if stops.get((int(seed.removeprefix("seed")), method)) == 0:
+    for path in source.queries:
+        seed, method, cycle = artifacts.node(path)
+        if passed_through(stops, seed, method, cycle):
             continue
         ids = artifacts.read(path, "query", "ids")[0][:MOST]
         images = artifacts.rows(file["images"], ids)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from job import start
 
+from dagal.acquisition.methods import random_method
 from dagal.statistics import (
     PERFORMANCE,
     REFERENCES,
@@ -11,7 +12,6 @@ from dagal.statistics import (
     labels_saved,
     over_common_labels,
     paired_wilcoxon,
-    random_method,
 )
 
 start(snakemake)

@@ -28,12 +28,10 @@ with inference.seen(source.seen) as inputs:
             trajectory.append(inference.predicted_classes(model, followed, batch_size, precision))
 
     model, history = training.fit_node(source, settings, seed, (cycle,), device, follow)
-    batches = inference.stream(inputs, held_out, device, batch_size)
-    probs_N_C = np.concatenate([probs for probs, *_ in inference.predict(model, batches, precision)])
+    probs_N_C = inference.probabilities(model, inputs, held_out, batch_size, precision)
     if source.get("stop_set"):
         (stop_set,) = artifacts.read(source.stop_set, "stop_set", "ids")
-        batches = inference.stream(inputs, stop_set, device, batch_size)
-        predicted = np.concatenate([probs.argmax(1) for probs, *_ in inference.predict(model, batches, precision)])
+        predicted = inference.probabilities(model, inputs, stop_set, batch_size, precision).argmax(1)
         data = {"ids": stop_set, "predicted": predicted}
         artifacts.write(snakemake.output.stop_predictions, "stop_predictions", origin, data)
 

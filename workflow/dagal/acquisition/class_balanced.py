@@ -251,9 +251,8 @@ def _tabu_search(
     half_M = product_M_M.diagonal() / 2
     distance_M_M = half_M[:, None] + half_M - product_M_M
     worth_M = worth_N[near] - worth_N[near].mean()
-    loss_M = (worth_M + 2 * probs_M_C @ (curvature_C * (lack_C - minimum_C))).astype(
-        np.float32
-    )  # of leaving, first order
+    # of leaving, first order
+    loss_M = (worth_M + 2 * probs_M_C @ (curvature_C * (lack_C - minimum_C))).astype(np.float32)
     distance_I_O = distance_M_M[np.ix_(ins, outs)]
     change_I_O = np.empty_like(distance_I_O)
 

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 
 from dagal import seeding
-from dagal.datasets.camera_traps import EMPTY, intersection
+from dagal.datasets.camera_traps import EMPTY
 from dagal.errors import UserError
+from dagal.video.boxes import overlap
 
 WIDTH, HEIGHT = 480, 320
 SPECIES_SHOWN, LOCATIONS = 8, 10
@@ -294,9 +295,3 @@ def detected(found: list[tuple[float, list[float]]], rng: np.random.Generator) -
         {"category": "1", "conf": round(c, 3), "bbox": [round(float(v), 4) for v in (*b[:2], *(b[2:] - b[:2]))]}
         for c, b in kept
     ]
-
-
-def overlap(one: np.ndarray, two: np.ndarray) -> float:
-    """Intersection over union."""
-    common = intersection(one, two)
-    return common / (np.prod(one[2:] - one[:2]) + np.prod(two[2:] - two[:2]) - common)

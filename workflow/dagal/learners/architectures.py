@@ -11,9 +11,6 @@ from torch import nn
 
 from dagal.errors import UserError
 
-# networks of images, which a backbone may be; the others of `build` learn on features too
-IMAGE_NETWORKS = ("mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
-
 
 def standardise(intensities: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     """Intensities 0..255 (B,C,H,W) of any type as networks see them; mean and std (C,1,1) in 0..1."""

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate, normalize
 
 from dagal import artifacts
 from dagal.errors import UserError
-from dagal.learners import architectures
+from dagal.learners import IMAGE_NETWORKS, architectures
 from dagal.learners.inference import autocast, stream
 
 BATCH_SIZE = 128
@@ -57,7 +57,7 @@ def torchvision_network(name: str) -> tuple[nn.Module, str]:
     known = models.list_models(module=models)
     if name not in known:
         raise UserError(
-            f"architecture {name!r} is unknown; allowed: {', '.join(architectures.IMAGE_NETWORKS)} and torchvision's "
+            f"architecture {name!r} is unknown; allowed: {', '.join(IMAGE_NETWORKS)} and torchvision's "
             f"classifiers, as {', '.join(known[:3])}."
         )
     network = models.get_model(name, weights=None)
@@ -88,7 +88,7 @@ def from_file(settings: dict, path: str, shape: tuple[int, int, int], channel_me
                 "'statistics: dataset'."
             )
     input_shape = (channels, size, size) if size else (channels, *shape[1:])
-    if name in architectures.IMAGE_NETWORKS:
+    if name in IMAGE_NETWORKS:
         (network, _), head = architectures.network(name, input_shape, settings.get("hidden_units")), "fc"
     else:
         network, head = torchvision_network(name)

@@ -4,6 +4,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from dagal.learners.augmentation import random_crop_flip
+from dagal.learners.views import uniform
 
 
 def consistency_loss(weak_B_C: torch.Tensor, strong_B_C: torch.Tensor, threshold: float):
@@ -26,11 +27,11 @@ def strong_augmentation(images: torch.Tensor, settings: dict, generator: torch.G
     images = random_crop_flip(images, settings | {"pad": pad}, generator)
     batch, _, height, width = images.shape
 
-    def uniform(low, high):
-        return (low + (high - low) * torch.rand(batch, generator=generator)).to(images.device)[:, None, None, None]
+    def drawn(low, high):
+        return uniform(low, high, (batch,), generator).to(images.device)[:, None, None, None]
 
-    contrast, shift, side = uniform(0.5, 1.5), uniform(-64, 64), uniform(0, max(height, width) / 2)
-    middle_row, middle_column = uniform(0, height), uniform(0, width)
+    contrast, shift, side = drawn(0.5, 1.5), drawn(-64, 64), drawn(0, max(height, width) / 2)
+    middle_row, middle_column = drawn(0, height), drawn(0, width)
     rows = torch.arange(height, device=images.device)[None, None, :, None] + 0.5
     columns = torch.arange(width, device=images.device)[None, None, None, :] + 0.5
     cut = ((rows - middle_row).abs() < side / 2) & ((columns - middle_column).abs() < side / 2)

@@ -65,6 +65,15 @@ def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.nda
         yield probs.cpu().numpy(), embedding.cpu().numpy(), predicted_loss, logits.cpu().numpy()
 
 
+def probabilities(
+    model: Classifier, inputs: h5py.Dataset, ids: np.ndarray, batch_size: int, precision: str
+) -> np.ndarray:
+    """Class probabilities (n,C) float32 of the images (or features) with the given ids."""
+    batches = stream(inputs, ids, model.head.weight.device, batch_size)
+    found = [probs_B_C for probs_B_C, *_ in predict(model, batches, precision)]
+    return np.concatenate(found) if found else np.empty((0, model.head.out_features), np.float32)
+
+
 @torch.no_grad()
 def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -> Iterator[np.ndarray]:
     """Per batch, the class probabilities (T,B,C) of T passes with dropout on and all else (batch norm) in evaluation mode."""
