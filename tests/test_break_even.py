@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dagal import break_even as joined_studies
-from dagal import figures
 from dagal.__main__ import main
-from dagal.statistics import break_even
+from dagal.report import break_even as joined_studies
+from dagal.report import figures
+from dagal.report.statistics import break_even
 
 LABELS = [10, 20, 30, 40]
 

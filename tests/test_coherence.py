@@ -7,8 +7,8 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import maximum_flow
 
-from dagal.video.coherence import build_graph, count, energy, label_nodes
-from dagal.video.tracks import REACH, STEPS
+from dagal.tasks.detection.coherence import build_graph, count, energy, label_nodes
+from dagal.tasks.detection.tracks import REACH, STEPS
 
 # the thesis's own tables, labels in the order TP, FP, TN, FN
 UNARY = {False: [0, 1, np.inf, np.inf], True: [np.inf, np.inf, 0, 1]}  # eq. 2.2 for detections, eq. 2.3 for candidates

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dagal.errors import UserError
-from dagal.video import evaluation
-from dagal.video.boxes import iou_matrix
-from dagal.video.evaluation import average_precision, estimate_quality, frame_errors
+from dagal.geometry import iou_matrix
+from dagal.tasks.detection import evaluation
+from dagal.tasks.detection.evaluation import average_precision, estimate_quality, frame_errors
 
 BOX = [10.0, 10.0, 30.0, 20.0]
 HALF = [10.0, 10.0, 20.0, 20.0]  # IoU .5 with BOX, exactly

@@ -12,7 +12,8 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy.stats import spearmanr
 
-from dagal import artifacts, counting, figures
+from dagal import artifacts
+from dagal.report import counting, figures
 
 METHODS = ["random", "entropy", "margin", "oracle"]
 
@@ -203,12 +204,12 @@ def test_equal_data_gives_equal_bytes_at_the_size_asked_for(name, tmp_path):
 def test_bytes_do_not_depend_on_the_users_settings_and_these_stay(tmp_path):
     code = (
         "import matplotlib; matplotlib.rcParams.update({'font.size': 30, 'savefig.dpi': 10}); import pandas, sys; "
-        "from dagal import figures; figures.learning_curves(pandas.read_json(sys.argv[1]), sys.argv[2], 50); "
+        "from dagal.report import figures; figures.learning_curves(pandas.read_json(sys.argv[1]), sys.argv[2], 50); "
         "assert matplotlib.rcParams['font.size'] == 30"
     )
     metrics = made_up_metrics(seeds=1)
     metrics.to_json(tmp_path / "metrics.json")
-    workflow = str(Path(figures.__file__).parents[1])
+    workflow = str(Path(figures.__file__).parents[2])
     subprocess.run(
         [sys.executable, "-c", code, tmp_path / "metrics.json", tmp_path / "other.png"],
         env=os.environ | {"PYTHONPATH": workflow, "PYTHONHASHSEED": "7"},

@@ -7,7 +7,7 @@ import pytest
 from dagal import annotation, artifacts
 from dagal.acquisition import frame_scores, methods, scores
 from dagal.acquisition.temporal_spread import temporal_spread
-from dagal.video import detections
+from dagal.tasks.detection import detections
 
 PROBS = np.array([[0.1, 0.9, 0], [0.3, 0.2, 0.5], [0.2, 0.7, 0.1]])
 FRAME = np.array([0, 0, 2])  # frame 1 of 3 is empty

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dagal.lambda_study import choose_weight, losses
+from dagal.acquisition.lambda_study import choose_weight, losses
 
 
 def test_losses_by_hand():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dagal.video import pictures
-from dagal.video.pictures import COLOURS, annotated, contact_sheet, draw, write_gif, write_png
+from dagal.report import pictures
+from dagal.report.pictures import COLOURS, annotated, contact_sheet, draw, write_gif, write_png
 
 NAMES = ("pedestrian", "cyclist", "car", "wheelchair")
 GRAY = 120

@@ -11,10 +11,10 @@ import yaml
 from conftest import SMALL
 from sklearn.datasets import load_digits
 
-from dagal import artifacts, pseudo_labels
+from dagal import artifacts
 from dagal.config import check_pool, load
 from dagal.errors import UserError
-from dagal.learners import architectures, training
+from dagal.learners import architectures, pseudo_labels, training
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
 

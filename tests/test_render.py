@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from dagal.datasets.rendering import render as module
+from dagal.datasets.rendering import roads, textures, traffic
+from dagal.datasets.rendering.render import CLASSES, MIN_VISIBLE, SUBSETS, Clip, plan, render, true_flow
 from dagal.errors import UserError
-from dagal.video import render as module
-from dagal.video import roads, textures, traffic
-from dagal.video.render import CLASSES, MIN_VISIBLE, SUBSETS, Clip, plan, render, true_flow
 
 H, W, FPS = 120, 160, 25
 EVERYONE = (0.3, 0.2, 0.35, 0.4)

@@ -11,8 +11,8 @@ from conftest import SMALL, Workflow
 from dagal import artifacts
 from dagal.acquisition import methods
 from dagal.acquisition.distances import nearest_squared_distance
+from dagal.acquisition.lambda_study import choose_weight
 from dagal.balance import required_per_class
-from dagal.lambda_study import choose_weight
 from dagal.pool import thumbnails
 
 pytestmark = pytest.mark.slow

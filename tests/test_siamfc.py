@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dagal.video import siamfc
+from dagal.tasks.detection import siamfc
 
 SIZE = (96, 128)
 

@@ -20,7 +20,7 @@ from dagal import artifacts
 from dagal.config import load
 from dagal.datasets.digits import digits
 from dagal.learners import architectures, backbones, inference, simsiam, training
-from dagal.statistics import knn_accuracy
+from dagal.report.statistics import knn_accuracy
 
 CPU = torch.device("cpu")
 TINY = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dagal.balance import l1_score
-from dagal.statistics import accuracy_on_top, aubc, labels_saved, over_common_labels, paired_wilcoxon
+from dagal.report.statistics import accuracy_on_top, aubc, labels_saved, over_common_labels, paired_wilcoxon
 
 LABELS = [100, 200, 400]
 
@@ -192,7 +192,7 @@ def test_accuracy_on_top_refuses(score, correct, shares):
 
 def test_no_pandas_and_no_plotting_is_imported():
     code = (
-        "import dagal.statistics, dagal.balance, sys; "
+        "import dagal.report.statistics, dagal.balance, sys; "
         "assert not {'pandas', 'seaborn', 'matplotlib', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

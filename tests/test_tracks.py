@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from dagal import geometry as boxes
 from dagal.errors import UserError
-from dagal.video import boxes, flow, tracks
-from dagal.video.tracks import STEPS
+from dagal.tasks.detection import flow, tracks
+from dagal.tasks.detection.tracks import STEPS
 
 
 def test_overlap_by_hand():

@@ -13,10 +13,11 @@ from matplotlib.contour import QuadContourSet
 from scipy.interpolate import LinearNDInterpolator
 from sklearn.datasets import make_moons
 
-from dagal import artifacts, datasets, figures
+from dagal import artifacts, datasets
 from dagal.config import load
 from dagal.datasets.two_moons import grid, to_pixels, to_points
 from dagal.learners import architectures, inference
+from dagal.report import figures
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 EXPERIMENT = ROOT / "experiments/two_moons.yaml"

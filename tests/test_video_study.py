@@ -13,9 +13,9 @@ from conftest import ROOT, Workflow
 
 from dagal import artifacts
 from dagal.acquisition import methods
-from dagal.video import detections
-from dagal.video.coherence import build_graph, energy, label_nodes
-from dagal.video.evaluation import frame_errors
+from dagal.tasks.detection import detections
+from dagal.tasks.detection.coherence import build_graph, energy, label_nodes
+from dagal.tasks.detection.evaluation import frame_errors
 
 pytestmark = pytest.mark.slow
 

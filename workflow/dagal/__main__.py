@@ -3,9 +3,11 @@
 import argparse
 import sys
 
-from dagal import __version__, break_even, show
-from dagal.datasets import survey
+from dagal import __version__
+from dagal.datasets.rendering import survey
 from dagal.errors import UserError
+from dagal.inspect import show
+from dagal.report import break_even
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
-from dagal import datasets, pseudo_labels
+from dagal import datasets
 from dagal.acquisition import methods
 from dagal.errors import UserError
-from dagal.learners import IMAGE_NETWORKS
+from dagal.learners import IMAGE_NETWORKS, pseudo_labels
 from dagal.pool import make_split
 
 EMBEDDING_KINDS = ("triplet", "cross_entropy")

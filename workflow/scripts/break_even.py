@@ -4,7 +4,7 @@ from pathlib import Path
 
 from job import start
 
-from dagal.break_even import of_study
+from dagal.report.break_even import of_study
 
 start(snakemake)
 table = of_study(Path(snakemake.input.metrics).parent)

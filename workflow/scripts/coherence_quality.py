@@ -6,8 +6,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.video import detections
-from dagal.video.evaluation import estimate_quality, frame_errors
+from dagal.tasks.detection import detections
+from dagal.tasks.detection.evaluation import estimate_quality, frame_errors
 
 start(snakemake)
 counts = ["estimated", "actual", "right", "precision", "recall", "chance"]

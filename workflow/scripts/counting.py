@@ -3,7 +3,7 @@
 from job import start
 
 from dagal import artifacts
-from dagal.counting import count_accuracy, presence
+from dagal.report.counting import count_accuracy, presence
 
 start(snakemake)
 (detected_S,) = artifacts.read(snakemake.input.images, "images", "detected")

@@ -5,7 +5,7 @@ from job import start
 
 from dagal import artifacts
 from dagal.learners import detector, devices, inference
-from dagal.video import detections
+from dagal.tasks.detection import detections
 
 origin = start(snakemake)
 source, settings = snakemake.input, snakemake.params.learner

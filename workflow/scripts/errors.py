@@ -3,8 +3,8 @@
 from job import start
 
 from dagal import artifacts
-from dagal.video import detections
-from dagal.video.evaluation import frame_errors
+from dagal.tasks.detection import detections
+from dagal.tasks.detection.evaluation import frame_errors
 
 origin = start(snakemake)
 ids, found = detections.read(snakemake.input.detections)

@@ -4,8 +4,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.video import detections
-from dagal.video.evaluation import average_precision, frame_errors
+from dagal.tasks.detection import detections
+from dagal.tasks.detection.evaluation import average_precision, frame_errors
 
 origin = start(snakemake)
 labels, labeled_ids = artifacts.read(snakemake.input.labeled, "labeled", "box_labels", "ids")

@@ -1,11 +1,11 @@
-"""A table -> a figure, by the function of that name in dagal.figures."""
+"""A table -> a figure, by the function of that name in dagal.report.figures."""
 
 from pathlib import Path
 
 import pandas as pd
 from job import start
 
-from dagal import figures
+from dagal.report import figures
 
 start(snakemake)
 table = pd.read_csv(snakemake.input.table)

@@ -4,8 +4,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.video.detections import by_video
-from dagal.video.flow import end_point_error
+from dagal.tasks.detection.detections import by_video
+from dagal.tasks.detection.flow import end_point_error
 
 start(snakemake)
 names = ("ids", "forward", "backward")

@@ -4,8 +4,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.video import tracks
-from dagal.video.detections import by_video
+from dagal.tasks.detection import tracks
+from dagal.tasks.detection.detections import by_video
 
 origin = start(snakemake)
 source = snakemake.input

@@ -4,7 +4,7 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.statistics import accuracy_on_top
+from dagal.report.statistics import accuracy_on_top
 from dagal.stopping import last_cycles, passed_through
 
 start(snakemake)

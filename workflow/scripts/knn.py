@@ -3,7 +3,7 @@
 from job import start
 
 from dagal import artifacts
-from dagal.statistics import knn_accuracy
+from dagal.report.statistics import knn_accuracy
 
 start(snakemake)
 (labels_N,) = artifacts.read(snakemake.input.truth, "truth", "labels")

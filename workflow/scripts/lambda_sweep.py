@@ -5,8 +5,8 @@ from job import start
 
 from dagal import artifacts
 from dagal.acquisition import methods
+from dagal.acquisition.lambda_study import choose_weight, losses
 from dagal.balance import required_per_class
-from dagal.lambda_study import choose_weight, losses
 from dagal.seeding import generator
 
 origin = start(snakemake)

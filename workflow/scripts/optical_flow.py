@@ -4,8 +4,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.video import flow
-from dagal.video.detections import by_video
+from dagal.tasks.detection import flow
+from dagal.tasks.detection.detections import by_video
 
 origin = start(snakemake)
 params, shard = snakemake.params, int(snakemake.wildcards.shard)
@@ -28,7 +28,7 @@ def computed(kind):
 
 def rendered():
     """The renderer's own motion, of the pixels seen in both frames where there are any in a cell."""
-    from dagal.video import render
+    from dagal.datasets.rendering import render
 
     clips = render.plan(params.dataset)
     size = params.dataset["height"], params.dataset["width"], params.dataset["fps"]

@@ -4,8 +4,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.video import pictures
-from dagal.video.detections import read, read_truth
+from dagal.report import pictures
+from dagal.tasks.detection.detections import read, read_truth
 
 MOST, SECONDS, FPS = 12, 6, 12
 

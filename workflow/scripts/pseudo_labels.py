@@ -3,9 +3,10 @@
 import numpy as np
 from job import start
 
-from dagal import artifacts, pseudo_labels
+from dagal import artifacts
 from dagal.acquisition.scores import entropy, label_dispersion
 from dagal.errors import UserError
+from dagal.learners import pseudo_labels
 from dagal.pool import unlabeled
 from dagal.seeding import generator
 

@@ -4,8 +4,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.video import pictures
-from dagal.video.detections import by_video, read_truth
+from dagal.report import pictures
+from dagal.tasks.detection.detections import by_video, read_truth
 
 MOST = 24
 

@@ -4,8 +4,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
+from dagal.report import pictures
 from dagal.stopping import last_cycles, passed_through
-from dagal.video import pictures
 
 MOST, SIDE, GAP = 10, 64, 4
 

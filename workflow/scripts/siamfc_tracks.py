@@ -5,8 +5,8 @@ from job import start
 
 from dagal import artifacts
 from dagal.learners import detector, devices, inference
-from dagal.video import siamfc
-from dagal.video.detections import by_video
+from dagal.tasks.detection import siamfc
+from dagal.tasks.detection.detections import by_video
 
 origin = start(snakemake)
 source, settings = snakemake.input, snakemake.params.learner

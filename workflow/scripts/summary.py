@@ -5,7 +5,7 @@ import pandas as pd
 from job import start
 
 from dagal.acquisition.methods import random_method
-from dagal.statistics import (
+from dagal.report.statistics import (
     PERFORMANCE,
     REFERENCES,
     aubc,

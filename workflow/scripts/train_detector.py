@@ -7,7 +7,7 @@ from job import start
 from dagal import artifacts
 from dagal.learners import detector, devices, inference
 from dagal.seeding import seed_for
-from dagal.video import detections
+from dagal.tasks.detection import detections
 
 origin = start(snakemake)
 settings, source = dict(snakemake.params.learner), snakemake.input

@@ -16,7 +16,7 @@ import numpy as np
 from dagal import artifacts
 from dagal.balance import required_per_class
 from dagal.errors import UserError
-from dagal.video.boxes import pairs
+from dagal.geometry import pairs
 
 # argument of a score or selector -> (artifact, data set) of the signal that it stands for
 SIGNALS = {

@@ -8,8 +8,8 @@ from itertools import islice
 import numpy as np
 
 from dagal import artifacts
+from dagal.datasets.rendering import render
 from dagal.datasets.source import PROGRESS_SECONDS
-from dagal.video import render
 
 
 def n_training_frames(settings: dict) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from dagal import annotation, artifacts
-from dagal.video.tracks import REACH
+from dagal.tasks.detection.tracks import REACH
 
 
 def read(path: str) -> tuple[np.ndarray, tuple]:
-    """Ids of the frames of a detections.h5, and its table as `dagal.video.evaluation` takes it: offsets, boxes, labels, scores."""
+    """Ids of the frames of a detections.h5, and its table as `dagal.tasks.detection.evaluation` takes it: offsets, boxes, labels, scores."""
     names = ("ids", "offsets", "boxes", "labels", "probabilities")
     ids, offsets, boxes, labels, probs_M_K = artifacts.read(path, "detections", *names)
     return ids, (offsets, boxes, labels, probs_M_K[np.arange(len(labels)), 1 + labels])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dagal.video.boxes import overlap, pairs
-from dagal.video.tracks import STEPS
+from dagal.geometry import overlap, pairs
+from dagal.tasks.detection.tracks import STEPS
 
 
 @dataclass(frozen=True)

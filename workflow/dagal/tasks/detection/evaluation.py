@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dagal.errors import UserError
-from dagal.video.boxes import overlap, pairs
+from dagal.geometry import overlap, pairs
 
 PAIRS_AT_ONCE = 1 << 19  # about 100 MB
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dagal.acquisition.methods import random_method
 from dagal.errors import UserError
-from dagal.statistics import break_even
+from dagal.report.statistics import break_even
 
 COLUMNS = ["study", "learner", "method", "reference", "classes", "labels", "labels_per_class", "final_gain"]
 
@@ -98,6 +98,6 @@ def run(options) -> None:
     if options.csv:
         joined.to_csv(options.csv, index=False, float_format="%.6g", lineterminator="\n")
     if options.png:
-        from dagal import figures  # costs a second
+        from dagal.report import figures  # costs a second
 
         figures.break_even_classes(joined, options.png, 150)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dagal.datasets.rendering import roads, shapes, textures, traffic
+from dagal.datasets.rendering.roads import Area, Drive, centre
+from dagal.datasets.rendering.traffic import CAR, CYCLIST, PEDESTRIAN, WHEELCHAIR, Actors
 from dagal.seeding import generator
-from dagal.video import roads, shapes, textures, traffic
-from dagal.video.roads import Area, Drive, centre
-from dagal.video.traffic import CAR, CYCLIST, PEDESTRIAN, WHEELCHAIR, Actors
 
 WALL_SIGHT, PROP_SIGHT = 320.0, 170.0
 LIGHT = np.array([0.42, 0.75, -0.52])  # direction to the sun, for the shading of solid faces

@@ -5,9 +5,19 @@ import math
 import cv2
 import numpy as np
 
+from dagal.datasets.rendering import roads, scenes, shapes, textures, traffic
+from dagal.datasets.rendering.camera import (
+    NEAR,
+    SHIFT,
+    Camera,
+    cut,
+    fixed,
+    intrinsics,
+    project,
+    visible_faces,
+    visible_walls,
+)
 from dagal.seeding import generator
-from dagal.video import roads, scenes, shapes, textures, traffic
-from dagal.video.camera import NEAR, SHIFT, Camera, cut, fixed, intrinsics, project, visible_faces, visible_walls
 
 _FOG = {"rain": 110.0, "night": 170.0}
 _NOISE = {"night": 5.0, "rain": 3.6}

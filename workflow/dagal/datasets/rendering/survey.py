@@ -15,7 +15,7 @@ import numpy as np
 from dagal import seeding
 from dagal.datasets.camera_traps import EMPTY
 from dagal.errors import UserError
-from dagal.video.boxes import overlap
+from dagal.geometry import overlap
 
 WIDTH, HEIGHT = 480, 320
 SPECIES_SHOWN, LOCATIONS = 8, 10

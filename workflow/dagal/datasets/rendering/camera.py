@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dagal.video import roads, scenes, shapes
+from dagal.datasets.rendering import roads, scenes, shapes
 
 SHIFT = 4  # polygons are drawn at 1/16 pixel
 NEAR = 0.4  # metres before the camera at which faces are cut

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from dagal.datasets.rendering import scenes, traffic
+from dagal.datasets.rendering.camera import SHIFT, Camera, camera_at, intrinsics, visible_faces, visible_walls
+from dagal.datasets.rendering.painting import Painter, add_glow, paint
 from dagal.errors import UserError
 from dagal.seeding import generator, seed_for
-from dagal.video import scenes, traffic
-from dagal.video.camera import SHIFT, Camera, camera_at, intrinsics, visible_faces, visible_walls
-from dagal.video.painting import Painter, add_glow, paint
 
 CLASSES = ("pedestrian", "cyclist", "car", "wheelchair")
 MIN_VISIBLE = 50  # an object is annotated if more of its pixels can be seen

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dagal.video import roads, shapes, textures
-from dagal.video.roads import Drive, along, centre, slope
+from dagal.datasets.rendering import roads, shapes, textures
+from dagal.datasets.rendering.roads import Drive, along, centre, slope
 
 PEDESTRIAN, CYCLIST, CAR, WHEELCHAIR = range(4)
 SIGHT = {PEDESTRIAN: 110.0, CYCLIST: 110.0, CAR: 190.0, WHEELCHAIR: 110.0}  # farther objects are below a pixel or two

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dagal.video.boxes import iou_matrix
+from dagal.geometry import iou_matrix
 
 COLOURS = {
     "truth": (255, 222, 0),

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from dagal.video.boxes import clip
-from dagal.video.tracks import REACH, STEPS
+from dagal.geometry import clip
+from dagal.tasks.detection.tracks import REACH, STEPS
 
 CELLS = 7  # samples of the exemplar per axis; the search window has the same spacing and SHIFTS - 1 more
 SHIFTS = 7  # positions tried per axis: up to 3/7 of the exemplar's window to each side

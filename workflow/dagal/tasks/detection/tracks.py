@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dagal.video.boxes import clip
+from dagal.geometry import clip
 
 REACH = 3  # frames to which a detection is followed, forward and backward (003 sec. 2.3.2)
 STEPS = (*range(-REACH, 0), *range(1, REACH + 1))  # columns of tracks.h5

@@ -1,0 +1,1 @@
+"""Rendered data: road scenes, and surveys of camera traps."""

@@ -1,1 +1,0 @@
-"""Video: rendering, optical flow, tracking, temporal coherence and the evaluation of detections."""
