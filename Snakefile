@@ -18,11 +18,12 @@ if not workflow.overwrite_configfiles:
 sys.path.insert(0, str(Path(workflow.current_basedir) / "workflow"))
 sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
+from dagal.plan import record
 from dagal.plan.check import planned
 from dagal.plan.rules import QUERY_CYCLE, WILDCARDS, Rules, any_of
 from dagal.plan.study import EMBEDDINGS
 
-study = planned(config)
+study = planned(config, trusted=workflow.touch)
 # cluster jobs start cold, and so do those of --use-conda, whose interpreters differ
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 warm = workflow.is_main_process and not with_conda and os.environ.get("DAGAL_WARM") != "0"
@@ -30,6 +31,10 @@ plan = Rules(study, ancient, "python" if with_conda else sys.executable, warm)
 
 
 report: "workflow/report/workflow.rst"
+
+
+onstart:
+    record.write(study)
 
 
 wildcard_constraints:

@@ -5,11 +5,15 @@ from pathlib import Path
 
 from dagal import artifacts, config, datasets
 from dagal.errors import UserError
+from dagal.plan import record
 from dagal.plan.study import Study
 
 
-def planned(settings) -> Study:
-    """The plan of a study. A mistake of the user ends the program with one sentence before any job starts."""
+def planned(settings, trusted: bool = False) -> Study:
+    """The plan of a study. A mistake of the user ends the program with one sentence before any job starts.
+
+    ``trusted``: take the results that are there, whatever they were made with.
+    """
     try:
         checked = config.load(settings)
         config.check_files(checked)
@@ -17,6 +21,8 @@ def planned(settings) -> Study:
         size = pool_size(study)
         if size is not None:
             config.check_pool(checked, size)
+        if not trusted:
+            record.check(study)
         return study
     except UserError as error:
         sys.exit(f"dagal: {error}")
