@@ -10,29 +10,6 @@ from dagal.plan import job
 from dagal.plan.code import WORKFLOW
 from dagal.plan.study import Study, fill
 
-# patterns of the wildcards
-WILDCARDS = {
-    "adversary": r"\w+",
-    "backbone": r"\w+",
-    "branch": r"\w+(-\w+)?",
-    "cycle": r"\d+",
-    "flow": r"dis|raft|true",
-    "learner": r"\w+",
-    "member": r"[1-9]\d*",
-    "method": r"\w+",
-    "seed": r"\d+",
-    "shard": r"\d+",
-    "size": r"\d+|all",
-    "source": r"\w+",
-    "tracker": r"flow|siamfc|true_flow",
-}
-QUERY_CYCLE = r"[1-9]\d*"  # a query needs a node before
-
-
-def any_of(names) -> str:
-    """A pattern that matches just these names; none of them where there is no name."""
-    return "|".join(names) or "(?!)"
-
 
 class Rules:
     """The declarations of a study's rules.
@@ -64,6 +41,10 @@ class Rules:
     def writes(self, stage: str) -> dict[str, str]:
         """The named outputs of a stage."""
         return job.writes(self.study, stage)
+
+    def where(self, stage: str) -> dict[str, str]:
+        """Patterns of the wildcards of a stage, where these are narrower than usual."""
+        return self.study.stages[stage].where(self.study)
 
     def log(self, stage: str) -> str:
         return job.stem(self.study, stage) + ".log"

@@ -9,8 +9,6 @@ from dagal import tasks
 from dagal.acquisition import methods
 from dagal.plan import stages
 
-EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
-
 # where things are; a pattern of a stage begins with one of these
 PLACES = {
     "results": "results/{study}",
@@ -35,6 +33,23 @@ FILES = {
     "stopping": "stopping.json",
     "pseudo_labels": "pseudo_labels.h5",
     "detections": "detections.h5",
+}
+
+# patterns of the wildcards
+WILDCARDS = {
+    "adversary": r"\w+",
+    "backbone": r"\w+",
+    "branch": r"\w+(-\w+)?",
+    "cycle": r"\d+",
+    "flow": r"dis|raft|true",
+    "learner": r"\w+",
+    "member": r"[1-9]\d*",
+    "method": r"\w+",
+    "seed": r"\d+",
+    "shard": r"\d+",
+    "size": r"\d+|all",
+    "source": r"\w+",
+    "tracker": r"flow|siamfc|true_flow",
 }
 
 
@@ -90,9 +105,9 @@ class Study:
         loader = settings["dataset"]["loader"]
         self.auto_weight = [name for name, one in self.methods.items() if one["select_options"].get("weight") == "auto"]
         self.rendered = loader == "synthia_al"
-        embeddings = [one for one in self.backbones.values() if one["kind"] in EMBEDDINGS]
         # labeled data sets that embeddings are learnt on; none is the study's own
-        self.sources = {source_name(one["source"]): one["source"] for one in embeddings}
+        sources = [one["source"] for one in self.backbones.values() if one.get("source")]
+        self.sources = {source_name(source): source for source in sources}
 
     def _branches(self):
         for learner in self.learners:
@@ -207,6 +222,10 @@ class Study:
         return fill(self.places["source"], {"source": source_name(source)})
 
     # ---------------------------------------------------------------------------------------------------- learners
+
+    def backbones_of(self, *kinds: str) -> list[str]:
+        """Names of the backbones of these kinds that a learner of the study uses."""
+        return [name for name, settings in self.backbones.items() if settings["kind"] in kinds]
 
     def learner_of(self, node: Node) -> dict:
         """All settings of a node's learner; a supervised baseline learns from labels alone."""
