@@ -49,7 +49,7 @@ def made_by(study: Study, path: str) -> Job | None:
 def patterns(study: Study) -> list[tuple[str, re.Pattern]]:
     """(stage, pattern of an output) of every stage."""
     return [
-        (stage, re.compile(expression(pattern, WILDCARDS | study.stages[stage].where(study))))
+        (stage, re.compile(expression(pattern, WILDCARDS | study.stage(stage).where(study))))
         for stage in study.stages
         for pattern in job.writes(study, stage).values()
     ]

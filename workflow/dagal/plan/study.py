@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from dagal import tasks
 from dagal.acquisition import methods
 from dagal.plan import stages
+from dagal.report import registry
+from dagal.tasks import Stage
 
 # where things are; a pattern of a stage begins with one of these
 PLACES = {
@@ -92,7 +94,7 @@ class Study:
         self.settings = settings
         self.name = settings["study"]
         self.task = tasks.find(settings["task"])
-        self.stages = stages.STAGES | dict(self.task.stages)
+        self.steps = stages.STAGES | dict(self.task.stages)
         self.seeds = settings["seeds"]
         self.cycles = range(settings["cycles"] + 1)
         self.methods = settings["methods"]
@@ -116,6 +118,19 @@ class Study:
                 yield Branch("supervised", learner, size=size)
         for name, method in self.methods.items():
             yield Branch("method", method["learner"], name)
+
+    @functools.cached_property
+    def report(self) -> dict[str, Stage]:
+        """The tables and figures that the study has, in the order of the report."""
+        return {name: report_stage(item) for name, item in registry.items(self).items()}
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """Every stage by the name of its rule."""
+        return self.steps | self.report
+
+    def stage(self, name: str) -> Stage:
+        return self.steps[name] if name in self.steps else report_stage(registry.ITEMS.find(name))
 
     # ------------------------------------------------------------------------------------------------------- nodes
 
@@ -356,7 +371,7 @@ class Study:
 
         The lambda study takes the first query of the first seed even of a chain that stops before it.
         """
-        whose = self.stages[stage].stops
+        whose = self.stage(stage).stops
         if not self.stopping or not whose or (whose == "before" and at.node.branch.kind != "method"):
             return None
         if at.seed == self.seeds[0] and self._in_lambda_study(stage, at.node):
@@ -367,6 +382,19 @@ class Study:
         if node.branch.kind == "start":
             return any(self.methods[method]["learner"] == node.branch.learner for method in self.auto_weight)
         return stage == "score" and node.cycle == 1 and node.branch.method in self.auto_weight
+
+
+def report_stage(item) -> Stage:
+    """A table or figure (`dagal.report.item.Item`) as a step of the DAG."""
+    return Stage(
+        "report",
+        item.writes,
+        item.reads,
+        item.settings,
+        lambda study, at: [item.make],
+        writes_besides=item.writes_besides,
+        environment=item.environment,
+    )
 
 
 def fill(pattern: str, known: Mapping) -> str:
