@@ -1,0 +1,11 @@
+"""The tables of a study, a file each: ``make(job)`` writes comma-separated values."""
+
+# columns of names, which stay text: a method may be called NA, a class 7
+NAMES = ("study", "method", "learner", "reference", "backbone", "class_name", "stage", "measure", "bin", "kind", "size")
+
+
+def read(path):
+    """A table of a study as a frame; columns of `NAMES` hold str, an empty cell elsewhere is NaN."""
+    import pandas as pd  # costs most of a second, which the planner and light tables save
+
+    return pd.read_csv(path, converters=dict.fromkeys(NAMES, str))
