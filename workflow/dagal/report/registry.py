@@ -1,5 +1,8 @@
 """The tables and figures of studies, in the order in which the report shows them. A new one is a file and a line here."""
 
+from pathlib import Path
+
+from dagal import artifacts
 from dagal.registry import Registry
 from dagal.report.item import Planned, planned
 
@@ -56,3 +59,17 @@ def items(study) -> list[Planned]:
         if item.when(study):
             found += [planned(study, name, item, variant) for variant in item.variants(study)]
     return found
+
+
+def write_captions(jobs: list[Planned], folder: str | Path) -> dict[str, str]:
+    """A file with the caption of each item that the report shows, in a folder: item -> path. Snakemake takes a caption by its path.
+
+    A file that is there with the same text is left as it is.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {job.item: folder / f"{job.item}.rst" for job in jobs if job.caption}
+    for job in jobs:
+        if job.caption and not (paths[job.item].exists() and paths[job.item].read_text() == job.caption):
+            artifacts.write_text(paths[job.item], job.caption)
+    return {item: str(path.resolve()) for item, path in paths.items()}

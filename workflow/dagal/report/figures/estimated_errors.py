@@ -4,7 +4,7 @@ import numpy as np
 
 from dagal import artifacts
 from dagal.report.item import Item
-from dagal.report.tables.coherence_quality import followed, trackers
+from dagal.report.temporal_coherence import followed, trackers
 
 MOST, SECONDS, FPS = 12, 6, 12
 

@@ -5,7 +5,9 @@ NAMES = ("study", "method", "learner", "reference", "backbone", "class_name", "s
 
 
 def read(path):
-    """A table of a study as a frame; columns of `NAMES` hold str, an empty cell elsewhere is NaN."""
+    """A table of a study as a frame: columns of `NAMES` hold str, an empty cell elsewhere is NaN."""
     import pandas as pd  # costs most of a second, which the planner and light tables save
 
-    return pd.read_csv(path, converters=dict.fromkeys(NAMES, str))
+    columns = pd.read_csv(path, nrows=0).columns
+    numbers = {column: ["", "nan"] for column in columns if column not in NAMES}
+    return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), na_values=numbers, keep_default_na=False)

@@ -6,6 +6,7 @@ import numpy as np
 
 from dagal import artifacts
 from dagal.report.item import Item
+from dagal.report.temporal_coherence import followed, trackers
 
 
 def make(job):
@@ -30,23 +31,6 @@ def make(job):
             rows.append([seed, path.parts[-3], tracker, error, *(about[name] for name in counts)])
             print(*rows[-1])
     artifacts.write_csv(job.output[0], ["seed", "branch", "tracker", "error", *counts], rows)
-
-
-def trackers(study) -> list[str]:
-    """Trackers whose estimates of the first errors are checked: those of the methods, and both flows where the truth is known."""
-    used = {about["tracker"] for method, about in study.methods.items() if "coherence" in study.signal_kinds(method)}
-    if used and study.settings["dataset"]["loader"] == "synthia_al":
-        used |= {"flow", "true_flow"}
-    return sorted(used) if study.settings["cycles"] else []
-
-
-def followed(study) -> dict[str, str]:
-    """Learner -> its first method, of the learners whose detections some method follows."""
-    found = {}
-    for method, about in study.methods.items():
-        if "coherence" in study.signal_kinds(method):
-            found.setdefault(about["learner"], method)
-    return found
 
 
 def reads(study):

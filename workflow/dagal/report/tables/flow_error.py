@@ -4,7 +4,7 @@ import numpy as np
 
 from dagal import artifacts
 from dagal.report.item import Item
-from dagal.report.tables.coherence_quality import trackers
+from dagal.report.temporal_coherence import trackers
 
 
 def make(job):
