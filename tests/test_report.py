@@ -13,12 +13,13 @@ from test_envs import ENVIRONMENTS, imports, pins
 
 from dagal import artifacts
 from dagal.report import tables
-from dagal.report.item import Item, planned
-from dagal.report.registry import ITEMS, items, write_captions
+from dagal.report.registry import ITEMS, items, targets, write_captions
 from dagal.report.tables import costs, metrics
 
-CLASSIFICATION = SimpleNamespace(name="classification", measures=("accuracy", "l1_score"))
-DETECTION = SimpleNamespace(name="detection", measures=("mean_ap", "boxes"))
+CLASSIFICATION = SimpleNamespace(
+    name="classification", measures=("accuracy", "l1_score"), per_class="accuracy_per_class"
+)
+DETECTION = SimpleNamespace(name="detection", measures=("mean_ap", "boxes"), per_class="ap_per_class")
 
 
 class Study:
@@ -31,9 +32,10 @@ class Study:
         self.task, self.kinds, self.stopping, self.auto_weight = task, kinds, stopping, list(auto_weight)
         self.settings = {
             "plots": {"dpi": 50}, "cycles": 2, "budget": 5, "supervised": list(supervised), "signals": {"members": 3},
-            "stopping": {"kappa": None, "target_accuracy": 0.9}, "dataset": {"loader": "digits"}, "video": {"flow": "dis"},
+            "stopping": {"kappa": None, "target_accuracy": 0.9}, "dataset": {"loader": "digits"}, "video": {"flow": "dis", "shards": 1},
         } | settings  # fmt: skip
         learner = {"backbone": "simsiam", "loss_prediction": {"loss": "margin"}, "pseudo_labels": {"kind": "ceal"}}
+        self.rendered, self.clean_images = task is DETECTION, f"{self.dataset}/images.h5"
         self.methods = {name: {"learner": "net", "tracker": "flow"} for name in kinds}
         self.learners = {"net": learner}
         self.backbones = {"simsiam": {"kind": "simsiam"}} if task is CLASSIFICATION else {}
@@ -71,6 +73,9 @@ class Study:
     def signal_kinds(self, method):
         return set(self.kinds[method])
 
+    def signals(self, method):
+        return [(kind, "values") for kind in self.kinds[method]]
+
     def signal_file(self, method, kind):
         return {"draws": "ensemble", "adversary": "adversary_vaal", "coherence": "coherence_flow"}.get(kind, kind)
 
@@ -86,25 +91,22 @@ class Study:
     def table(self, name):
         return f"{self.results}/{name}.csv"
 
-    def figure(self, name):
-        return f"{self.results}/figures/{name}.png"
+    def pattern(self, pattern, **wildcards):
+        places = {"results": self.results, "dataset": self.dataset, "flow": f"{self.dataset}/{{flow}}/{{shard}}of1"}
+        for name, value in (places | wildcards).items():
+            pattern = pattern.replace(f"{{{name}}}", str(value))
+        return pattern
 
-    def backbone_file(self, name, seed, file):
-        return f"{self.dataset}/backbones/{name}/{file}"
+    def backbone(self, at):
+        return f"{self.dataset}/backbones/{at.backbone}"
 
-    def sweep(self, method):
-        return f"{self.results}/lambda/{method}.h5"
-
-    def flow(self, kind, ending="h5"):
-        return [f"{self.dataset}/flow_{kind}/0of1.{ending}"]
-
-    def finetunes(self, node):
+    def is_finetuned(self, node):
         return False
 
     def has_pseudo_labels(self, node):
         return self.task is CLASSIFICATION and node.branch.kind == "method"
 
-    def two_model(self, node):
+    def is_two_model(self, branch):
         return False
 
 
@@ -117,6 +119,16 @@ STUDIES = {
 }
 
 
+def jobs(study):
+    """(name, item, inputs, outputs, settings) of every table and figure of a study."""
+    for name, item in items(study).items():
+        for variant in item.variants(study):
+            at = SimpleNamespace(**{"seed": study.seeds[0]} | variant)
+            patterns = {**item.writes, **item.writes_besides(study)}
+            outputs = {key: study.pattern(pattern, **variant) for key, pattern in patterns.items()}
+            yield name, item, item.reads(study, at), outputs, item.settings(study, at)
+
+
 def flat(paths):
     return [path for value in paths.values() for path in ([value] if isinstance(value, str) else value)]
 
@@ -125,61 +137,52 @@ def flat(paths):
 
 
 def test_every_item_is_in_some_study():
-    assert {job.item for study in STUDIES.values() for job in items(study)} == set(ITEMS)
+    assert set().union(*map(items, STUDIES.values())) == set(ITEMS)
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_every_output_is_shown_under_a_name_or_read_by_a_figure(name):
-    jobs = items(STUDIES[name])
-    read = {path for job in jobs for path in flat(job.inputs)}
-    for job in jobs:
-        assert set(job.labels) <= set(job.outputs)
-        for key, path in job.outputs.items():
-            if key in job.labels:
-                assert job.caption and job.category and all(job.labels[key].values()), job.name
-            else:
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_every_output_is_shown_under_a_name_or_read_by_another_item(study):
+    read = {path for _, _, inputs, _, _ in jobs(study) for path in flat(inputs)}
+    for name, item, _, outputs, settings in jobs(study):
+        assert set(item.labels) <= set(outputs) and not any("{" in path for path in outputs.values())
+        for key, path in outputs.items():
+            if key in item.labels:
+                assert item.caption and item.category and item.labels[key], name
+            else:  # of the dispersion there is a figure where a method samples by it
                 assert path in read or path.endswith("dispersion.csv"), f"nobody sees {path}"
-    written = [path for job in jobs for path in flat(job.outputs)]
-    assert len(set(written)) == len(written) and len({job.name for job in jobs}) == len(jobs)
-    assert all(json.loads(json.dumps(job.settings)) is not None for job in jobs)
+        assert json.loads(json.dumps(settings)) is not None
 
 
-def test_tables_that_figures_read_are_made_by_the_study():
-    for study in STUDIES.values():
-        jobs = items(study)
-        written = {path for job in jobs for path in flat(job.outputs)}
-        tables_read = {path for job in jobs for path in flat(job.inputs) if path.endswith(".csv")}
-        assert tables_read <= written
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_each_file_is_made_once_and_tables_that_are_read_are_made(study):
+    written = [path for _, _, _, outputs, _ in jobs(study) for path in outputs.values()]
+    assert len(set(written)) == len(written) and written == targets(study)
+    assert {path for _, _, inputs, _, _ in jobs(study) for path in flat(inputs) if path.endswith(".csv")} <= set(
+        written
+    )
+
+
+def test_items_of_many_variants():
+    images, videos = STUDIES["all analyses of images"], STUDIES["rendered videos"]
+    assert "results/small/figures/lambda_entropy.png" in targets(images)
+    assert "results/small/lambda/entropy.csv" in targets(images)
+    pictures = [path for path in targets(videos) if "pictures" in path]
+    stems = [f"results/small/pictures/net_seed3_{tracker}" for tracker in ("flow", "true_flow")]
+    assert pictures == [f"{stem}.{ending}" for stem in stems for ending in ("png", "gif")]
 
 
 def test_captions_are_valid_and_written_once(tmp_path):
-    for study in STUDIES.values():
-        paths = write_captions(items(study), tmp_path)
-        assert set(paths) == {job.item for job in items(study) if job.labels}
-    for path in tmp_path.iterdir():
+    paths = write_captions(tmp_path)
+    assert set(paths) == {name for name in ITEMS if ITEMS.find(name).labels}
+    for path in map(Path, paths.values()):
         publish_doctree(path.read_text(), settings_overrides={"halt_level": 2, "report_level": 5})
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    path = next(iter(before))
-    path.write_text("another")
-    for study in STUDIES.values():
-        write_captions(items(study), tmp_path)
-    assert path.read_text() != "another"
-    assert all(other.stat().st_mtime_ns == before[other] for other in before if other != path)
-
-
-def test_one_job_for_each_variant():
-    item = Item(
-        make=costs.make,
-        reads=lambda study, method: {"a": method},
-        outputs=lambda study, method: {"b": f"{method}.csv"},
-        caption="\n    One\n    line.\n",
-        labels={"b": "of {method}"},
-    )
-    job = planned(None, "x", item, {"method": "entropy"})
-    assert (job.name, job.item, job.caption, job.settings) == ("x_entropy", "x", "One\nline.", {})
-    assert job.labels == {"b": {"table": "of entropy"}} and job.code == "dagal.report.tables.costs:make"
-    names = [job.name for job in items(STUDIES["rendered videos"]) if job.item == "pictures"]
-    assert names == ["pictures_net_flow", "pictures_net_true_flow"]
+    before = {path: Path(path).stat().st_mtime_ns for path in paths.values()}
+    edited = Path(paths["summary"])
+    text = edited.read_text()
+    edited.write_text("another")
+    write_captions(tmp_path)
+    assert edited.read_text() == text
+    assert all(Path(path).stat().st_mtime_ns == time for path, time in before.items() if path != str(edited))
 
 
 def test_planning_imports_nothing_heavy():
@@ -207,13 +210,14 @@ def test_environment_of_an_item_holds_what_its_file_imports(name):
 def run(function, inputs, outputs, **params):
     """A job as `make` of an item sees it; files by their names."""
 
-    class Files(dict):
-        __getattr__ = dict.__getitem__
+    class Named(SimpleNamespace):
+        def __getitem__(self, name):
+            return vars(self)[name]
 
-        def __getitem__(self, key):
-            return list(self.values())[key] if isinstance(key, int) else dict.__getitem__(self, key)
+        def get(self, name, default=None):
+            return vars(self).get(name, default)
 
-    function(SimpleNamespace(input=Files(inputs), output=Files(outputs), params=SimpleNamespace(**params)))
+    function(SimpleNamespace(input=Named(**inputs), output=Named(**outputs), params=Named(**params)))
 
 
 def nodes(folder, measured, methods, cycles=2):
@@ -234,7 +238,9 @@ def test_methods_and_classes_of_any_name_stay_in_tables_and_figures(name, tmp_pa
     files = {key: str(tmp_path / f"{key}.csv") for key in ("metrics", "classes", "summary")}
     about = {"learner": "net", "deployable": True}
     inputs = {"nodes": list(nodes(tmp_path, "accuracy", ["random", name])), "stops": []}
-    settings = {"study": "s", "methods": {"random": about, name: about}, "measured": ["accuracy"]}
+    settings = {"study": "s", "methods": {"random": about, name: about}, "measured": ["accuracy"]} | {
+        "per_class": "accuracy_per_class"
+    }
     run(metrics.make, inputs, files, **settings)
     run(ITEMS.find("summary").make, {"metrics": files["metrics"]}, {"summary": files["summary"]}, measure="accuracy")
     summary = tables.read(files["summary"]).set_index("method")
@@ -248,14 +254,13 @@ def test_methods_and_classes_of_any_name_stay_in_tables_and_figures(name, tmp_pa
 
 
 def test_a_task_without_classes_has_no_table_of_them(tmp_path):
-    study = Study(SimpleNamespace(name="regression", measures=("squared_error",)), {"random": []})
-    jobs = {job.item: job for job in items(study)}
-    assert list(jobs["metrics"].outputs) == ["metrics"]
-    assert list(jobs) == ["metrics", "summary", "costs", "figure_learning_curves"]
+    study = Study(SimpleNamespace(name="regression", measures=("squared_error",), per_class=""), {"random": []})
+    assert targets(study)[0] == "results/small/metrics.csv" and not any("classes" in path for path in targets(study))
+    assert list(items(study)) == ["metrics", "summary", "costs", "figure_learning_curves"]
     files = {"metrics": str(tmp_path / "metrics.csv")}
     inputs = {"nodes": list(nodes(tmp_path, "squared_error", ["random"])), "stops": []}
     about = {"random": {"learner": "net", "deployable": True}}
-    run(metrics.make, inputs, files, study="s", methods=about, measured=["squared_error"])
+    run(metrics.make, inputs, files, study="s", methods=about, measured=["squared_error"], per_class="")
     assert tables.read(files["metrics"])["squared_error"].tolist() == [0.5, 0.6]
 
 
@@ -273,7 +278,7 @@ def test_empty_cells_of_numbers_are_nan_and_an_empty_table_is_drawn(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kinds", "jobs"),
+    ("kinds", "behind"),
     [
         ({"truth", "signals"}, ["signals"]),
         ({"draws"}, ["ensemble", "member1", "member2"]),
@@ -283,8 +288,8 @@ def test_empty_cells_of_numbers_are_nan_and_an_empty_table_is_drawn(tmp_path):
         ({"detections"}, ["detections"]),
     ],
 )
-def test_jobs_behind_a_query(kinds, jobs):
-    assert costs.query_jobs(Study(DETECTION, {"m": kinds}), "m") == jobs
+def test_jobs_behind_a_query(kinds, behind):
+    assert costs.query_jobs(Study(DETECTION, {"m": kinds}), "m") == behind
 
 
 def test_costs_are_those_of_all_trainings_and_queries():

@@ -1,10 +1,11 @@
 """The tables and figures of studies, in the order in which the report shows them. A new one is a file and a line here."""
 
+from inspect import cleandoc
 from pathlib import Path
 
 from dagal import artifacts
 from dagal.registry import Registry
-from dagal.report.item import Planned, planned
+from dagal.report.item import Item
 
 ITEMS = Registry(
     {
@@ -51,25 +52,30 @@ ITEMS = Registry(
 )
 
 
-def items(study) -> list[Planned]:
-    """The jobs that make the tables and figures that a study has, in the order of `ITEMS`."""
-    found = []
-    for name in ITEMS:
-        item = ITEMS.find(name)
-        if item.when(study):
-            found += [planned(study, name, item, variant) for variant in item.variants(study)]
-    return found
+def items(study) -> dict[str, Item]:
+    """The tables and figures that a study has, in the order of `ITEMS`."""
+    found = {name: ITEMS.find(name) for name in ITEMS}
+    return {name: item for name, item in found.items() if item.when(study) and item.variants(study)}
 
 
-def write_captions(jobs: list[Planned], folder: str | Path) -> dict[str, str]:
-    """A file with the caption of each item that the report shows, in a folder: item -> path. Snakemake takes a caption by its path.
+def targets(study) -> list[str]:
+    """The files of all tables and figures of a study."""
+    return [
+        study.pattern(pattern, **variant)
+        for item in items(study).values()
+        for variant in item.variants(study)
+        for pattern in {**item.writes, **item.writes_besides(study)}.values()
+    ]
+
+
+def write_captions(folder: str | Path) -> dict[str, str]:
+    """A file with the caption of each item that reports show, in a folder: item -> path. Snakemake takes a caption by its path.
 
     A file that is there with the same text is left as it is.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {job.item: folder / f"{job.item}.rst" for job in jobs if job.caption}
-    for job in jobs:
-        if job.caption and not (paths[job.item].exists() and paths[job.item].read_text() == job.caption):
-            artifacts.write_text(paths[job.item], job.caption)
-    return {item: str(path.resolve()) for item, path in paths.items()}
+    captions = {name: cleandoc(ITEMS.find(name).caption) for name in ITEMS}
+    paths = {name: Path(folder).resolve() / f"{name}.rst" for name, caption in captions.items() if caption}
+    for name, path in paths.items():
+        if not (path.exists() and path.read_text(encoding="utf-8") == captions[name]):
+            artifacts.write_text(path, captions[name])
+    return {name: str(path) for name, path in paths.items()}

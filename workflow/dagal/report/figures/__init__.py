@@ -17,15 +17,23 @@ def draw(job, function: Callable, **further) -> None:
     from dagal.report import drawing
 
     table = tables.read(job.input.table)
-    (drawing.nothing if table.empty else function)(table, job.output[0], job.params.dpi, **further)
+    (drawing.nothing if table.empty else function)(table, job.output.figure, job.params.dpi, **further)
 
 
 def figure_item(make: Callable, name: str, table: Item, output: str, **about) -> Item:
-    """The item of a figure that shows one output of a table's item, wherever the study has that; ``about`` as for `Item`."""
+    """The item of a figure that shows one output of a table's item, wherever the study has that; ``about`` as for `Item`.
+
+    ``name`` has the wildcards of the table's pattern.
+    """
+
+    def reads(study, at):
+        pattern = {**table.writes, **table.writes_besides(study)}[output]
+        return {"table": study.pattern(pattern, **vars(at))}
+
     of_table = {
-        "reads": lambda study, **variant: {"table": table.outputs(study, **variant)[output]},
-        "outputs": lambda study, **variant: {"figure": study.figure("_".join([name, *variant.values()]))},
-        "settings": lambda study, **variant: {"dpi": study.settings["plots"]["dpi"]},
+        "writes": {"figure": f"{{results}}/figures/{name}.png"},
+        "reads": reads,
+        "settings": lambda study, at: {"dpi": study.settings["plots"]["dpi"]},
         "when": table.when,
         "variants": table.variants,
         "labels": {"figure": name.replace("_", " ")},

@@ -59,27 +59,26 @@ def make(job):
     print(f"{len(chosen)} frames, a sequence of {len(sequence)}")
 
 
-def reads(study, learner, tracker):
-    node = study.node(study.seeds[0], followed(study)[learner], 0)
+def reads(study, at):
+    node = study.node(at.seed, followed(study)[at.learner], 0)
     return {
-        "images": f"{study.dataset}/images.h5",
+        "images": study.clean_images,
         "truth": study.truth,
         "detections": study.path(node, "detections"),
-        "coherence": study.file(node, f"coherence_{tracker}.h5"),
+        "coherence": study.file(node, f"coherence_{at.tracker}.h5"),
     }
 
 
-def outputs(study, learner, tracker):
-    stem = f"{study.results}/pictures/{learner}_seed{study.seeds[0]}_{tracker}"
-    return {"sheet": f"{stem}.png", "sequence": f"{stem}.gif"}
-
+STEM = "{results}/pictures/{learner}_seed{seed}_{tracker}"
 
 ITEM = Item(
     make=make,
     reads=reads,
-    outputs=outputs,
+    writes={"sheet": f"{STEM}.png", "sequence": f"{STEM}.gif"},
     variants=lambda study: [
-        {"learner": learner, "tracker": tracker} for learner in followed(study) for tracker in trackers(study)
+        {"learner": learner, "seed": study.seeds[0], "tracker": tracker}
+        for learner in followed(study)
+        for tracker in trackers(study)
     ],
     caption="""
     Frames with the most estimated errors, at the initial model: truth yellow, detections red, detections that temporal coherence

@@ -35,7 +35,7 @@ def lambda_study(table, path, dpi: int):
 
 ITEM = figure_item(
     make,
-    "lambda",
+    "lambda_{method}",
     TABLE,
     "lambda_study",
     labels={"figure": "lambda {method}"},

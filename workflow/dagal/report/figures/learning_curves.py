@@ -75,12 +75,12 @@ def draw_baselines(ax, supervised, measure: str) -> None:
         ax.annotate(text, place, (0, 2), ("axes fraction", "data"), "offset points", ha="right", fontsize=6)
 
 
-def reads(study):
+def reads(study, at):
     further = {"supervised": bool(study.supervised()), "stopping": study.stopping}
     return {"table": study.table("metrics")} | {name: study.table(name) for name, used in further.items() if used}
 
 
-def settings(study):
+def settings(study, at):
     return {"dpi": study.settings["plots"]["dpi"], "measure": study.task.measures[0]}
 
 

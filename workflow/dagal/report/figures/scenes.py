@@ -25,13 +25,13 @@ def make(job):
             for i, a, b in zip(ids, offsets, offsets[1:], strict=False)
         ]
     captions = [f"{names[video_N[i]]}, frame {frame_N[i]}" for i in ids]
-    pictures.write_png(job.output[0], pictures.contact_sheet(drawn, captions, 4))
+    pictures.write_png(job.output.figure, pictures.contact_sheet(drawn, captions, 4))
 
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {"images": f"{study.dataset}/images.h5", "truth": study.truth},
-    outputs=lambda study: {"figure": f"{study.dataset}/scenes.png"},
+    reads=lambda study, at: {"images": study.clean_images, "truth": study.truth},
+    writes={"figure": "{dataset}/scenes.png"},
     when=lambda study: study.task.name == "detection",
     caption="Frames from the middle of videos with their true boxes (yellow).",
     category="Data",

@@ -35,18 +35,18 @@ def make(job):
             [np.full((SIDE, MOST * SIDE, 3), 255, np.uint8)],
             ["no images: all chains stopped at cycle 0"],
         )
-    pictures.write_png(job.output[0], pictures.contact_sheet(strips, captions, 1))
+    pictures.write_png(job.output.figure, pictures.contact_sheet(strips, captions, 1))
 
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {
+    reads=lambda study, at: {
         "images": study.images(study.seeds[0]),
         "truth": study.truth,
         "queries": [study.path(study.node(study.seeds[0], method, 1), "query") for method in study.methods],
         "stops": study.stop_records(),
     },
-    outputs=lambda study: {"figure": study.figure("selected")},
+    writes={"figure": "{results}/figures/selected.png"},
     # a point of two_moons is no picture
     when=lambda study: classifies(study) and study.settings["dataset"]["loader"] != "two_moons",
     caption="""

@@ -48,7 +48,7 @@ def last_queries(study) -> list[tuple[str, int, int]]:
     return [query for query in queries(study) if query[1:] == (study.seeds[0], study.cycles[-1])]
 
 
-def reads(study):
+def reads(study, at):
     """All adversaries of the study; for `last_queries` also the pool's signals and what was queried."""
 
     def adversary(method, seed, cycle):
@@ -69,7 +69,7 @@ def reads(study):
 ITEM = Item(
     make=make,
     reads=reads,
-    outputs=lambda study: {"losses": study.table("adversary_losses"), "discriminator": study.table("discriminator")},
-    settings=lambda study: {"queries": queries(study), "last": last_queries(study)},
+    writes={"losses": "{results}/adversary_losses.csv", "discriminator": "{results}/discriminator.csv"},
+    settings=lambda study, at: {"queries": queries(study), "last": last_queries(study)},
     when=lambda study: classifies(study) and bool(queries(study)),
 )

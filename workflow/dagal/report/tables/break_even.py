@@ -12,7 +12,7 @@ COLUMNS = ["study", "learner", "method", "reference", "classes", "labels", "labe
 
 def make(job):
     found = of_study(Path(job.input.metrics).parent)
-    found.to_csv(job.output[0], index=False, float_format="%.6g", lineterminator="\n")
+    found.to_csv(job.output.break_even, index=False, float_format="%.6g", lineterminator="\n")
     print(found.to_string(index=False, na_rep="never"))
 
 
@@ -63,8 +63,8 @@ def compares(study) -> bool:
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {name: study.table(name) for name in ("metrics", "classes")},
-    outputs=lambda study: {"break_even": study.table("break_even")},
+    reads=lambda study, at: {name: study.table(name) for name in ("metrics", "classes")},
+    writes={"break_even": "{results}/break_even.csv"},
     when=compares,
     environment="analysis",
 )

@@ -22,10 +22,12 @@ def make(job):
         for cycle in np.unique(cycle_L[(cycle_L > 0) & (cycle_L <= last)]):
             counts_C = np.bincount(labels_N[ids[cycle_L == cycle]], minlength=n_classes)  # an oracle may err
             rows.append([*place, cycle, entropy(counts_C), n_classes])
-    artifacts.write_csv(job.output[0], ["method", "deployable", "seed", "cycle", "entropy", "n_classes"], rows)
+    artifacts.write_csv(
+        job.output.class_entropy, ["method", "deployable", "seed", "cycle", "entropy", "n_classes"], rows
+    )
 
 
-def reads(study):
+def reads(study, at):
     last = [study.node(seed, method, study.cycles[-1]) for method in study.methods for seed in study.seeds]
     return {
         "labeled": [study.path(node, "labeled") for node in last],
@@ -37,7 +39,7 @@ def reads(study):
 ITEM = Item(
     make=make,
     reads=reads,
-    outputs=lambda study: {"class_entropy": study.table("class_entropy")},
-    settings=lambda study: {"methods": study.overview()},
+    writes={"class_entropy": "{results}/class_entropy.csv"},
+    settings=lambda study, at: {"methods": study.overview()},
     when=classifies,
 )

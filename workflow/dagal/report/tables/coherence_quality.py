@@ -30,10 +30,10 @@ def make(job):
         for error, about in quality.items():
             rows.append([seed, path.parts[-3], tracker, error, *(about[name] for name in counts)])
             print(*rows[-1])
-    artifacts.write_csv(job.output[0], ["seed", "branch", "tracker", "error", *counts], rows)
+    artifacts.write_csv(job.output.coherence_quality, ["seed", "branch", "tracker", "error", *counts], rows)
 
 
-def reads(study):
+def reads(study, at):
     starts = [study.node(seed, method, 0) for seed in study.seeds for method in followed(study).values()]
     pairs = [(node, tracker) for node in starts for tracker in trackers(study)]
     return {
@@ -46,7 +46,7 @@ def reads(study):
 ITEM = Item(
     make=make,
     reads=reads,
-    outputs=lambda study: {"coherence_quality": study.table("coherence_quality")},
+    writes={"coherence_quality": "{results}/coherence_quality.csv"},
     when=lambda study: bool(trackers(study)),
     caption="""
     Errors of the initial models as estimated from temporal coherence, against the true ones. ``precision``: share of the estimated

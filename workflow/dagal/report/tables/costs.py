@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 from dagal import artifacts
 from dagal.report.item import Item
@@ -26,7 +27,7 @@ def make(job):
         numbers = [None if measured[name] == "NA" else measured[name] for name in ("s", "cpu_time", "max_rss")]
         rows.append([job.params.study, seed, branch, cycle, rule, *numbers])
     header = ["study", "seed", "branch", "cycle", "rule", "seconds", "cpu_seconds", "peak_memory_mb"]
-    artifacts.write_csv(job.output[0], header, rows)
+    artifacts.write_csv(job.output.costs, header, rows)
 
 
 def benchmarks(study) -> list[str]:
@@ -41,9 +42,10 @@ def benchmarks(study) -> list[str]:
         ]
         starts = [study.node(study.seeds[0], method, 0) for method in own]
         # nothing sees its first features where every start is fine-tuned
-        if study.settings["supervised"] or not all(study.finetunes(node) for node in starts):
+        if study.settings["supervised"] or not all(study.is_finetuned(node) for node in starts):
             jobs = [*jobs, "features"]
-        found += [study.backbone_file(name, seed, f"{job}.benchmark.tsv") for seed in study.seeds for job in jobs]
+        folders = [study.backbone(SimpleNamespace(backbone=name, seed=seed)) for seed in study.seeds]
+        found += [f"{folder}/{job}.benchmark.tsv" for folder in folders for job in jobs]
     for seed in study.seeds:
         for method in study.methods:
             jobs = query_jobs(study, method)
@@ -57,16 +59,16 @@ def benchmarks(study) -> list[str]:
 def training_jobs(study, node) -> list[str]:
     """Jobs behind the model of a node, by the names of their benchmark files."""
     jobs = ["train"]
-    if study.finetunes(node):
+    if study.is_finetuned(node):
         jobs.append("finetune")
     if study.has_pseudo_labels(node):
-        jobs += ["train_labeled_only", "pseudo_labels"] if study.two_model(node) else ["pseudo_labels"]
+        jobs += ["train_labeled_only", "pseudo_labels"] if study.is_two_model(node.branch) else ["pseudo_labels"]
     return jobs
 
 
 def query_jobs(study, method: str) -> list[str]:
     """Jobs on the node before a query that the query needs besides training, by the names of their benchmark files."""
-    kinds = study.signal_kinds(method) - {"truth", "images"}
+    kinds = {kind for kind, _ in study.signals(method)} - {"truth", "images"}
     found = [study.signal_file(method, kind) for kind in sorted(kinds)]
     if {"coherence", "errors"} & kinds:
         found.append("detections")
@@ -79,9 +81,9 @@ def query_jobs(study, method: str) -> list[str]:
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {"benchmarks": benchmarks(study), "stops": study.stop_records()},
-    outputs=lambda study: {"costs": study.table("costs")},
-    settings=lambda study: {"study": study.name},
+    reads=lambda study, at: {"benchmarks": benchmarks(study), "stops": study.stop_records()},
+    writes={"costs": "{results}/costs.csv"},
+    settings=lambda study, at: {"study": study.name},
     caption="""
     Wall time, processor time and peak resident memory of every pre-training, training, inference, scoring and selection job.
     Jobs of well under a second are sampled too coarsely for their processor time and memory to mean anything.

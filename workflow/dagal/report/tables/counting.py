@@ -57,7 +57,7 @@ def make(job):
     (detected_S,) = artifacts.read(job.input.images, "images", "detected")
     (animals_S,) = artifacts.read(job.input.truth, "truth", "animals")
     rows = presence(animals_S, detected_S) + count_accuracy(animals_S, detected_S)
-    artifacts.write_csv(job.output[0], ["measure", "bin", "images", "value"], rows)
+    artifacts.write_csv(job.output.counting, ["measure", "bin", "images", "value"], rows)
     for measure, number, images, value in rows:
         if number == "all" and value is not None:
             print(f"{measure} of {images:,} images: {value:.6g}")
@@ -70,8 +70,8 @@ def has_survey(study) -> bool:
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {"images": f"{study.dataset}/images.h5", "truth": study.truth},
-    outputs=lambda study: {"counting": study.table("counting")},
+    reads=lambda study, at: {"images": study.clean_images, "truth": study.truth},
+    writes={"counting": "{results}/counting.csv"},
     when=has_survey,
     caption="""
     What the detector alone tells of the camera-trap images, without any label. Left: images with and without animals, in truth

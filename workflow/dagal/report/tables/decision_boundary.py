@@ -10,7 +10,9 @@ EVERY = 4  # of 256 places along each axis
 
 
 def make(job):
-    artifacts.write_csv(job.output[0], ["method", "kind", "x", "y", "value"], rows(job.input, job.params.methods))
+    artifacts.write_csv(
+        job.output.decision_boundary, ["method", "kind", "x", "y", "value"], rows(job.input, job.params.methods)
+    )
 
 
 def rows(source, methods):
@@ -51,7 +53,7 @@ def points(method, kind, pixels_N_2, values):
         yield method, kind, f"{x:.4f}", f"{y:.4f}", f"{value:.6g}"
 
 
-def reads(study):
+def reads(study, at):
     """Of every method's last query, for the first seed: the model that scored it, what it asked, what is labeled after it."""
     seed = study.seeds[0]
     last = [study.node(seed, method, study.cycles[-1]) for method in study.methods]
@@ -68,8 +70,8 @@ def reads(study):
 ITEM = Item(
     make=make,
     reads=reads,
-    outputs=lambda study: {"decision_boundary": study.table("decision_boundary")},
-    settings=lambda study: {"methods": list(study.methods)},
+    writes={"decision_boundary": "{results}/decision_boundary.csv"},
+    settings=lambda study, at: {"methods": list(study.methods)},
     when=lambda study: classifies(study) and study.settings["dataset"]["loader"] == "two_moons",
     environment="torch",
 )

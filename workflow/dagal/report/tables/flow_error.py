@@ -4,7 +4,7 @@ import numpy as np
 
 from dagal import artifacts
 from dagal.report.item import Item
-from dagal.report.temporal_coherence import trackers
+from dagal.report.temporal_coherence import shards, trackers
 
 
 def make(job):
@@ -30,20 +30,20 @@ def make(job):
                 rows.append([video_N[ids[first]], video_names[video_N[ids[first]]], last - first, *numbers])
     rows.sort()
     header = ["video", "name", "frames", "mean_error", "median_error", "share_under_1_px", "mean_motion"]
-    artifacts.write_csv(job.output[0], header, rows)
+    artifacts.write_csv(job.output.flow_error, header, rows)
     if rows:
         print(f"mean end-point error {np.average([row[3] for row in rows], weights=[row[2] for row in rows]):.3f} px")
 
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {
-        "images": f"{study.dataset}/images.h5",
-        "flow": study.flow(study.settings["video"]["flow"]),
-        "truth": study.flow("true"),
+    reads=lambda study, at: {
+        "images": study.clean_images,
+        "flow": shards(study, study.settings["video"]["flow"]),
+        "truth": shards(study, "true"),
     },
-    outputs=lambda study: {"flow_error": study.table("flow_error")},
-    when=lambda study: bool(trackers(study)) and study.settings["dataset"]["loader"] == "synthia_al",
+    writes={"flow_error": "{results}/flow_error.csv"},
+    when=lambda study: bool(trackers(study)) and study.rendered,
     caption="""
     End-point error of the optical flow of each training video, in pixels of the stored frames, against the motion known to the
     renderer. Both are means over the cells of the stored grid, the true one of the pixels seen in both frames where a cell has

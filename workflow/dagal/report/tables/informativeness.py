@@ -29,7 +29,7 @@ def make(job):
     artifacts.write_csv(job.output.dispersion, ["seed", "dispersion", "correct"], dispersion)
 
 
-def reads(study):
+def reads(study, at):
     """Scores that every method gives the pool with the initial model, and that model's own predictions."""
     pairs = [(seed, method) for seed in study.seeds for method in study.methods]
     return {
@@ -43,7 +43,7 @@ def reads(study):
 ITEM = Item(
     make=make,
     reads=reads,
-    outputs=lambda study: {"curves": study.table("informativeness"), "dispersion": study.table("dispersion")},
-    settings=lambda study: {"methods": study.overview()},
+    writes={"curves": "{results}/informativeness.csv", "dispersion": "{results}/dispersion.csv"},
+    settings=lambda study, at: {"methods": study.overview()},
     when=classifies,
 )

@@ -1,5 +1,7 @@
 """Neighbours found during pre-training, and the truth -> accuracy of a nearest-neighbour vote over the epochs, after the fact."""
 
+from types import SimpleNamespace
+
 from dagal import artifacts
 from dagal.report.item import Item
 from dagal.report.statistics import knn_accuracy
@@ -23,7 +25,7 @@ def make(job):
             rows.append([name, epoch, *trained, spread, accuracy.get(epoch)])
         print(f"{name}: accuracy {accuracy}")
     header = ["backbone", "epoch", "loss", "output_std", "even_std", "knn_accuracy"]
-    artifacts.write_csv(job.output[0], header, rows)
+    artifacts.write_csv(job.output.knn, header, rows)
 
 
 def pretrained(study) -> list[str]:
@@ -33,11 +35,14 @@ def pretrained(study) -> list[str]:
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {
-        "pretrainings": [study.backbone_file(name, study.seeds[0], "pretraining.h5") for name in pretrained(study)],
+    reads=lambda study, at: {
+        "pretrainings": [
+            f"{study.backbone(SimpleNamespace(backbone=name, seed=study.seeds[0]))}/pretraining.h5"
+            for name in pretrained(study)
+        ],
         "truth": study.truth,
     },
-    outputs=lambda study: {"knn": study.table("knn")},
-    settings=lambda study: {"backbones": pretrained(study)},
+    writes={"knn": "{results}/knn.csv"},
+    settings=lambda study, at: {"backbones": pretrained(study)},
     when=lambda study: bool(pretrained(study)),
 )

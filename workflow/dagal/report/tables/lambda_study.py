@@ -4,7 +4,7 @@ import numpy as np
 
 from dagal import artifacts
 from dagal.balance import l1_score
-from dagal.report.item import Item
+from dagal.report.item import Item, classifies
 
 
 def make(job):
@@ -22,17 +22,20 @@ def make(job):
         [job.params.method, *row, chosen]
         for row in zip(names, score_loss, l1_loss, map(l1_score, counts_Q_C), strict=True)
     ]
-    artifacts.write_csv(job.output[0], ["method", "weight", "score_loss", "l1_loss", "l1_score", "chosen"], rows)
+    artifacts.write_csv(
+        job.output.lambda_study, ["method", "weight", "score_loss", "l1_loss", "l1_score", "chosen"], rows
+    )
 
 
 ITEM = Item(
     make=make,
-    reads=lambda study, method: {
-        "sweep": study.sweep(method),
-        "labeled": study.path(study.node(study.seeds[0], method, 0), "labeled"),
+    reads=lambda study, at: {
+        "sweep": f"{study.results}/lambda/{at.method}.h5",
+        "labeled": study.path(study.node(study.seeds[0], at.method, 0), "labeled"),
         "truth": study.truth,
     },
-    outputs=lambda study, method: {"lambda_study": study.table(f"lambda/{method}")},
-    settings=lambda study, method: {"method": method},
+    writes={"lambda_study": "{results}/lambda/{method}.csv"},
+    settings=lambda study, at: {"method": at.method},
+    when=classifies,
     variants=lambda study: [{"method": method} for method in study.auto_weight],
 )

@@ -7,9 +7,6 @@ from dagal import artifacts
 from dagal.report.item import Item
 from dagal.stopping import last_cycles, passed_through
 
-# what performance is measured by -> the same of each class, where a task has classes
-PER_CLASS = {"accuracy": "accuracy_per_class", "mean_ap": "ap_per_class"}
-
 
 def make(job):
     study, methods = job.params.study, job.params.methods
@@ -18,8 +15,7 @@ def make(job):
         by_node[artifacts.node(path)] = json.loads(Path(path).read_text())
 
     measured = ["labels", *job.params.measured]
-    performance = PER_CLASS.get(measured[1])
-    of_class = ["class_names", "labels_per_class", performance] if performance else []
+    of_class = ["class_names", "labels_per_class", job.params.per_class] if job.params.per_class else []
     seeds, cycles = sorted({key[0] for key in by_node}), sorted({key[2] for key in by_node})
     stops = last_cycles(job.input.stops)
     metrics, classes = [], []
@@ -35,27 +31,29 @@ def make(job):
                 classes += [[study, method, about["deployable"], seed, cycle, *row] for row in rows]
     header = ["study", "method", "learner", "deployable", "seed", "cycle", *measured]
     artifacts.write_csv(job.output.metrics, header, metrics)
-    if performance:
+    if of_class:
         header = ["study", "method", "deployable", "seed", "cycle", "class_name", "count"]
-        artifacts.write_csv(job.output.classes, [*header, performance.removesuffix("_per_class")], classes)
+        artifacts.write_csv(job.output.classes, [*header, job.params.per_class.removesuffix("_per_class")], classes)
 
 
 def has_classes(study) -> bool:
     """Whether the study's performance is measured of each class as well."""
-    return study.task.measures[0] in PER_CLASS
+    return bool(study.task.per_class)
 
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {
+    reads=lambda study, at: {
         "nodes": [study.path(node, "metrics") for node in study.nodes()],
         "stops": study.stop_records(),
     },
-    outputs=lambda study: {name: study.table(name) for name in ("metrics", "classes")[: 1 + has_classes(study)]},
-    settings=lambda study: {
+    writes={"metrics": "{results}/metrics.csv"},
+    writes_besides=lambda study: {"classes": "{results}/classes.csv"} if has_classes(study) else {},
+    settings=lambda study, at: {
         "study": study.name,
         "methods": study.overview(),
         "measured": list(study.task.measures),
+        "per_class": study.task.per_class,
     },
     caption="""
     One row per method, seed and cycle. Cycle 0 is the model trained on the initial set, shared by all methods with the same

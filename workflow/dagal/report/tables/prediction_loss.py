@@ -21,7 +21,7 @@ def make(job):
             joint = int(epoch < prediction["share"] * settings["epochs"])
             rows.append([*place, epoch + 1, None if np.isnan(loss) else loss, joint])
     header = ["learner", "kind", "branch", "seed", "cycle", "epoch", "prediction_loss", "joint"]
-    artifacts.write_csv(job.output[0], header, rows)
+    artifacts.write_csv(job.output.prediction_loss, header, rows)
 
 
 def histories(study) -> dict[str, str]:
@@ -37,8 +37,8 @@ def histories(study) -> dict[str, str]:
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {"histories": list(histories(study)), "stops": study.stop_records()},
-    outputs=lambda study: {"prediction_loss": study.table("prediction_loss")},
-    settings=lambda study: {"learners": [(name, study.learners[name]) for name in histories(study).values()]},
+    reads=lambda study, at: {"histories": list(histories(study)), "stops": study.stop_records()},
+    writes={"prediction_loss": "{results}/prediction_loss.csv"},
+    settings=lambda study, at: {"learners": [(name, study.learners[name]) for name in histories(study).values()]},
     when=lambda study: classifies(study) and bool(histories(study)),
 )

@@ -19,7 +19,7 @@ def make(job):
         numbers = [found.get(name) for name in measured]
         rows.append([method, about["learner"], about["deployable"], seed, cycle, *numbers])
     header = ["method", "learner", "deployable", "seed", "cycle", *measured]
-    artifacts.write_csv(job.output[0], header, rows)
+    artifacts.write_csv(job.output.pseudo_labels, header, rows)
 
 
 def models(study) -> list[tuple[str, int, int]]:
@@ -34,12 +34,12 @@ def models(study) -> list[tuple[str, int, int]]:
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {
+    reads=lambda study, at: {
         "nodes": [study.path(study.node(seed, method, cycle), "metrics") for method, seed, cycle in models(study)],
         "stops": study.stop_records(),
     },
-    outputs=lambda study: {"pseudo_labels": study.table("pseudo_labels")},
-    settings=lambda study: {"nodes": models(study), "methods": study.overview()},
+    writes={"pseudo_labels": "{results}/pseudo_labels.csv"},
+    settings=lambda study, at: {"nodes": models(study), "methods": study.overview()},
     when=lambda study: classifies(study) and bool(models(study)),
     caption="""
     Every model that was trained on pseudo-labels, measured after the fact: its accuracy on the test set, that of the model trained on

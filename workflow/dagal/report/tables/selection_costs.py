@@ -49,17 +49,17 @@ def make(job):
             means = [float(sampled.mean()) if len(sampled) else None for sampled in known]
             rows.append([method, stage, float(seconds.mean()), *means])
     header = ["method", "stage", "seconds_per_1000", "peak_memory_mb_per_1000", "peak_memory_mb"]
-    artifacts.write_csv(job.output[0], header, rows)
+    artifacts.write_csv(job.output.selection_costs, header, rows)
 
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {
+    reads=lambda study, at: {
         "costs": study.table("costs"),
         "splits": [study.split(seed) for seed in study.seeds],
     },
-    outputs=lambda study: {"selection_costs": study.table("selection_costs")},
-    settings=lambda study: {
+    writes={"selection_costs": "{results}/selection_costs.csv"},
+    settings=lambda study, at: {
         "jobs": {method: query_jobs(study, method) for method in study.methods},
         "learners": {method: about["learner"] for method, about in study.methods.items()},
         "budget": study.settings["budget"],

@@ -34,11 +34,11 @@ def chains(study) -> list[tuple[str, int]]:
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {
+    reads=lambda study, at: {
         "stops": [study.path(study.node(seed, method, study.cycles[-1]), "stopping") for method, seed in chains(study)]
     },
-    outputs=lambda study: {"chains": study.table("stopping"), "cycles": study.table("stopping_cycles")},
-    settings=lambda study: {
+    writes={"chains": "{results}/stopping.csv", "cycles": "{results}/stopping_cycles.csv"},
+    settings=lambda study, at: {
         "study": study.name,
         "chains": chains(study),
         "target_accuracy": study.settings["stopping"]["target_accuracy"],

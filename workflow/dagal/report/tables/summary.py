@@ -36,7 +36,7 @@ def make(job):
             row["p_value_aubc"] = paired_wilcoxon(areas, reference_areas)
         rows.append(row)
     table = pd.DataFrame(rows)
-    table.to_csv(job.output[0], index=False, float_format="%.4f", lineterminator="\n")
+    table.to_csv(job.output.summary, index=False, float_format="%.4f", lineterminator="\n")
     print(table.to_string(index=False))
 
 
@@ -47,9 +47,9 @@ def mean_std(values):
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {"metrics": study.table("metrics")},
-    outputs=lambda study: {"summary": study.table("summary")},
-    settings=lambda study: {"measure": study.task.measures[0]},
+    reads=lambda study, at: {"metrics": study.table("metrics")},
+    writes={"summary": "{results}/summary.csv"},
+    settings=lambda study, at: {"measure": study.task.measures[0]},
     caption="""
     Mean and standard deviation over seeds of the final accuracy and of the area under the budget curve (trapezoid over the
     label range, divided by it). *Labels saved*: how many labels fewer than random a method needs for random's final

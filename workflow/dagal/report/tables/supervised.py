@@ -13,14 +13,14 @@ def make(job):
     for (learner, size, seed), path in zip(params.baselines, job.input.nodes, strict=True):
         found = json.loads(Path(path).read_text())
         rows.append([params.study, learner, size, seed, found["labels"], *(found[name] for name in params.measured)])
-    artifacts.write_csv(job.output[0], ["study", "learner", "size", "seed", "labels", *params.measured], rows)
+    artifacts.write_csv(job.output.supervised, ["study", "learner", "size", "seed", "labels", *params.measured], rows)
 
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {"nodes": [study.path(node, "metrics") for node in study.supervised()]},
-    outputs=lambda study: {"supervised": study.table("supervised")},
-    settings=lambda study: {
+    reads=lambda study, at: {"nodes": [study.path(node, "metrics") for node in study.supervised()]},
+    writes={"supervised": "{results}/supervised.csv"},
+    settings=lambda study, at: {
         "study": study.name,
         "baselines": [(node.branch.learner, node.branch.size, node.seed) for node in study.supervised()],
         "measured": list(study.task.measures),

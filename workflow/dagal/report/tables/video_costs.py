@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dagal import artifacts
 from dagal.report.item import Item
-from dagal.report.temporal_coherence import trackers
+from dagal.report.temporal_coherence import shards, trackers
 
 
 def make(job):
@@ -21,7 +21,7 @@ def make(job):
     for rule in sorted({row["rule"] for row in costs if row["rule"].startswith(of_signals)}):
         times = [float(row["seconds"]) for row in costs if row["rule"] == rule]
         rows.append([rule, n_training, len(times), sum(times) / len(times) / n_training * 1000])
-    artifacts.write_csv(job.output[0], ["stage", "frames", "jobs", "seconds_per_1000_frames"], rows)
+    artifacts.write_csv(job.output.video_costs, ["stage", "frames", "jobs", "seconds_per_1000_frames"], rows)
     for stage, frames, jobs, cost in rows:
         print(f"{stage}: {cost:.2f} s per 1,000 frames ({frames:,} frames, mean of {jobs} jobs)")
 
@@ -33,14 +33,14 @@ def seconds(paths):
 
 ITEM = Item(
     make=make,
-    reads=lambda study: {
-        "images": f"{study.dataset}/images.h5",
+    reads=lambda study, at: {
+        "images": study.clean_images,
         "dataset": f"{study.dataset}/dataset.benchmark.tsv",
-        "flow": study.flow(study.settings["video"]["flow"], "benchmark.tsv"),
+        "flow": shards(study, study.settings["video"]["flow"], "benchmark.tsv"),
         "costs": study.table("costs"),
     },
-    outputs=lambda study: {"video_costs": study.table("video_costs")},
-    settings=lambda study: {"rendered": study.settings["dataset"]["loader"] == "synthia_al"},
+    writes={"video_costs": "{results}/video_costs.csv"},
+    settings=lambda study, at: {"rendered": study.rendered},
     when=lambda study: bool(trackers(study)),
     caption="""
     Seconds of wall time per 1,000 frames of each stage that goes through all training frames. Rendering uses several cores.
