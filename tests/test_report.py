@@ -1,5 +1,6 @@
 """The registry of tables and figures: what each declares, what a study has of them, and tables from files made by hand."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -9,115 +10,49 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
+from conftest import ROOT, SMALL
 from docutils.core import publish_doctree
 from test_envs import ENVIRONMENTS, IMPORTED_AS, pins
 
 from dagal import artifacts
-from dagal.plan import code
+from dagal.config import load
+from dagal.plan import Study, code
 from dagal.report import tables
 from dagal.report.registry import ITEMS, items, targets, write_captions
 from dagal.report.tables import costs, metrics
 
-CLASSIFICATION = SimpleNamespace(
-    name="classification", measures=("accuracy", "l1_score"), per_class="accuracy_per_class"
-)
-DETECTION = SimpleNamespace(name="detection", measures=("mean_ap", "boxes"), per_class="ap_per_class")
-
-
-class Study:
-    """What items ask of a study: two seeds, two query cycles, methods with the kinds of signals that they read."""
-
-    name, results, dataset, truth = "small", "results/small", "results/datasets/d", "results/datasets/d/truth.h5"
-    seeds, cycles = [3, 4], range(3)
-
-    def __init__(self, task, kinds, stopping=False, auto_weight=(), supervised=(), **settings):
-        self.task, self.kinds, self.stopping, self.auto_weight = task, kinds, stopping, list(auto_weight)
-        self.settings = {
-            "plots": {"dpi": 50}, "cycles": 2, "budget": 5, "supervised": list(supervised), "signals": {"members": 3},
-            "stopping": {"kappa": None, "target_accuracy": 0.9}, "dataset": {"loader": "digits"}, "video": {"flow": "dis", "shards": 1},
-        } | settings  # fmt: skip
-        learner = {"backbone": "simsiam", "loss_prediction": {"loss": "margin"}, "pseudo_labels": {"kind": "ceal"}}
-        self.rendered, self.clean_images = task is DETECTION, f"{self.dataset}/images.h5"
-        self.methods = {name: {"learner": "net", "tracker": "flow"} for name in kinds}
-        self.learners = {"net": learner}
-        self.backbones = {"simsiam": {"kind": "simsiam"}} if task is CLASSIFICATION else {}
-
-    def node(self, seed, method, cycle):
-        name = method if cycle else "start-net"
-        branch = SimpleNamespace(
-            kind="method" if cycle else "start", name=name, method=method, learner="net", size=None
-        )
-        return SimpleNamespace(seed=seed, branch=branch, cycle=cycle)
-
-    def parent(self, node):
-        return self.node(node.seed, node.branch.method, node.cycle - 1)
-
-    def nodes(self):
-        return [self.node(s, m, c) for s in self.seeds for m in self.methods for c in self.cycles]
-
-    def supervised(self):
-        branches = [(size, f"supervised{size}-net") for size in self.settings["supervised"]]
-        return [
-            SimpleNamespace(seed=seed, cycle=0, branch=SimpleNamespace(kind="supervised", name=name, learner="net", size=size))
-            for size, name in branches
-            for seed in self.seeds
-        ]  # fmt: skip
-
-    def file(self, node, name):
-        return f"{self.results}/seed{node.seed}/{node.branch.name}/cycle{node.cycle}/{name}"
-
-    def path(self, node, kind):
-        return self.file(node, f"{kind}.json" if kind in ("metrics", "stopping") else f"{kind}.h5")
-
-    def stop_records(self):
-        return [self.path(node, "stopping") for node in self.nodes()] if self.stopping else []
-
-    def signal_kinds(self, method):
-        return set(self.kinds[method])
-
-    def signals(self, method):
-        return [(kind, "values") for kind in self.kinds[method]]
-
-    def signal_file(self, method, kind):
-        return {"draws": "ensemble", "adversary": "adversary_vaal", "coherence": "coherence_flow"}.get(kind, kind)
-
-    def overview(self):
-        return {method: {"learner": "net", "deployable": True} for method in self.methods}
-
-    def images(self, seed):
-        return f"{self.dataset}/images.h5"
-
-    def split(self, seed):
-        return f"{self.results}/seed{seed}/split.h5"
-
-    def table(self, name):
-        return f"{self.results}/{name}.csv"
-
-    def pattern(self, pattern, **wildcards):
-        places = {"results": self.results, "dataset": self.dataset, "flow": f"{self.dataset}/{{flow}}/{{shard}}of1"}
-        for name, value in (places | wildcards).items():
-            pattern = pattern.replace(f"{{{name}}}", str(value))
-        return pattern
-
-    def backbone(self, at):
-        return f"{self.dataset}/backbones/{at.backbone}"
-
-    def is_finetuned(self, node):
-        return False
-
-    def has_pseudo_labels(self, node):
-        return self.task is CLASSIFICATION and node.branch.kind == "method"
-
-    def is_two_model(self, branch):
-        return False
-
-
-SIGNALS = {"random": [], "entropy": ["signals"], "label_dispersion": ["signals"], "vaal": ["adversary", "signals"]}
+NET = SMALL["learners"]["mlp"]
+FROZEN = {key: value for key, value in NET.items() if key not in ("hidden_units", "dropout")}
+IMAGES = {
+    "learners": {
+        "net": NET | {"pseudo_labels": {"kind": "ceal", "threshold": 0.5}},
+        "frozen": FROZEN | {"architecture": "linear", "backbone": "simsiam"},
+        "own": NET | {"loss_prediction": {"loss": "margin"}},
+    },
+    "backbones": {"simsiam": {"kind": "simsiam", "architecture": "resnet18_cifar", "epochs": 1}},
+    "methods": {
+        "random": {"learner": "net"},
+        "label_dispersion": {"learner": "net"},
+        "vaal": {"learner": "net"},
+        "sraal": {"learner": "own"},
+        "random_frozen": {"learner": "frozen", "score": "random"},
+        "entropy": {"learner": "frozen"},
+        "entropy_cb": {"learner": "net", "select_options": {"weight": "auto"}},
+        "ensemble": {"learner": "net", "score": "bald", "draws": "ensemble"},
+    },
+    "signals": {"members": 3},
+}
+LIMITS = {"supervised": [30, "all"], "stopping": {"target_accuracy": 0.9}, "seeds": [3, 4]}
+POINTS = {"dataset": {"name": "two_moons"}, "pool": {"initial": {"size": 20}}}
+SURVEY = {"dataset": {"name": "survey", "loader": "camera_trap", "path": "survey"}, "pool": {"initial": {"size": 20}}}
+VIDEOS = yaml.safe_load((ROOT / "experiments/video_small.yaml").read_text())
 STUDIES = {
-    "all analyses of images": Study(CLASSIFICATION, SIGNALS, True, ["entropy"], [9, "all"]),
-    "points in a plane": Study(CLASSIFICATION, {"random": []}, dataset={"loader": "two_moons"}),
-    "camera traps": Study(CLASSIFICATION, {"random": []}, dataset={"loader": "camera_trap"}),
-    "rendered videos": Study(DETECTION, {"random": [], "both": ["coherence"]}, dataset={"loader": "synthia_al"}),
+    "images": Study(load(SMALL | IMAGES)),
+    "chains that may stop": Study(load(SMALL | LIMITS | {"pool": SMALL["pool"] | {"validation": 20}})),
+    "points in a plane": Study(load(SMALL | POINTS)),
+    "camera traps": Study(load(SMALL | SURVEY)),
+    "rendered videos": Study(load(VIDEOS)),
 }
 
 
@@ -125,7 +60,7 @@ def jobs(study):
     """(name, item, inputs, outputs, settings) of every table and figure of a study."""
     for name, item in items(study).items():
         for variant in item.variants(study):
-            at = SimpleNamespace(**{"seed": study.seeds[0]} | variant)
+            at = study.at(variant)
             patterns = {**item.writes, **item.writes_besides(study)}
             outputs = {key: study.pattern(pattern, **variant) for key, pattern in patterns.items()}
             yield name, item, item.reads(study, at), outputs, item.settings(study, at)
@@ -165,11 +100,10 @@ def test_each_file_is_made_once_and_tables_that_are_read_are_made(study):
 
 
 def test_items_of_many_variants():
-    images, videos = STUDIES["all analyses of images"], STUDIES["rendered videos"]
-    assert "results/small/figures/lambda_entropy.png" in targets(images)
-    assert "results/small/lambda/entropy.csv" in targets(images)
-    pictures = [path for path in targets(videos) if "pictures" in path]
-    stems = [f"results/small/pictures/net_seed3_{tracker}" for tracker in ("flow", "true_flow")]
+    assert "results/small/figures/lambda_entropy_cb.png" in targets(STUDIES["images"])
+    assert "results/small/lambda/entropy_cb.csv" in targets(STUDIES["images"])
+    pictures = [path for path in targets(STUDIES["rendered videos"]) if "pictures" in path]
+    stems = [f"results/video_small/pictures/detector_seed0_{tracker}" for tracker in ("flow", "true_flow")]
     assert pictures == [f"{stem}.{ending}" for stem in stems for ending in ("png", "gif")]
 
 
@@ -262,7 +196,8 @@ def test_methods_and_classes_of_any_name_stay_in_tables_and_figures(name, tmp_pa
 
 
 def test_a_task_without_classes_has_no_table_of_them(tmp_path):
-    study = Study(SimpleNamespace(name="regression", measures=("squared_error",), per_class=""), {"random": []})
+    study = Study(load(SMALL))
+    study.task = dataclasses.replace(study.task, name="regression", measures=("squared_error",), per_class="")
     assert targets(study)[0] == "results/small/metrics.csv" and not any("classes" in path for path in targets(study))
     assert list(items(study)) == ["metrics", "summary", "costs", "figure_learning_curves"]
     files = {"metrics": str(tmp_path / "metrics.csv")}
@@ -286,29 +221,35 @@ def test_empty_cells_of_numbers_are_nan_and_an_empty_table_is_drawn(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kinds", "behind"),
+    ("study", "method", "behind"),
     [
-        ({"truth", "signals"}, ["signals"]),
-        ({"draws"}, ["ensemble", "member1", "member2"]),
-        ({"adversary", "signals"}, ["adversary_vaal", "signals"]),
-        ({"errors"}, ["errors", "detections"]),  # the inference pass, with or without temporal coherence
-        ({"coherence", "images"}, ["coherence_flow", "detections", "tracks_flow"]),
-        ({"detections"}, ["detections"]),
+        ("images", "random", []),
+        ("images", "entropy", ["signals"]),
+        ("images", "ensemble", ["ensemble", "member1", "member2"]),
+        ("images", "vaal", ["adversary_vaal"]),
+        ("images", "sraal", ["adversary_sraal", "signals"]),  # the training of its adversary reads them
+        ("rendered videos", "entropy", ["detections"]),
+        ("rendered videos", "temporal_coherence", ["coherence_flow", "detections", "tracks_flow"]),
+        ("rendered videos", "oracle_fp", ["errors", "detections"]),  # the inference pass, whatever other methods read
     ],
 )
-def test_jobs_behind_a_query(kinds, behind):
-    assert costs.query_jobs(Study(DETECTION, {"m": kinds}), "m") == behind
+def test_jobs_behind_a_query(study, method, behind):
+    assert costs.query_jobs(STUDIES[study], method) == behind
 
 
 def test_costs_are_those_of_all_trainings_and_queries():
-    study = Study(CLASSIFICATION, {"entropy": ["signals"]}, supervised=[9])
-    paths = costs.benchmarks(study)
-    of_seed = [path.removeprefix("results/small/seed3/") for path in paths if "seed3/" in path]
+    settings = {"methods": {"entropy": {"learner": "net"}, "margin": {"learner": "frozen"}}, "supervised": [30]}
+    paths = costs.benchmarks(Study(load(SMALL | IMAGES | settings)))
+    of_seed = [
+        path.removeprefix("results/small/seed0/").removesuffix(".benchmark.tsv") for path in paths if "seed0/" in path
+    ]
     assert of_seed == [
-        *(f"entropy/cycle1/{job}.benchmark.tsv" for job in ("pseudo_labels", "score", "select", "signals", "train")),
-        *(f"entropy/cycle2/{job}.benchmark.tsv" for job in ("pseudo_labels", "score", "select", "train")),
-        *(f"start-net/cycle0/{job}.benchmark.tsv" for job in ("signals", "train")),
-        "supervised9-net/cycle0/train.benchmark.tsv",
+        *(f"entropy/cycle1/{job}" for job in ("pseudo_labels", "score", "select", "signals", "train")),
+        *(f"entropy/cycle2/{job}" for job in ("pseudo_labels", "score", "select", "train")),
+        *(f"margin/cycle1/{job}" for job in ("score", "select", "signals", "train")),
+        *(f"margin/cycle2/{job}" for job in ("score", "select", "train")),
+        *(f"start-{learner}/cycle0/{job}" for learner in ("frozen", "net") for job in ("signals", "train")),
+        *(f"supervised30-{learner}/cycle0/train" for learner in ("frozen", "net")),
     ]
     shared = [Path(path).name for path in paths if "backbones" in path]
     assert shared == ["features.benchmark.tsv", "pretrain.benchmark.tsv"]
