@@ -413,6 +413,7 @@ STAGES = {
         sweep_reads,
         sweep_settings,
         sweep_looks_up,
+        log="{results}/lambda/{method}.sweep",
     ),
     "stop_set": Stage(
         "stop_set",
