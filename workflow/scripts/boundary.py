@@ -8,7 +8,7 @@ from dagal.pool import unlabeled
 
 origin = start(snakemake)
 
-from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import architectures, classifier, devices, inference  # noqa: E402  a chain that stopped needs no torch
 from dagal.learners.deepfool import deepfool_distance  # noqa: E402
 
 source = snakemake.input
@@ -20,7 +20,7 @@ with inference.seen(source.seen) as inputs:
 
     def logits(moved):
         """Of features, or of intensities that are moved as floats."""
-        return model(architectures.standardise(moved, model.channel_mean, model.channel_std) if of_images else moved)
+        return model(classifier.standardise(moved, model.channel_mean, model.channel_std) if of_images else moved)
 
     distance_N = [
         deepfool_distance(logits, batch.float(), min(10, model.head.out_features)).cpu().numpy()

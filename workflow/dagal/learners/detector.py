@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import interpolate, pad
 
 from dagal.errors import UserError
-from dagal.learners import architectures
+from dagal.learners import weights
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import learning_rate, stepper
 
@@ -312,12 +312,12 @@ def features(model: Detector, images: torch.Tensor) -> tuple[torch.Tensor, int]:
 def save(path: str | Path, model: Detector, settings: dict, shape: tuple, origin: dict) -> None:
     """Write a detector for `load`."""
     classes = model.roi_heads.box_predictor.cls_score.out_features - 1
-    architectures.write(path, model, {"learner": settings, "shape": shape, "classes": classes, **origin})
+    weights.write(path, model, {"learner": settings, "shape": shape, "classes": classes, **origin})
 
 
 def load(path: str | Path, device: torch.device) -> Detector:
     """The detector saved by `save`, in evaluation mode."""
-    about = architectures.read_about(path)
+    about = weights.read_about(path)
     model = untrained(about["learner"], about["classes"], IMAGENET_MEAN, IMAGENET_STD)
     model.load_state_dict(load_file(path))
     return model.to(device).eval()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dagal import artifacts
-from dagal.learners.architectures import Classifier
+from dagal.learners.classifier import Classifier
 from dagal.learners.loss_prediction import taps, with_features
 
 STREAM_BYTES = 128 << 20  # images read at a time

@@ -7,7 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from dagal.learners.architectures import Classifier
+from dagal.learners.classifier import Classifier
 
 ITERATIONS = 20_000
 NEVER = -1e4  # decision value of a class without labels

@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from dagal import artifacts
 from dagal.learners import architectures
-from dagal.learners.architectures import Classifier
 from dagal.learners.augmentation import random_crop_flip
+from dagal.learners.classifier import Classifier
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
 from dagal.learners.inference import autocast, seen, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
