@@ -18,8 +18,11 @@ from dagal.learners.inference import autocast, seen, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.pool import unlabeled
+from dagal.registry import Registry
 from dagal.seeding import seed_for
 
+# architectures that no gradient trains -> what fits them to labeled images or features
+SOLVERS = Registry({"svm": "dagal.learners.svm:fit"})
 VIEWS = (random_crop_flip, strong_augmentation)  # of an unlabeled image: weak, strong
 
 
@@ -137,17 +140,17 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
     ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
     n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
     mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
-    told = f"{len(labels):,} labels"
+    content = f"{len(labels):,} labels"
     if source.get("pseudo"):
         pseudo = artifacts.read(source.pseudo, "pseudo_labels", "ids", "labels")
         ids, labels = np.concatenate([ids, pseudo[0]]), np.concatenate([labels, pseudo[1]])
-        told += f" and {len(pseudo[0]):,} pseudo-labels"
+        content += f" and {len(pseudo[0]):,} pseudo-labels"
     pool = None
     with seen(source.seen) as inputs:
         images = to_tensor(artifacts.rows(inputs, ids), device)
         if settings["fixmatch"]:
             pool = to_tensor(artifacts.rows(inputs, unlabeled(source.split, source.labeled)), device)
-            told += f" and {len(pool):,} images without label"
+            content += f" and {len(pool):,} images without label"
     if images.is_floating_point():  # the statistics are those of the pixels
         mean_C, std_C = torch.zeros(images.shape[1]), torch.ones(images.shape[1])
     torch.manual_seed(seed_for(seed, "initialise", *purpose))
@@ -156,10 +159,8 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
     else:
         model = architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C).to(device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"training on {told}, {n_classes} classes, {parameters:,} parameters", flush=True)
+    print(f"training on {content}, {n_classes} classes, {parameters:,} parameters", flush=True)
     labels, seed = torch.from_numpy(labels).to(device), seed_for(seed, "train", *purpose)
-    if settings["architecture"] == "svm":
-        from dagal.learners import svm  # scikit-learn costs a second; only this learner needs it
-
-        return model, svm.fit(model, images, labels, settings["C"], seed)
+    if settings["architecture"] in SOLVERS:
+        return model, SOLVERS.find(settings["architecture"])(model, images, labels, settings, seed)
     return model, fit(model, images, labels, settings, seed, after_epoch, pool)
