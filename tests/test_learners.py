@@ -142,6 +142,17 @@ def test_crop_and_flip_against_a_loop():
         assert np.array_equal(result[i].numpy(), expected)
 
 
+@pytest.mark.parametrize(
+    ("n_classes", "dtype"), [(10, "int16"), (32_768, "int16"), (32_769, "int32"), (40_000, "int32")]
+)
+def test_predicted_classes_of_many_classes(n_classes, dtype):
+    model = build(architecture="linear", n_classes=n_classes)
+    with torch.no_grad():
+        model.head.bias[n_classes - 1] = 1e6
+    found = inference.predicted_classes(model, torch.zeros(3, 1, 8, 8, dtype=torch.uint8), 2, "float32")
+    assert found.dtype == dtype and found.tolist() == [n_classes - 1] * 3
+
+
 def test_no_augmentation_leaves_the_images():
     images = torch.randint(0, 256, (5, 3, 7, 6), dtype=torch.uint8)
     assert torch.equal(augmentation.random_crop_flip(images, DEFAULT["augmentation"], torch.Generator()), images)

@@ -89,9 +89,10 @@ def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -
 
 @torch.no_grad()
 def predicted_classes(model: Classifier, images: torch.Tensor, batch_size: int, precision: str) -> np.ndarray:
-    """Predicted class (N,) int16 of uint8 images held on the device."""
+    """Predicted class (N,) of uint8 images held on the device: int16, or int32 where that cannot hold all classes."""
     model.eval()
+    dtype = torch.int16 if model.head.out_features <= torch.iinfo(torch.int16).max + 1 else torch.int32
     with autocast(images.device, precision):
         return np.concatenate([
-            model(batch).argmax(1).to(torch.int16).cpu().numpy() for batch in torch.split(images, batch_size)
+            model(batch).argmax(1).to(dtype).cpu().numpy() for batch in torch.split(images, batch_size)
         ])  # fmt: skip
