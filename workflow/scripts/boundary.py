@@ -15,7 +15,7 @@ source = snakemake.input
 device = devices.prepare(snakemake.resources.get("gpu", 0), snakemake.params.learner["threads"])
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
-with inference.seen(source.seen) as inputs:
+with inference.inputs_of(source.seen) as inputs:
     of_images = inputs.ndim > 2
 
     def logits(moved):

@@ -17,7 +17,7 @@ seed = seed_for(int(snakemake.wildcards.seed), "draws", snakemake.wildcards.cycl
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
 with (
-    inference.seen(source.seen) as inputs,
+    inference.inputs_of(source.seen) as inputs,
     artifacts.create(snakemake.output[0], "draws", origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids

@@ -14,7 +14,7 @@ source, settings = snakemake.input, snakemake.params.learner
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
 ids = unlabeled(source.split, source.labeled)
 with (
-    inference.seen(source.seen) as inputs,
+    inference.inputs_of(source.seen) as inputs,
     artifacts.create(snakemake.output[0], "draws", origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids

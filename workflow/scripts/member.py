@@ -10,6 +10,6 @@ settings, source, wildcards = snakemake.params.learner, snakemake.input, snakema
 device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
 purpose = (int(wildcards.cycle), "member", int(wildcards.member))
 model, _ = training.fit_node(source, settings, int(wildcards.seed), purpose, device)
-with inference.seen(source.seen) as inputs:
+with inference.inputs_of(source.seen) as inputs:
     shape = tuple(inference.to_tensor(inputs[:0], device).shape[1:])
 architectures.save(snakemake.output[0], model, settings, shape, origin)

@@ -35,7 +35,7 @@ with artifacts.create(snakemake.output[0], "signals", origin) as writer:
 
         device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
         model = architectures.load(source.model, device)
-        with inference.seen(source.seen) as inputs:
+        with inference.inputs_of(source.seen) as inputs:
             if {"probabilities", "embeddings", "predicted_loss", "logits"} & set(wanted):
                 infer(writer, ids, "probabilities", "embeddings", "predicted_loss", "logits")
             if "weight_norms" in wanted:

@@ -20,7 +20,7 @@ unlabeled = np.setdiff1d(pool, labeled_ids) if snakemake.params.trajectory else 
 held_out = np.concatenate([test, validation])
 trajectory = []
 
-with inference.seen(source.seen) as inputs:
+with inference.inputs_of(source.seen) as inputs:
     followed = inference.to_tensor(artifacts.rows(inputs, unlabeled), device)
 
     def follow(model):

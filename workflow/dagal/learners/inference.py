@@ -17,8 +17,8 @@ STREAM_BYTES = 128 << 20  # images read at a time
 
 
 @contextmanager
-def seen(path: str) -> Iterator[h5py.Dataset]:
-    """What a learner sees, a row for every id: images (N,H,W,C) uint8, or features (N,D) float32 of a backbone."""
+def inputs_of(path: str) -> Iterator[h5py.Dataset]:
+    """The inputs of a learner, a row for every id: images (N,H,W,C) uint8, or features (N,D) float32 of a backbone."""
     kind = "features" if Path(path).name == "features.h5" else "images"
     with artifacts.opened(path, kind) as file:
         yield file[kind]

@@ -14,7 +14,7 @@ from dagal.learners import architectures
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.classifier import Classifier
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
-from dagal.learners.inference import autocast, seen, to_tensor
+from dagal.learners.inference import autocast, inputs_of, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.pool import unlabeled
@@ -78,9 +78,9 @@ def fit(
         with_head = head and (joint or prediction["loss"] == "margin")
         total_loss, total_prediction = torch.zeros((2,), device=images.device)
         total_consistency, correct = torch.zeros((2,), device=images.device), torch.zeros((), device=images.device)
-        seen = 0
+        n_images = 0
         for batch in batches(len(images), settings["batch_size"], fixmatch and fixmatch["steps_per_epoch"], generator):
-            if len(batch) == 1 and seen:
+            if len(batch) == 1 and n_images:
                 continue
             batch = batch.to(images.device)
             augmented, target = random_crop_flip(images[batch], settings["augmentation"], generator), labels[batch]
@@ -112,15 +112,15 @@ def fit(
             step(lr)
             total_loss += loss.detach() * len(batch)
             correct += (logits.argmax(1) == target).sum()
-            seen += len(batch)
-        history["loss"].append(total_loss.item() / seen)
-        history["accuracy"].append(correct.item() / seen)
+            n_images += len(batch)
+        history["loss"].append(total_loss.item() / n_images)
+        history["accuracy"].append(correct.item() / n_images)
         history["learning_rate"].append(lr)
         if head:
-            history["prediction_loss"].append(total_prediction.item() / seen if with_head else math.nan)
+            history["prediction_loss"].append(total_prediction.item() / n_images if with_head else math.nan)
         if fixmatch:
             for name, total in zip(("consistency_loss", "confident"), total_consistency.tolist(), strict=True):
-                history[name].append(total / seen)
+                history[name].append(total / n_images)
         after_epoch(model)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  accuracy "
@@ -146,7 +146,7 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
         ids, labels = np.concatenate([ids, pseudo[0]]), np.concatenate([labels, pseudo[1]])
         content += f" and {len(pseudo[0]):,} pseudo-labels"
     pool = None
-    with seen(source.seen) as inputs:
+    with inputs_of(source.seen) as inputs:
         images = to_tensor(artifacts.rows(inputs, ids), device)
         if settings["fixmatch"]:
             pool = to_tensor(artifacts.rows(inputs, unlabeled(source.split, source.labeled)), device)
