@@ -86,10 +86,10 @@ def as_float(outputs):
 
 
 class Detector(nn.Module):
-    """Faster R-CNN of uint8 frames (B,3,H,W). In training, `forward` returns the losses of the targets, by name; in
-    evaluation the class logits (M,1+C), box codes (M,4(1+C)) and proposals (list of (m,4)) of the box head.
+    """Faster R-CNN of uint8 frames (B,3,H,W).
 
-    In bfloat16 only the networks compute in it: coordinates of 300 would be rounded to multiples of 2.
+    In training, `forward` returns the losses of the targets, by name; in evaluation the class logits (M,1+C), box codes
+    (M,4(1+C)) and proposals (list of (m,4)) of the box head. In bfloat16 only the networks compute in it: coordinates of 300 would be rounded to multiples of 2.
     """
 
     def __init__(self, network, channel_mean, channel_std, settings):
