@@ -12,11 +12,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
-from dagal import datasets
+from dagal import datasets, tasks
 from dagal.acquisition import methods
 from dagal.errors import UserError
 from dagal.learners import IMAGE_NETWORKS, pseudo_labels
 from dagal.pool import make_split
+from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM
 
 EMBEDDING_KINDS = ("triplet", "cross_entropy")
 # architectures that learn on the features of a backbone
@@ -42,7 +43,7 @@ def load(config: dict) -> dict:
     """
     config = json.loads(json.dumps(config, default=str))
     if isinstance(config.setdefault("adversaries", {}), dict):
-        for kind in methods.ADVERSARY_READS:
+        for kind in ADVERSARY_READS:
             config["adversaries"].setdefault(kind, {})
     if isinstance(config.get("methods"), dict):
         config["methods"] = {name: settings or {} for name, settings in config["methods"].items()}
@@ -57,12 +58,11 @@ def load(config: dict) -> dict:
     check_svms(given)
     check_combinations(config)
     for name, adversary in config["adversaries"].items():
-        if adversary.setdefault("kind", name) not in methods.ADVERSARY_READS:
-            raise UserError(
-                f"config key 'adversaries.{name}.kind' is missing; allowed: {', '.join(methods.ADVERSARY_READS)}."
-            )
+        if adversary.setdefault("kind", name) not in ADVERSARY_READS:
+            raise UserError(f"config key 'adversaries.{name}.kind' is missing; allowed: {', '.join(ADVERSARY_READS)}.")
     config["methods"] = {name: complete_method(name, given, config) for name, given in config["methods"].items()}
     order = list(config["methods"])
+    config["task"] = task(config)
     config = _sorted(config)
     config["methods"] = {name: config["methods"][name] for name in order}
     return config
@@ -354,10 +354,10 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
     key = f"config key 'methods.{name}'"
     if name.startswith("start"):
         raise UserError(f"{key}: names that begin with 'start' are taken by the shared nodes of cycle 0; rename it.")
-    settings = methods.compose(name, given, task(config))
+    settings = methods.compose(name, given, tasks.find(task(config)))
     for part in methods.HOMES:
         try:
-            function = methods.find(part, settings[part], task(config))
+            function = methods.find(part, settings[part], tasks.find(task(config)))
         except UserError as error:
             raise UserError(f"{key}: {error}") from None
         allowed = methods.options(function)
@@ -367,7 +367,7 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
                     f"{key}.{part}_options: {settings[part]!r} has no option {option!r}; "
                     f"allowed: {', '.join(allowed) or 'none'}."
                 )
-    if "adversary" in {kind for kind, _ in methods.signals(settings)}:
+    if "adversary" in {kind for kind, _ in methods.signals(settings, tasks.find(task(config)))}:
         settings.setdefault("adversary", name)
         if settings["adversary"] not in config["adversaries"]:
             raise UserError(
@@ -375,14 +375,10 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
             )
     elif "adversary" in settings:
         raise UserError(f"{key}.adversary is {settings['adversary']!r}, but the method reads none; delete it.")
-    if settings.get("tracker", "flow") != "flow" and "coherence" not in {kind for kind, _ in methods.signals(settings)}:
+    if settings.get("tracker", "flow") != "flow" and "coherence" not in {
+        kind for kind, _ in methods.signals(settings, tasks.find(task(config)))
+    }:
         raise UserError(f"{key}.tracker is {settings['tracker']!r}, but the method follows no detections; delete it.")
-    foreign = [kind for kind, _ in methods.signals(settings) if kind not in methods.KINDS[task(config)]]
-    if foreign:
-        raise UserError(
-            f"{key} reads {foreign[0]!r}, which a study of {task(config)} does not make; take a method for {task(config)}: "
-            f"{', '.join(methods.METHODS[task(config)])}."
-        )
     if settings.get("tracker") == "true_flow" and config["dataset"]["loader"] != "synthia_al":
         raise UserError(
             f"{key}.tracker is true_flow, which only rendered videos (synthia_al) have; take flow or siamfc."
@@ -394,7 +390,11 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
     if settings["learner"] not in learners:
         raise UserError(f"{key}.learner is {settings['learner']!r}; allowed: {', '.join(learners)}.")
     learns_loss = {f"{part}predicted_loss" for part in ("", "labeled_")} & {
-        name for _, name in methods.all_signals(settings, config["adversaries"])
+        name
+        for _, name in [
+            *methods.signals(settings, tasks.find(task(config))),
+            *tasks.find(task(config)).reads_besides(settings, config),
+        ]
     }
     if learns_loss and not config["learners"][settings["learner"]]["loss_prediction"]:
         raise UserError(
@@ -402,15 +402,17 @@ def complete_method(name: str, given: dict, config: dict) -> dict:
             "loss_prediction: {loss: margin}."
         )
     svm = config["learners"][settings["learner"]]["architecture"] == "svm"
-    read = {name for _, name in methods.signals(settings)}
-    if read & methods.OF_SVM and not svm:
+    read = {name for _, name in methods.signals(settings, tasks.find(task(config)))}
+    if read & OF_SVM and not svm:
         raise UserError(f"{key} reads the boundaries of an SVM: name a learner of architecture svm.")
     if svm and ("trajectory" in read or settings.get("draws") == "ensemble"):
         what = "a trajectory over epochs" if "trajectory" in read else "an ensemble"
         raise UserError(
             f"{key} reads {what}, which a svm, trained without epochs and chance, has not; name another learner."
         )
-    reads_dropout = ("draws", "draws") in methods.signals(settings) and settings.get("draws") == "dropout"
+    reads_dropout = ("draws", "draws") in methods.signals(settings, tasks.find(task(config))) and settings.get(
+        "draws"
+    ) == "dropout"
     if reads_dropout and not config["learners"][settings["learner"]]["dropout"]:
         raise UserError(
             f"{key} reads stochastic draws, but 'learners.{settings['learner']}.dropout' is 0, which makes all draws "

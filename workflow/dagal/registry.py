@@ -1,10 +1,10 @@
-"""Catalogues: a name that a study may give, and where the definition that it stands for is."""
+"""Catalogues: a name that a study may give, and what it stands for."""
 
 import importlib
 
 
 class Registry(dict):
-    """Name -> ``"module:attribute"``; what it stands for is imported when it is asked for, so start-up stays quick.
+    """Name -> ``"module:attribute"``, imported when it is asked for, so that start-up stays quick; or name -> a plain fact.
 
     The code digest of a job (`dagal.plan.code`) does not look into a registry: a job depends on the entry that its settings
     name, which the plan tells, and not on the others. A new entry reruns no finished job.

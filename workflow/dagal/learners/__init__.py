@@ -14,5 +14,7 @@ NETWORKS = Registry({
     "linear": "dagal.learners.networks.linear:linear",
     "svm": "dagal.learners.networks.linear:linear",
 })  # fmt: skip
+# architectures that no gradient trains -> what fits them to labeled images or features
+SOLVERS = Registry({"svm": "dagal.learners.svm:fit"})
 # networks of images, which a backbone may be; the others learn on its features, or on pixels
 IMAGE_NETWORKS = tuple(name for name in NETWORKS if name not in ("linear", "svm"))

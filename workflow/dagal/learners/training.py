@@ -10,7 +10,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from dagal import artifacts
-from dagal.learners import architectures
+from dagal.artifacts import Kind
+from dagal.learners import SOLVERS, architectures
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.classifier import Classifier
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
@@ -18,11 +19,23 @@ from dagal.learners.inference import autocast, inputs_of, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.pool import unlabeled
-from dagal.registry import Registry
 from dagal.seeding import seed_for
 
-# architectures that no gradient trains -> what fits them to labeled images or features
-SOLVERS = Registry({"svm": "dagal.learners.svm:fit"})
+HISTORY = Kind(
+    "history",
+    1,
+    {
+        "loss": "mean training loss of each epoch (E,)",
+        "accuracy": "training accuracy of each epoch (E,)",
+        "prediction_loss": "loss of the loss prediction in each epoch (E,), NaN where it is not trained",
+        "learning_rate": "learning rate of each epoch (E,)",
+        "consistency_loss": "FixMatch: mean consistency loss of each epoch (E,), before its weight",
+        "confident": "FixMatch: share of the unlabeled images whose pseudo-label counted in each epoch (E,)",
+        "ids": "unlabeled ids (n,), ascending; absent where no trajectory is recorded",
+        "trajectory": "class predicted for each unlabeled id after each epoch (E,n)",
+    },
+)
+
 VIEWS = (random_crop_flip, strong_augmentation)  # of an unlabeled image: weak, strong
 
 
