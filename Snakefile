@@ -20,8 +20,8 @@ sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
 from dagal.plan import record
 from dagal.plan.check import planned
-from dagal.plan.rules import QUERY_CYCLE, WILDCARDS, Rules, any_of
-from dagal.plan.study import EMBEDDINGS
+from dagal.plan.rules import Rules
+from dagal.plan.study import WILDCARDS
 
 study = planned(config, trusted=workflow.touch)
 # cluster jobs start cold, and so do those of --use-conda, whose interpreters differ

@@ -14,7 +14,7 @@ rule pretrain:
     log:
         plan.log("pretrain"),
     wildcard_constraints:
-        backbone=any_of(name for name, one in study.backbones.items() if one["kind"] == "simsiam"),
+        **plan.where("pretrain"),
     conda:
         plan.conda("pretrain")
     threads: plan.threads("pretrain")
@@ -60,7 +60,7 @@ rule source_dataset:
     log:
         plan.log("source_dataset"),
     wildcard_constraints:
-        source=any_of(study.sources),
+        **plan.where("source_dataset"),
     conda:
         plan.conda("source_dataset")
     resources:
@@ -83,7 +83,7 @@ rule embedding:
     log:
         plan.log("embedding"),
     wildcard_constraints:
-        backbone=any_of(name for name, one in study.backbones.items() if one["kind"] in EMBEDDINGS),
+        **plan.where("embedding"),
     conda:
         plan.conda("embedding")
     threads: plan.threads("embedding")

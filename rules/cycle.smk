@@ -13,7 +13,7 @@ rule score:
     log:
         plan.log("score"),
     wildcard_constraints:
-        cycle=QUERY_CYCLE,
+        **plan.where("score"),
     conda:
         plan.conda("score")
     resources:
@@ -36,7 +36,7 @@ rule select:
     log:
         plan.log("select"),
     wildcard_constraints:
-        cycle=QUERY_CYCLE,
+        **plan.where("select"),
     conda:
         plan.conda("select")
     resources:
@@ -59,7 +59,7 @@ rule oracle:
     log:
         plan.log("oracle"),
     wildcard_constraints:
-        cycle=QUERY_CYCLE,
+        **plan.where("oracle"),
     conda:
         plan.conda("oracle")
     resources:

@@ -58,7 +58,7 @@ rule flow_tracks:
     log:
         plan.log("flow_tracks"),
     wildcard_constraints:
-        tracker="flow|true_flow",
+        **plan.where("flow_tracks"),
     conda:
         plan.conda("flow_tracks")
     resources:

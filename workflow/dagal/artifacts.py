@@ -119,17 +119,18 @@ def write(path: str | Path, kind: Kind | str, origin: dict, data: dict[str, np.n
 
 def write_json(path: str | Path, data: dict) -> None:
     """Write JSON; NaN is refused (ValueError)."""
-    _write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
 def write_csv(path: str | Path, header: list[str], rows: Iterable[Iterable]) -> None:
     """Write a table; None becomes an empty cell."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    _write_text(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
-def _write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, complete or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,13 +1,14 @@
 """What every script shares: what its job reads, writes and is set to; the log; one sentence for a user's mistake; nothing to do after a stop.
 
-A job is started with the settings of its study, the stage, and where it stands, so each can be run by hand:
-``python workflow/scripts/score.py .snakemake/dagal/digits-....json score threads=1 gpu=0 branch=entropy cycle=1 seed=0``.
+A job is started with its script, the settings of its study, the stage, and where it stands, so each can be run by hand: ``python
+workflow/scripts/job.py workflow/scripts/score.py .snakemake/dagal/digits-....json score threads=1 gpu=0 branch=entropy cycle=1 seed=0``.
 """
 
 import atexit
 import json
 import os
 import resource
+import runpy
 import sys
 import time
 import traceback
@@ -100,3 +101,8 @@ def _explain(kind, error, trace):
         print(f"dagal: {error}", file=sys.stderr)
     else:
         traceback.print_exception(kind, error, trace)
+
+
+if __name__ == "__main__":
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")

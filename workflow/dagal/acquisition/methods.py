@@ -130,20 +130,6 @@ def signals(settings: dict, task) -> list[tuple[str, str]]:
     return sorted({task.signals[argument] for argument in read & set(task.signals)})
 
 
-def is_random(name: str) -> bool:
-    """Whether a method is called ``random`` or ``random_...``, as those are that others are compared with."""
-    return (name + "_").startswith("random_")
-
-
-def random_method(learner: str, learners: dict[str, str]) -> str | None:
-    """The random method of a learner: ``random``, or the first other that `is_random`; None if it has none.
-
-    ``learners``: method -> its learner.
-    """
-    own = [name for name, other in learners.items() if other == learner and is_random(name)]
-    return "random" if "random" in own else next(iter(own), None)
-
-
 def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: dict, task) -> dict:
     """The arguments that a score or selector asks for, restricted to the candidates with ascending ``ids``.
 

@@ -72,7 +72,7 @@ def reached(script: str, roots: Iterable[tuple[str, str]], workflow: str) -> set
     waiting = [(home, None), *roots]
 
     def source(module: str) -> Module | None:
-        path = place.get(module) or file_of(module, workflow, Path(script).parent)
+        path = place.get(module) or file_of(module, workflow)
         return parse(str(path)) if path else None
 
     while waiting:
@@ -123,9 +123,9 @@ def _targets(chain: tuple, own: dict, parsed: Module, module: str, source: Calla
 
 
 @functools.cache
-def file_of(module: str, workflow: str, scripts: Path) -> Path | None:
-    """The file of a module of the library, or of one beside the script; None for anything else."""
-    base = Path(workflow, *module.split(".")) if module.split(".")[0] == "dagal" else scripts / module
+def file_of(module: str, workflow: str) -> Path | None:
+    """The file of a module of the library, or of one in workflow/scripts; None for anything else."""
+    base = Path(workflow, *module.split(".")) if module.split(".")[0] == "dagal" else Path(workflow, "scripts", module)
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.exists():
             return path

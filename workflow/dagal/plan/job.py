@@ -36,31 +36,33 @@ def wildcards_of(study: Study, stage: str) -> list[str]:
 
 def reads(study: Study, stage: str, at: At) -> dict[str, str | list[str]]:
     """The named inputs of a job; ``stopping`` where its chain may have stopped before."""
-    found = dict(study.stages[stage].reads(study, at))
+    found = dict(study.stage(stage).reads(study, at))
     record = study.stop_record(stage, at)
     return found | {"stopping": record} if record else found
 
 
 def writes(study: Study, stage: str) -> dict[str, str]:
     """The named outputs of a stage, with wildcards in braces."""
-    declared = study.stages[stage]
+    declared = study.stage(stage)
     patterns = {**declared.writes_besides(study), **declared.writes}
     return {name: study.pattern(pattern) for name, pattern in patterns.items()}
 
 
 def stem(study: Study, stage: str) -> str:
     """The log and the benchmark file of a stage, without their endings and with wildcards in braces."""
-    declared = study.stages[stage]
+    declared = study.stage(stage)
     return study.pattern(declared.log or next(iter(declared.writes.values())).rsplit(".", 1)[0])
 
 
 def script(study: Study, stage: str) -> Path:
-    return WORKFLOW / "scripts" / f"{study.stages[stage].script}.py"
+    """The script of a stage: a word is one of workflow/scripts; a task may have some of its own, named from workflow/ on."""
+    name = study.stage(stage).script
+    return WORKFLOW / (name if "/" in name else f"scripts/{name}.py")
 
 
 def code(study: Study, stage: str, at: At) -> str:
     """The digest of the code that a job depends on."""
-    return digest(script(study, stage), study.stages[stage].looks_up(study, at))
+    return digest(script(study, stage), study.stage(stage).looks_up(study, at))
 
 
 def describe(study: Study, stage: str, wildcards: dict[str, str]) -> dict:
@@ -69,8 +71,8 @@ def describe(study: Study, stage: str, wildcards: dict[str, str]) -> dict:
     return {
         "input": reads(study, stage, at),
         "output": {name: fill(pattern, wildcards) for name, pattern in writes(study, stage).items()},
-        "params": study.stages[stage].settings(study, at),
+        "params": study.stage(stage).settings(study, at),
         "log": fill(stem(study, stage), wildcards) + ".log",
         "benchmark": fill(stem(study, stage), wildcards) + ".benchmark.tsv",
-        "goes_on": study.stages[stage].goes_on,
+        "goes_on": study.stage(stage).goes_on,
     }

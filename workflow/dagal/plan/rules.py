@@ -10,29 +10,6 @@ from dagal.plan import job
 from dagal.plan.code import WORKFLOW
 from dagal.plan.study import Study, fill
 
-# patterns of the wildcards
-WILDCARDS = {
-    "adversary": r"\w+",
-    "backbone": r"\w+",
-    "branch": r"\w+(-\w+)?",
-    "cycle": r"\d+",
-    "flow": r"dis|raft|true",
-    "learner": r"\w+",
-    "member": r"[1-9]\d*",
-    "method": r"\w+",
-    "seed": r"\d+",
-    "shard": r"\d+",
-    "size": r"\d+|all",
-    "source": r"\w+",
-    "tracker": r"flow|siamfc|true_flow",
-}
-QUERY_CYCLE = r"[1-9]\d*"  # a query needs a node before
-
-
-def any_of(names) -> str:
-    """A pattern that matches just these names; none of them where there is no name."""
-    return "|".join(names) or "(?!)"
-
 
 class Rules:
     """The declarations of a study's rules.
@@ -44,7 +21,7 @@ class Rules:
     def __init__(self, study: Study, ancient: Callable[[str], str], python: str, warm: bool):
         self.study, self.ancient = study, ancient
         self.settings_file = job.store(study.settings)
-        self.cold = python
+        self.cold = f"{python} {shlex.quote(str(WORKFLOW / 'scripts' / 'job.py'))}"
         server = job.FOLDER / f"warm-{zlib.crc32(python.encode()):08x}-{os.getpid()}"
         self.warm = f"{python} -IS {shlex.quote(str(WORKFLOW / 'scripts' / 'warm.py'))} {server}" if warm else None
 
@@ -65,6 +42,10 @@ class Rules:
         """The named outputs of a stage."""
         return job.writes(self.study, stage)
 
+    def where(self, stage: str) -> dict[str, str]:
+        """Patterns of the wildcards of a stage, where these are narrower than usual."""
+        return self.study.stage(stage).where(self.study)
+
     def log(self, stage: str) -> str:
         return job.stem(self.study, stage) + ".log"
 
@@ -73,20 +54,20 @@ class Rules:
 
     def settings(self, stage: str) -> Callable:
         """Params function: the settings that a stage's jobs depend on."""
-        return lambda wildcards: self.study.stages[stage].settings(self.study, self._at(wildcards))
+        return lambda wildcards: self.study.stage(stage).settings(self.study, self._at(wildcards))
 
     def code(self, stage: str) -> Callable:
         """Params function: the digest of the code that a stage's jobs depend on."""
         return lambda wildcards: job.code(self.study, stage, self._at(wildcards))
 
     def threads(self, stage: str) -> Callable:
-        return lambda wildcards: self.study.stages[stage].threads(self.study, self._at(wildcards))
+        return lambda wildcards: self.study.stage(stage).threads(self.study, self._at(wildcards))
 
     def gpu(self, stage: str) -> Callable:
-        return lambda wildcards: self.study.stages[stage].gpu(self.study, self._at(wildcards))
+        return lambda wildcards: self.study.stage(stage).gpu(self.study, self._at(wildcards))
 
     def conda(self, stage: str) -> str:
-        return f"../envs/{self.study.stages[stage].environment}.yaml"
+        return f"../envs/{self.study.stage(stage).environment}.yaml"
 
     def run(self, stage: str) -> str:
         """The shell command of a stage's jobs: its script, with the settings of the study and where the job stands.
@@ -100,7 +81,7 @@ class Rules:
         if not self.warm:
             return f"{self.cold} {command}"
         # the server's libraries run with one thread
-        environment = self.study.stages[stage].environment
+        environment = self.study.stage(stage).environment
         return f"if [ {{threads}} = 1 ]; then {self.warm} {environment} {command}; else {self.cold} {command}; fi"
 
     def _at(self, wildcards):

@@ -2,7 +2,7 @@
 
 from dagal import datasets
 from dagal.datasets.source import PUBLISHED_COUNTS
-from dagal.tasks import Stage
+from dagal.tasks import QUERY_CYCLE, Stage, any_of
 
 
 def loader(settings: dict) -> list:
@@ -86,6 +86,7 @@ STAGES = {
         {"images": "{source}/images.h5", "truth": "{source}/truth.h5"},
         settings=lambda study, at: {"dataset": study.sources[at.source]},
         looks_up=lambda study, at: loader(study.sources[at.source]),
+        where=lambda study: {"source": any_of(study.sources)},
         log="{source}/dataset",
         environment="torch",
     ),
@@ -118,6 +119,7 @@ STAGES = {
         score_reads,
         score_settings,
         lambda study, at: study.looked_up("score", study.methods[at.node.branch.method]["score"]),
+        where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/score",
         stops="before",
     ),
@@ -127,6 +129,7 @@ STAGES = {
         select_reads,
         select_settings,
         lambda study, at: study.looked_up("select", study.methods[at.node.branch.method]["select"]),
+        where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/select",
         stops="before",
     ),
@@ -136,6 +139,7 @@ STAGES = {
         oracle_reads,
         oracle_settings,
         answers,
+        where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/oracle",
         stops="before",
         goes_on=True,

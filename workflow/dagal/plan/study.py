@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from dagal import tasks
 from dagal.acquisition import methods
 from dagal.plan import stages
-
-EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
+from dagal.report import registry
+from dagal.tasks import Stage
 
 # where things are; a pattern of a stage begins with one of these
 PLACES = {
@@ -35,6 +35,23 @@ FILES = {
     "stopping": "stopping.json",
     "pseudo_labels": "pseudo_labels.h5",
     "detections": "detections.h5",
+}
+
+# patterns of the wildcards
+WILDCARDS = {
+    "adversary": r"\w+",
+    "backbone": r"\w+",
+    "branch": r"\w+(-\w+)?",
+    "cycle": r"\d+",
+    "flow": r"dis|raft|true",
+    "learner": r"\w+",
+    "member": r"[1-9]\d*",
+    "method": r"\w+",
+    "seed": r"\d+",
+    "shard": r"\d+",
+    "size": r"\d+|all",
+    "source": r"\w+",
+    "tracker": r"flow|siamfc|true_flow",
 }
 
 
@@ -77,7 +94,7 @@ class Study:
         self.settings = settings
         self.name = settings["study"]
         self.task = tasks.find(settings["task"])
-        self.stages = stages.STAGES | dict(self.task.stages)
+        self.steps = stages.STAGES | dict(self.task.stages)
         self.seeds = settings["seeds"]
         self.cycles = range(settings["cycles"] + 1)
         self.methods = settings["methods"]
@@ -90,9 +107,9 @@ class Study:
         loader = settings["dataset"]["loader"]
         self.auto_weight = [name for name, one in self.methods.items() if one["select_options"].get("weight") == "auto"]
         self.rendered = loader == "synthia_al"
-        embeddings = [one for one in self.backbones.values() if one["kind"] in EMBEDDINGS]
         # labeled data sets that embeddings are learnt on; none is the study's own
-        self.sources = {source_name(one["source"]): one["source"] for one in embeddings}
+        sources = [one["source"] for one in self.backbones.values() if one.get("source")]
+        self.sources = {source_name(source): source for source in sources}
 
     def _branches(self):
         for learner in self.learners:
@@ -101,6 +118,19 @@ class Study:
                 yield Branch("supervised", learner, size=size)
         for name, method in self.methods.items():
             yield Branch("method", method["learner"], name)
+
+    @functools.cached_property
+    def report(self) -> dict[str, Stage]:
+        """The tables and figures that the study has, in the order of the report."""
+        return {name: report_stage(item) for name, item in registry.items(self).items()}
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """Every stage by the name of its rule."""
+        return self.steps | self.report
+
+    def stage(self, name: str) -> Stage:
+        return self.steps[name] if name in self.steps else report_stage(registry.ITEMS.find(name))
 
     # ------------------------------------------------------------------------------------------------------- nodes
 
@@ -207,6 +237,10 @@ class Study:
         return fill(self.places["source"], {"source": source_name(source)})
 
     # ---------------------------------------------------------------------------------------------------- learners
+
+    def backbones_of(self, *kinds: str) -> list[str]:
+        """Names of the backbones of these kinds that a learner of the study uses."""
+        return [name for name, settings in self.backbones.items() if settings["kind"] in kinds]
 
     def learner_of(self, node: Node) -> dict:
         """All settings of a node's learner; a supervised baseline learns from labels alone."""
@@ -337,7 +371,7 @@ class Study:
 
         The lambda study takes the first query of the first seed even of a chain that stops before it.
         """
-        whose = self.stages[stage].stops
+        whose = self.stage(stage).stops
         if not self.stopping or not whose or (whose == "before" and at.node.branch.kind != "method"):
             return None
         if at.seed == self.seeds[0] and self._in_lambda_study(stage, at.node):
@@ -348,6 +382,19 @@ class Study:
         if node.branch.kind == "start":
             return any(self.methods[method]["learner"] == node.branch.learner for method in self.auto_weight)
         return stage == "score" and node.cycle == 1 and node.branch.method in self.auto_weight
+
+
+def report_stage(item) -> Stage:
+    """A table or figure (`dagal.report.item.Item`) as a step of the DAG."""
+    return Stage(
+        "report",
+        item.writes,
+        item.reads,
+        item.settings,
+        lambda study, at: [item.make],
+        writes_besides=item.writes_besides,
+        environment=item.environment,
+    )
 
 
 def fill(pattern: str, known: Mapping) -> str:

@@ -15,8 +15,16 @@ TASKS = Registry(
 )
 
 
+QUERY_CYCLE = r"[1-9]\d*"  # a query needs a node before
+
+
 def nothing(study, at) -> dict:
     return {}
+
+
+def any_of(names: Iterable[str]) -> str:
+    """A pattern that matches just these names; none where there is no name."""
+    return "|".join(names) or "(?!)"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class Stage:
     settings: Callable[..., dict] = nothing  # its own settings, and nothing else: when these change the job runs again
     looks_up: Callable[..., Iterable] = nothing  # what it finds by a name in its settings: part of its code digest
     writes_besides: Callable[..., dict] = lambda study: {}  # outputs that only some studies have
+    where: Callable[..., dict] = lambda study: {}  # patterns of its wildcards, where these are narrower than usual
     log: str | None = None
     environment: str = "light"  # of envs/, and which libraries a warm process has loaded
     threads: Callable[..., int] = lambda study, at: 1

@@ -1,8 +1,10 @@
 """The steps of a study of classification, besides those that all tasks share (`dagal.plan.stages`)."""
 
 from dagal.learners import NETWORKS, SOLVERS
-from dagal.tasks import Stage
+from dagal.tasks import Stage, any_of
 from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS
+
+EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
 
 
 def learner(study, at) -> dict:
@@ -292,6 +294,7 @@ STAGES = {
         lambda study, at: {"images": study.images(at.seed)},
         backbone,
         backbone_network,
+        where=lambda study: {"backbone": any_of(study.backbones_of("simsiam"))},
         log="{backbone}/pretrain",
         threads=backbone_threads,
         gpu=backbone_gpu,
@@ -303,6 +306,7 @@ STAGES = {
         embedding_reads,
         backbone,
         backbone_network,
+        where=lambda study: {"backbone": any_of(study.backbones_of(*EMBEDDINGS))},
         log="{backbone}/embedding",
         threads=backbone_threads,
         gpu=backbone_gpu,

@@ -88,7 +88,12 @@ STAGES = {
         gpu=gpu,
         environment="torch",
     ),
-    "flow_tracks": Stage("flow_tracks", {"tracks": "{node}/tracks_{tracker}.h5"}, flow_reads),
+    "flow_tracks": Stage(
+        "flow_tracks",
+        {"tracks": "{node}/tracks_{tracker}.h5"},
+        flow_reads,
+        where=lambda study: {"tracker": "flow|true_flow"},
+    ),
     "siamfc_tracks": Stage(
         "siamfc_tracks",
         {"tracks": "{node}/tracks_siamfc.h5"},
