@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from dagal import artifacts
 from dagal.config import FEATURE_ARCHITECTURES, IMAGE_NETWORKS, SCHEMA, load
 from dagal.errors import UserError
-from dagal.learners import architectures, backbones, inference
+from dagal.learners import NETWORKS, backbones, inference
 
 CPU = torch.device("cpu")
 SIMSIAM = {"kind": "simsiam", "weights": None, "statistics": "imagenet"}
@@ -38,7 +38,7 @@ def study(**changes):
 
 def save_lenet(path, seed=0):
     torch.manual_seed(seed)
-    network, _ = architectures.lenet((1, 8, 8))
+    network, _ = NETWORKS.find("lenet")((1, 8, 8), {})
     save_file(network.state_dict(), path)
     return network
 

@@ -121,7 +121,7 @@ VIDEO = yaml.safe_load((Path(__file__).parents[1] / "experiments/video_small.yam
         ("methods.entropy", {"draws": "ensemble"}, ["'methods.entropy.draws' is for classification only"]),
         ("methods.entropy", {"select": "kcenter_greedy"}, ["'methods.entropy'", "reads 'signals'"]),
         ("methods.entropy", {"tracker": "sort"}, ["'sort'", "siamfc"]),
-        ("methods.entropy", {"select_options": {"neighbors": 2}}, ["no option 'neighbors'", "neighbours"]),
+        ("methods.entropy", {"select_options": {"neighbours": 2}}, ["no option 'neighbours'", "neighbors"]),
         ("dataset.classes", ["car"], ["'dataset.classes' has no meaning", "synthia_al"]),
         ("dataset.test_fraction", 0.5, ["'dataset.test_fraction' has no meaning"]),
         ("learners.detector.augmentation", {"pad": 4}, ["'learners.detector.augmentation' may set only flip"]),

@@ -6,7 +6,7 @@ import sys
 from dagal import __version__
 from dagal.datasets.rendering import survey
 from dagal.errors import UserError
-from dagal.inspect import show
+from dagal.inspect import failures, show
 from dagal.report import break_even
 
 
@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"dagal {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     show.add_command(commands)
+    failures.add_command(commands)
     break_even.add_command(commands)
     survey.add_command(commands)
     options = parser.parse_args(arguments)
