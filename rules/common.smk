@@ -12,7 +12,8 @@ sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
 from dagal import artifacts, datasets
 from dagal.acquisition import methods
-from dagal.config import EMBEDDING_KINDS, check_files, check_pool, load, pool_size, task
+from dagal.config import check_files, check_pool, load, pool_size
+from dagal.config.backbones import EMBEDDING_KINDS
 from dagal.errors import UserError
 
 
@@ -26,7 +27,7 @@ def known_pool_size(settings):
         with artifacts.opened(split, "split") as file:
             if file.attrs["params_hash"] == artifacts.params_hash({"pool": settings["pool"]}):
                 return len(file["pool"])
-    if task(settings) == "detection":
+    if settings["task"] == "detection":
         if settings["dataset"]["loader"] != "synthia_al":
             return None
         from dagal.datasets import synthia_al
@@ -51,7 +52,7 @@ def source_folder(source):
 def checked_config():
     """The config with defaults; a mistake ends the run with one sentence before any job starts."""
     try:
-        settings = load(config)
+        settings = load(workflow.overwrite_configfiles or "config.yaml", dict(workflow.config_settings.config))
         check_files(settings)
         size = known_pool_size(settings)
         if size is not None:
@@ -62,7 +63,7 @@ def checked_config():
 
 
 CONFIG = checked_config()
-TASK = task(CONFIG)
+TASK = CONFIG["task"]
 STUDY = CONFIG["study"]
 METHODS = CONFIG["methods"]
 SEEDS = CONFIG["seeds"]

@@ -40,6 +40,7 @@ def read(config: dict | str | Path | Sequence, overrides: dict | None = None) ->
 
 def read_file(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict, Places]:
     """The settings of a file over those of the file that it extends."""
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     if path.resolve() in above:
         raise UserError(f"{path} extends itself; delete 'extends' in one of {', '.join(map(str, above))}.")
     settings, places = parse(path)
