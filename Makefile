@@ -9,7 +9,7 @@ CONFIG := config.yaml
 STUDY = results/$(shell sed -n 's/^study: *\([A-Za-z0-9_]*\).*/\1/p' $(CONFIG))
 UV_VERSION := 0.13.8
 
-.PHONY: run run-video run-camera-traps test quick fast slow lint format lock clean bench-selection
+.PHONY: run run-video run-camera-traps test quick fast slow lint format docs lock clean bench-selection
 
 run: $(VENV)/.ready
 	@$(SNAKEMAKE)
@@ -53,6 +53,10 @@ format: $(VENV)/.ready
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/snakefmt Snakefile workflow/Snakefile rules
+
+# after a change of the config: the JSON schema for editors and the tables of settings
+docs: $(VENV)/.ready
+	$(PYTHON) -m dagal.config
 
 # after a change of pyproject.toml; names no host
 lock: $(VENV)/.ready
