@@ -176,23 +176,24 @@ def check_options(part: str, settings: dict, given: dict, key: str, task: str) -
 
 def unknown(part: str, name: str, place: str, task: str, error: UserError) -> Mistake:
     """The mistake of a name behind which no score or selector is found."""
-    if not str(error).startswith("unknown "):
-        return Mistake(place, f"cannot be used: {error}")
     what = {"score": "score", "select": "selector"}
     other = "select" if part == "score" else "score"
     if name in methods.available(other, task):
         hint = f"select: {name}" if part == "score" else f"score: {name}"
-        return Mistake(place, f"is the {what[other]} {name!r}, not a {what[part]}; write {hint}.")
+        return Mistake(place, f"is the {what[other]} {name!r}, not a {what[part]}; write `{hint}`.")
+    if not str(error).startswith("unknown "):
+        return Mistake(place, f"cannot be used: {error}")
     if part == "select":
         names = methods.available("select", task)
         return Mistake(
             place, f"is {name!r}, which is no selector{did_you_mean(name, names)}; allowed: {', '.join(names)}."
         )
-    names, selectors = known(task), methods.available("select", task)
+    names = known(task)
+    selectors = [selector for selector in methods.available("select", task) if selector not in names]
     return Mistake(
         place,
         f"is no method or score of {task}: {name!r} is unknown{did_you_mean(name, [*names, *selectors])}; methods: "
-        f"{', '.join(names)}; selectors, as in select: top_k: {', '.join(selectors)}.",
+        f"{', '.join(names)}; selectors, as in `select: top_k`: {', '.join(selectors)}.",
     )
 
 
