@@ -182,7 +182,9 @@ def test_schema_completes_what_the_loader_takes():
     schema = json_schema()
 
     def unknown(value, part, key=""):
-        if not isinstance(value, dict) or not ("properties" in part or isinstance(part.get("additionalProperties"), dict)):
+        if not isinstance(value, dict) or not (
+            "properties" in part or isinstance(part.get("additionalProperties"), dict)
+        ):
             return []
         found = []
         for name, entry in value.items():
