@@ -10,6 +10,7 @@ from dagal.config.backbones import EMBEDDING_KINDS
 from dagal.config.dataset import reads_files, same_labels
 from dagal.config.fields import Mistake
 from dagal.config.loader import places_of
+from dagal.datasets.torchvision_sets import SETS
 from dagal.errors import UserError
 
 # architectures that learn on the features of a backbone
@@ -169,9 +170,10 @@ def check_files(study: dict) -> None:
         for key, dataset in datasets_of.items():
             prepared = Path(f"results/datasets/{dataset['name']}/images.h5")
             if reads_files(dataset) and not Path(dataset["path"]).exists() and not prepared.exists():
+                download = f", or set '{key}.download' to true" if dataset["loader"] in SETS else ""
                 raise Mistake(
                     f"{key}.path",
-                    f"is {dataset['path']!r}, and there is nothing; put the raw data there (data/README.md).",
+                    f"is {dataset['path']!r}, and there is nothing; put the raw data there (data/README.md){download}.",
                 )
         for section in ("learners", "backbones"):
             for name, network in study[section].items():
