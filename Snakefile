@@ -1,5 +1,10 @@
-"""dagal: deep active learning as a DAG of files. README.md tells how to use it, config/README.md what can be set."""
+"""dagal: deep active learning as a DAG of files. README.md tells how to use it, docs/settings.md what can be set."""
 
+import os
+import sys
+from pathlib import Path
+
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -10,41 +15,43 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+sys.path.insert(0, str(Path(workflow.current_basedir) / "workflow"))
+sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
+
+from dagal.plan import record
+from dagal.plan.check import planned
+from dagal.plan.rules import Rules
+from dagal.plan.study import WILDCARDS
+
+files = workflow.overwrite_configfiles or "config.yaml"
+study = planned(files, dict(workflow.config_settings.config), trusted=workflow.touch)
+# cluster jobs start cold, and so do those of --use-conda, whose interpreters differ
+with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+warm = workflow.is_main_process and not with_conda and os.environ.get("DAGAL_WARM") != "0"
+plan = Rules(study, ancient, "python" if with_conda else sys.executable, warm)
+
+
 report: "workflow/report/workflow.rst"
 
 
-include: "rules/common.smk"
-include: "rules/nodes.smk"
-include: "rules/study.smk"
+onstart:
+    record.write(study)
+
+
+wildcard_constraints:
+    **WILDCARDS,
+
+
 include: "rules/data.smk"
 include: "rules/cycle.smk"
 
 
-if TASK == "classification":
+for rules_of_task in study.task.rules:
 
-    include: "rules/backbones.smk"
-    include: "rules/classification.smk"
-    include: "rules/signals.smk"
-    include: "rules/balance.smk"
-    include: "rules/embeddings.smk"
-    include: "rules/camera_traps.smk"
-    include: "rules/stopping.smk"
-
-else:
-
-    include: "rules/video.smk"
-    include: "rules/detection.smk"
-
-
-include: "rules/analysis.smk"
+    include: f"rules/{rules_of_task}"
 
 
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/metrics.csv",
-        f"{RESULTS}/summary.csv",
-        f"{RESULTS}/costs.csv",
-        figures,
-        video_tables(),
-        tables(),
+        [study.path(node, "metrics") for node in study.nodes()],

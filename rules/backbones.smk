@@ -1,83 +1,120 @@
-"""Backbones: pre-training without labels, and images -> features.h5, once for all studies and seeds that see the same images."""
+"""Backbones: pre-training without labels, embeddings learnt on a labeled source, and images -> features.h5.
+
+Needs images.h5 (and the raw data of the source). Makes backbone.safetensors and features.h5: once for all studies and seeds that see
+the same images, and once more at each node that trains its backbone further.
+"""
 
 
 rule pretrain:
     input:
-        images=IMAGES,
-        code=code("pretrain"),
+        unpack(plan.reads("pretrain")),
     output:
-        backbone=f"{BACKBONE}/backbone.safetensors",
-        pretraining=f"{BACKBONE}/pretraining.h5",
+        **plan.writes("pretrain"),
+        benchmark=plan.benchmark("pretrain"),
     log:
-        f"{BACKBONE}/pretrain.log",
-    benchmark:
-        f"{BACKBONE}/pretrain.benchmark.tsv"
+        plan.log("pretrain"),
     wildcard_constraints:
-        backbone="|".join(SIMSIAM) or NOTHING,
+        **plan.where("pretrain"),
     conda:
-        "../envs/torch.yaml"
-    threads: backbone_threads
+        plan.conda("pretrain")
+    threads: plan.threads("pretrain")
     resources:
-        gpu=backbone_gpus,
+        gpu=plan.gpu("pretrain"),
         mem_mb=8000,
         runtime=2880,
     params:
-        backbone=backbone,
-    script:
-        "../workflow/scripts/pretrain.py"
+        settings=plan.settings("pretrain"),
+        code=plan.code("pretrain"),
+    shell:
+        plan.run("pretrain")
 
 
 rule features:
     input:
-        images=IMAGES,
-        backbone=backbone_weights,
-        code=code("features"),
+        unpack(plan.reads("features")),
     output:
-        f"{BACKBONE}/features.h5",
+        **plan.writes("features"),
+        benchmark=plan.benchmark("features"),
     log:
-        f"{BACKBONE}/features.log",
-    benchmark:
-        f"{BACKBONE}/features.benchmark.tsv"
+        plan.log("features"),
     conda:
-        "../envs/torch.yaml"
-    threads: backbone_threads
+        plan.conda("features")
+    threads: plan.threads("features")
     resources:
-        gpu=backbone_gpus,
+        gpu=plan.gpu("features"),
         mem_mb=8000,
         runtime=240,
     params:
-        backbone=backbone,
-    script:
-        "../workflow/scripts/features.py"
+        settings=plan.settings("features"),
+        code=plan.code("features"),
+    shell:
+        plan.run("features")
 
 
-rule knn:
+rule source_dataset:
     input:
-        pretrainings=[f"{BACKBONE}/pretraining.h5".format(backbone=name, seed=SEEDS[0]) for name in SIMSIAM],
-        truth=f"{DATASET}/truth.h5",
-        code=code("knn"),
+        unpack(plan.reads("source_dataset")),
     output:
-        f"{RESULTS}/knn.csv",
+        **plan.writes("source_dataset"),
+        benchmark=plan.benchmark("source_dataset"),
     log:
-        f"{RESULTS}/knn.log",
+        plan.log("source_dataset"),
+    wildcard_constraints:
+        **plan.where("source_dataset"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("source_dataset")
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=240,
     params:
-        backbones=SIMSIAM,
-    script:
-        "../workflow/scripts/knn.py"
+        settings=plan.settings("source_dataset"),
+        code=plan.code("source_dataset"),
+    shell:
+        plan.run("source_dataset")
 
 
-rule break_even:
+rule embedding:
     input:
-        metrics=f"{RESULTS}/metrics.csv",
-        classes=f"{RESULTS}/classes.csv",
-        code=code("break_even"),
+        unpack(plan.reads("embedding")),
     output:
-        f"{RESULTS}/break_even.csv",
+        **plan.writes("embedding"),
+        benchmark=plan.benchmark("embedding"),
     log:
-        f"{RESULTS}/break_even.log",
+        plan.log("embedding"),
+    wildcard_constraints:
+        **plan.where("embedding"),
     conda:
-        "../envs/analysis.yaml"
-    script:
-        "../workflow/scripts/break_even.py"
+        plan.conda("embedding")
+    threads: plan.threads("embedding")
+    resources:
+        gpu=plan.gpu("embedding"),
+        mem_mb=8000,
+        runtime=2880,
+    params:
+        settings=plan.settings("embedding"),
+        code=plan.code("embedding"),
+    shell:
+        plan.run("embedding")
+
+
+rule finetune:
+    input:
+        unpack(plan.reads("finetune")),
+    output:
+        **plan.writes("finetune"),
+        benchmark=plan.benchmark("finetune"),
+    log:
+        plan.log("finetune"),
+    conda:
+        plan.conda("finetune")
+    threads: plan.threads("finetune")
+    resources:
+        gpu=plan.gpu("finetune"),
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=plan.settings("finetune"),
+        code=plan.code("finetune"),
+    shell:
+        plan.run("finetune")

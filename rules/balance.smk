@@ -1,40 +1,25 @@
-"""The lambda study of class-balanced methods with `weight: auto` (003, sec. 4.3.3): first query of the first seed at every
-weight, the choice, and a figure. Needs the scores and signals of cycle 0; makes lambda/<method>.json for `select`."""
+"""The weight lambda of class-balanced methods with `weight: auto` (003, sec. 4.3.3): the first query of the first seed at every weight.
+
+Needs scores and signals of cycle 0. Makes lambda/<method>.h5 and lambda/<method>.json, which `select` reads.
+"""
 
 
 rule lambda_sweep:
     input:
-        unpack(first_query_files),
-        code=code("lambda_sweep"),
+        unpack(plan.reads("lambda_sweep")),
     output:
-        sweep=f"{RESULTS}/lambda/{{method}}.h5",
-        chosen=f"{RESULTS}/lambda/{{method}}.json",
+        **plan.writes("lambda_sweep"),
+        benchmark=plan.benchmark("lambda_sweep"),
     log:
-        f"{RESULTS}/lambda/{{method}}.log",
+        plan.log("lambda_sweep"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("lambda_sweep")
+    resources:
+        gpu=0,
+        mem_mb=8000,
+        runtime=240,
     params:
-        select=lambda wildcards: METHODS[wildcards.method]["select"],
-        options=lambda wildcards: METHODS[wildcards.method]["select_options"],
-        weights=CONFIG["lambda_study"]["weights"],
-        tolerance=CONFIG["lambda_study"]["tolerance"],
-        budget=CONFIG["budget"],
-        seed=SEEDS[0],
-    script:
-        "../workflow/scripts/lambda_sweep.py"
-
-
-rule lambda_table:
-    input:
-        sweep=f"{RESULTS}/lambda/{{method}}.h5",
-        labeled=lambda wildcards: first_query_files(wildcards)["labeled"],
-        truth=f"{DATASET}/truth.h5",
-        code=code("lambda_table"),
-    output:
-        f"{RESULTS}/lambda/{{method}}.csv",
-    log:
-        f"{RESULTS}/lambda/{{method}}.table.log",
-    conda:
-        "../envs/light.yaml"
-    script:
-        "../workflow/scripts/lambda_table.py"
+        settings=plan.settings("lambda_sweep"),
+        code=plan.code("lambda_sweep"),
+    shell:
+        plan.run("lambda_sweep")

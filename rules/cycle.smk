@@ -1,75 +1,73 @@
-"""One cycle, whatever is learned: signals of the parent -> score -> select -> oracle -> labeled.h5 of the node.
+"""One cycle, whatever is learned: signals of the node before -> score -> select -> oracle -> labeled.h5 of the node.
 
-Needs split.h5, the sealed truth.h5 and the parent's signals (signals.smk, detection.smk).
+Needs split.h5, the sealed truth.h5 (oracle), and the signals of the node before. Makes scores.h5, query.h5, labeled.h5.
 """
 
 
 rule score:
     input:
-        unpack(signal_files(["score"])),
-        split=f"{SEED}/split.h5",
-        stopping=stopped_before("scores.h5"),
-        withheld=withheld,
-        code=code("score"),
+        unpack(plan.reads("score")),
     output:
-        f"{NODE}/scores.h5",
+        **plan.writes("score"),
+        benchmark=plan.benchmark("score"),
     log:
-        f"{NODE}/score.log",
-    benchmark:
-        f"{NODE}/score.benchmark.tsv"
+        plan.log("score"),
     wildcard_constraints:
-        cycle=QUERY_CYCLE,
+        **plan.where("score"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("score")
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=60,
     params:
-        score=lambda wildcards: METHODS[wildcards.branch]["score"],
-        options=lambda wildcards: METHODS[wildcards.branch]["score_options"],
-        subset=lambda wildcards: METHODS[wildcards.branch]["subset"],
-        budget=CONFIG["budget"],
-    script:
-        "../workflow/scripts/score.py"
+        settings=plan.settings("score"),
+        code=plan.code("score"),
+    shell:
+        plan.run("score")
 
 
 rule select:
     input:
-        unpack(signal_files(["select"])),
-        scores=f"{NODE}/scores.h5",
-        stopping=stopped_before("query.h5"),
-        code=code("query"),
+        unpack(plan.reads("select")),
     output:
-        f"{NODE}/query.h5",
+        **plan.writes("select"),
+        benchmark=plan.benchmark("select"),
     log:
-        f"{NODE}/select.log",
-    benchmark:
-        f"{NODE}/select.benchmark.tsv"
+        plan.log("select"),
     wildcard_constraints:
-        cycle=QUERY_CYCLE,
+        **plan.where("select"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("select")
+    resources:
+        gpu=0,
+        mem_mb=8000,
+        runtime=240,
     params:
-        select=lambda wildcards: METHODS[wildcards.branch]["select"],
-        options=lambda wildcards: METHODS[wildcards.branch]["select_options"],
-        budget=CONFIG["budget"],
-    script:
-        "../workflow/scripts/query.py"
+        settings=plan.settings("select"),
+        code=plan.code("select"),
+    shell:
+        plan.run("select")
 
 
 rule oracle:
     input:
-        labeled=lambda wildcards: f"{parent(wildcards)}/labeled.h5",
-        query=f"{NODE}/query.h5",
-        truth=f"{DATASET}/truth.h5",
-        stopping=stopped_before("labeled.h5"),
-        code=code("oracle"),
+        unpack(plan.reads("oracle")),
     output:
-        f"{NODE}/labeled.h5",
+        **plan.writes("oracle"),
+        benchmark=plan.benchmark("oracle"),
     log:
-        f"{NODE}/oracle.log",
+        plan.log("oracle"),
     wildcard_constraints:
-        cycle=QUERY_CYCLE,
+        **plan.where("oracle"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("oracle")
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
     params:
-        oracle=CONFIG["oracle"],
-    script:
-        "../workflow/scripts/oracle.py"
+        settings=plan.settings("oracle"),
+        code=plan.code("oracle"),
+    shell:
+        plan.run("oracle")

@@ -1,54 +1,90 @@
-"""The split and the first labels of each seed, and the labels of supervised baselines. Needs images.h5 and truth.h5 (classification.smk, video.smk)."""
+"""The data set, the split and the first labels of each seed, and the labels of supervised baselines.
+
+Needs the raw data. Makes results/datasets/<name>/images.h5 and the sealed truth.h5, shared by all studies; split.h5 of each seed;
+labeled.h5 of the starts and of the baselines.
+"""
+
+
+rule dataset:
+    input:
+        unpack(plan.reads("dataset")),
+    output:
+        **plan.writes("dataset"),
+        benchmark=plan.benchmark("dataset"),
+    log:
+        plan.log("dataset"),
+    conda:
+        plan.conda("dataset")
+    threads: plan.threads("dataset")
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=plan.settings("dataset"),
+        code=plan.code("dataset"),
+    shell:
+        plan.run("dataset")
 
 
 rule split:
     input:
-        images=f"{DATASET}/images.h5",
-        truth=f"{DATASET}/truth.h5",
-        kcenter=kcenter_code,
-        latents=initial_latents,
-        code=code("split"),
+        unpack(plan.reads("split")),
     output:
-        f"{SEED}/split.h5",
+        **plan.writes("split"),
+        benchmark=plan.benchmark("split"),
     log:
-        f"{SEED}/split.log",
+        plan.log("split"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("split")
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=30,
     params:
-        pool=CONFIG["pool"],
-    script:
-        "../workflow/scripts/split.py"
+        settings=plan.settings("split"),
+        code=plan.code("split"),
+    shell:
+        plan.run("split")
 
 
 rule supervised:
     input:
-        split=f"{SEED}/split.h5",
-        truth=f"{DATASET}/truth.h5",
-        code=code("supervised"),
+        unpack(plan.reads("supervised")),
     output:
-        f"{SEED}/supervised{{size}}-{{learner}}/cycle0/labeled.h5",
+        **plan.writes("supervised"),
+        benchmark=plan.benchmark("supervised"),
     log:
-        f"{SEED}/supervised{{size}}-{{learner}}/cycle0/supervised.log",
+        plan.log("supervised"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("supervised")
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
     params:
-        oracle=CONFIG["oracle"],
-    script:
-        "../workflow/scripts/supervised.py"
+        settings=plan.settings("supervised"),
+        code=plan.code("supervised"),
+    shell:
+        plan.run("supervised")
 
 
 rule initial:
     input:
-        split=f"{SEED}/split.h5",
-        truth=f"{DATASET}/truth.h5",
-        code=code("initial"),
+        unpack(plan.reads("initial")),
     output:
-        f"{START}/labeled.h5",
+        **plan.writes("initial"),
+        benchmark=plan.benchmark("initial"),
     log:
-        f"{START}/initial.log",
+        plan.log("initial"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("initial")
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
     params:
-        oracle=CONFIG["oracle"],
-    script:
-        "../workflow/scripts/initial.py"
+        settings=plan.settings("initial"),
+        code=plan.code("initial"),
+    shell:
+        plan.run("initial")

@@ -1,229 +1,157 @@
-"""Detection in videos: training and evaluation of a detector, and the signals of its detections: temporal coherence and true errors.
+"""Detection in videos: a detector, its detections in all frames, and the signals of these.
 
-Needs images.h5, truth.h5 and the optical flow (video.smk), split.h5 and the labeled.h5 of the node.
+Needs images.h5, split.h5, labeled.h5, the optical flow, and the sealed truth.h5 (errors, evaluate).
+Makes model.safetensors, predictions.h5, metrics.json, detections.h5, tracks_*.h5, coherence_*.h5, errors.h5.
 """
 
 
 rule train:
     input:
-        images=f"{DATASET}/images.h5",
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        parent=parent_model(),
-        weights=lambda wildcards: learner(wildcards)["weights"] or [],
-        code=code("train_detector"),
+        unpack(plan.reads("train")),
     output:
-        model=f"{NODE}/model.safetensors",
-        history=f"{NODE}/history.h5",
-        predictions=f"{NODE}/predictions.h5",
+        **plan.writes("train"),
+        benchmark=plan.benchmark("train"),
     log:
-        f"{NODE}/train.log",
-    benchmark:
-        f"{NODE}/train.benchmark.tsv"
+        plan.log("train"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("train")
+    threads: plan.threads("train")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("train"),
         mem_mb=16000,
         runtime=600,
     params:
-        learner=learner,
-    script:
-        "../workflow/scripts/train_detector.py"
+        settings=plan.settings("train"),
+        code=plan.code("train"),
+    shell:
+        plan.run("train")
 
 
 rule detections:
     input:
-        images=f"{DATASET}/images.h5",
-        split=f"{SEED}/split.h5",
-        model=f"{NODE}/model.safetensors",
-        code=code("detect"),
+        unpack(plan.reads("detections")),
     output:
-        f"{NODE}/detections.h5",
+        **plan.writes("detections"),
+        benchmark=plan.benchmark("detections"),
     log:
-        f"{NODE}/detections.log",
-    benchmark:
-        f"{NODE}/detections.benchmark.tsv"
+        plan.log("detections"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("detections")
+    threads: plan.threads("detections")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("detections"),
         mem_mb=8000,
         runtime=240,
     params:
-        learner=learner,
-    script:
-        "../workflow/scripts/detect.py"
+        settings=plan.settings("detections"),
+        code=plan.code("detections"),
+    shell:
+        plan.run("detections")
 
 
 rule flow_tracks:
     input:
-        images=f"{DATASET}/images.h5",
-        detections=f"{NODE}/detections.h5",
-        flow=flow_files,
-        code=code("flow_tracks"),
+        unpack(plan.reads("flow_tracks")),
     output:
-        f"{NODE}/tracks_{{tracker}}.h5",
+        **plan.writes("flow_tracks"),
+        benchmark=plan.benchmark("flow_tracks"),
     log:
-        f"{NODE}/tracks_{{tracker}}.log",
-    benchmark:
-        f"{NODE}/tracks_{{tracker}}.benchmark.tsv"
+        plan.log("flow_tracks"),
     wildcard_constraints:
-        tracker="flow|true_flow",
+        **plan.where("flow_tracks"),
     conda:
-        "../envs/light.yaml"
-    script:
-        "../workflow/scripts/flow_tracks.py"
+        plan.conda("flow_tracks")
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=plan.settings("flow_tracks"),
+        code=plan.code("flow_tracks"),
+    shell:
+        plan.run("flow_tracks")
 
 
 rule siamfc_tracks:
     input:
-        images=f"{DATASET}/images.h5",
-        detections=f"{NODE}/detections.h5",
-        model=f"{NODE}/model.safetensors",
-        code=code("siamfc_tracks"),
+        unpack(plan.reads("siamfc_tracks")),
     output:
-        f"{NODE}/tracks_siamfc.h5",
+        **plan.writes("siamfc_tracks"),
+        benchmark=plan.benchmark("siamfc_tracks"),
     log:
-        f"{NODE}/tracks_siamfc.log",
-    benchmark:
-        f"{NODE}/tracks_siamfc.benchmark.tsv"
+        plan.log("siamfc_tracks"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("siamfc_tracks")
+    threads: plan.threads("siamfc_tracks")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("siamfc_tracks"),
         mem_mb=8000,
         runtime=240,
     params:
-        learner=learner,
-    script:
-        "../workflow/scripts/siamfc_tracks.py"
+        settings=plan.settings("siamfc_tracks"),
+        code=plan.code("siamfc_tracks"),
+    shell:
+        plan.run("siamfc_tracks")
 
 
 rule coherence:
     input:
-        images=f"{DATASET}/images.h5",
-        detections=f"{NODE}/detections.h5",
-        tracks=f"{NODE}/tracks_{{tracker}}.h5",
-        code=code("coherence"),
+        unpack(plan.reads("coherence")),
     output:
-        f"{NODE}/coherence_{{tracker}}.h5",
+        **plan.writes("coherence"),
+        benchmark=plan.benchmark("coherence"),
     log:
-        f"{NODE}/coherence_{{tracker}}.log",
-    benchmark:
-        f"{NODE}/coherence_{{tracker}}.benchmark.tsv"
+        plan.log("coherence"),
     conda:
-        "../envs/light.yaml"
+        plan.conda("coherence")
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=120,
     params:
-        overlap=CONFIG["video"]["overlap"],
-    script:
-        "../workflow/scripts/coherence.py"
+        settings=plan.settings("coherence"),
+        code=plan.code("coherence"),
+    shell:
+        plan.run("coherence")
 
 
 rule errors:
     input:
-        detections=f"{NODE}/detections.h5",
-        truth=f"{DATASET}/truth.h5",
-        code=code("errors"),
+        unpack(plan.reads("errors")),
     output:
-        f"{NODE}/errors.h5",
+        **plan.writes("errors"),
+        benchmark=plan.benchmark("errors"),
     log:
-        f"{NODE}/errors.log",
-    benchmark:
-        f"{NODE}/errors.benchmark.tsv"
+        plan.log("errors"),
     conda:
-        "../envs/light.yaml"
-    script:
-        "../workflow/scripts/errors.py"
+        plan.conda("errors")
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=plan.settings("errors"),
+        code=plan.code("errors"),
+    shell:
+        plan.run("errors")
 
 
 rule evaluate:
     input:
-        predictions=f"{NODE}/predictions.h5",
-        labeled=f"{NODE}/labeled.h5",
-        truth=f"{DATASET}/truth.h5",
-        code=code("evaluate_detector"),
+        unpack(plan.reads("evaluate")),
     output:
-        f"{NODE}/metrics.json",
+        **plan.writes("evaluate"),
+        benchmark=plan.benchmark("evaluate"),
     log:
-        f"{NODE}/evaluate.log",
+        plan.log("evaluate"),
     conda:
-        "../envs/light.yaml"
-    script:
-        "../workflow/scripts/evaluate_detector.py"
-
-
-rule pictures:
-    input:
-        images=f"{DATASET}/images.h5",
-        truth=f"{DATASET}/truth.h5",
-        detections=f"{SEED}/start-{{learner}}/cycle0/detections.h5",
-        coherence=f"{SEED}/start-{{learner}}/cycle0/coherence_{{tracker}}.h5",
-        code=code("pictures"),
-    output:
-        sheet=report(
-            f"{RESULTS}/pictures/{{learner}}_seed{{seed}}_{{tracker}}.png",
-            caption="../workflow/report/pictures.rst",
-            category="Temporal coherence",
-            labels={"figure": "estimated errors, {tracker}"},
-        ),
-        sequence=report(
-            f"{RESULTS}/pictures/{{learner}}_seed{{seed}}_{{tracker}}.gif",
-            caption="../workflow/report/pictures.rst",
-            category="Temporal coherence",
-            labels={"figure": "sequence, {tracker}"},
-        ),
-    log:
-        f"{RESULTS}/pictures/{{learner}}_seed{{seed}}_{{tracker}}.log",
-    conda:
-        "../envs/torch.yaml"
-    script:
-        "../workflow/scripts/pictures.py"
-
-
-rule coherence_quality:
-    input:
-        coherence=[f"{file}_{tracker}.h5" for file in first_nodes("coherence") for tracker in trackers()],
-        detections=[file for file in first_nodes("detections.h5") for tracker in trackers()],
-        truth=f"{DATASET}/truth.h5",
-        code=code("coherence_quality"),
-    output:
-        report(
-            f"{RESULTS}/coherence_quality.csv",
-            caption="../workflow/report/coherence_quality.rst",
-            category="Temporal coherence",
-            labels={"table": "estimated against true errors"},
-        ),
-    log:
-        f"{RESULTS}/coherence_quality.log",
-    conda:
-        "../envs/light.yaml"
-    script:
-        "../workflow/scripts/coherence_quality.py"
-
-
-rule video_costs:
-    input:
-        images=f"{DATASET}/images.h5",
-        dataset=f"{DATASET}/dataset.benchmark.tsv",
-        flow=flow_shards(CONFIG["video"]["flow"], "benchmark.tsv"),
-        costs=f"{RESULTS}/costs.csv",
-        code=code("video_costs"),
-    output:
-        report(
-            f"{RESULTS}/video_costs.csv",
-            caption="../workflow/report/video_costs.rst",
-            category="Tables",
-            labels={"table": "seconds per 1,000 frames"},
-        ),
-    log:
-        f"{RESULTS}/video_costs.log",
-    conda:
-        "../envs/light.yaml"
+        plan.conda("evaluate")
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
     params:
-        rendered=CONFIG["dataset"]["loader"] == "synthia_al",
-    script:
-        "../workflow/scripts/video_costs.py"
+        settings=plan.settings("evaluate"),
+        code=plan.code("evaluate"),
+    shell:
+        plan.run("evaluate")

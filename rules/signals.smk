@@ -1,199 +1,159 @@
-"""Signals of a model over its unlabeled pool: signals.h5 in one pass; draws, ensembles and boundary distances where a
-method reads them. Needs the node's model and labeled.h5."""
+"""Signals of a model over its unlabeled pool: signals.h5 in one pass; the others where a method of the study reads them.
+
+Needs the node's model.safetensors and labeled.h5. Makes signals.h5, draws.h5, ensemble.h5, boundary.h5, adversary_<name>.h5, and
+latents.h5 of a seed.
+"""
 
 
 rule signals:
     input:
-        seen=seen,
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        model=f"{NODE}/model.safetensors",
-        history=f"{NODE}/history.h5",
-        stopping=stopped_at("signals.h5"),
-        code=code("signals"),
+        unpack(plan.reads("signals")),
     output:
-        f"{NODE}/signals.h5",
+        **plan.writes("signals"),
+        benchmark=plan.benchmark("signals"),
     log:
-        f"{NODE}/signals.log",
-    benchmark:
-        f"{NODE}/signals.benchmark.tsv"
+        plan.log("signals"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("signals")
+    threads: plan.threads("signals")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("signals"),
         mem_mb=8000,
         runtime=60,
     params:
-        signals=signals,
-        learner=learner,
-        batch_size=CONFIG["signals"]["batch_size"],
-    script:
-        "../workflow/scripts/signals.py"
+        settings=plan.settings("signals"),
+        code=plan.code("signals"),
+    shell:
+        plan.run("signals")
 
 
 rule draws:
     input:
-        seen=seen,
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        model=f"{NODE}/model.safetensors",
-        stopping=stopped_at("draws.h5"),
-        code=code("draws"),
+        unpack(plan.reads("draws")),
     output:
-        f"{NODE}/draws.h5",
+        **plan.writes("draws"),
+        benchmark=plan.benchmark("draws"),
     log:
-        f"{NODE}/draws.log",
-    benchmark:
-        f"{NODE}/draws.benchmark.tsv"
+        plan.log("draws"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("draws")
+    threads: plan.threads("draws")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("draws"),
         mem_mb=8000,
         runtime=60,
     params:
-        draws=CONFIG["signals"]["draws"],
-        learner=learner,
-        batch_size=CONFIG["signals"]["batch_size"],
-    script:
-        "../workflow/scripts/draws.py"
+        settings=plan.settings("draws"),
+        code=plan.code("draws"),
+    shell:
+        plan.run("draws")
 
 
 rule member:
     input:
-        seen=seen,
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        pseudo=pseudo_labels,
-        parent=parent_model("member{member}.safetensors"),
-        weights=lambda wildcards: learner(wildcards)["weights"] or [],
-        stopping=stopped_at("member{member}.safetensors"),
-        code=code("member"),
+        unpack(plan.reads("member")),
     output:
-        f"{NODE}/member{{member}}.safetensors",
+        **plan.writes("member"),
+        benchmark=plan.benchmark("member"),
     log:
-        f"{NODE}/member{{member}}.log",
-    benchmark:
-        f"{NODE}/member{{member}}.benchmark.tsv"
+        plan.log("member"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("member")
+    threads: plan.threads("member")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("member"),
         mem_mb=8000,
         runtime=240,
     params:
-        learner=learner,
-    script:
-        "../workflow/scripts/member.py"
+        settings=plan.settings("member"),
+        code=plan.code("member"),
+    shell:
+        plan.run("member")
 
 
 rule ensemble:
     input:
-        seen=seen,
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        models=[
-            f"{NODE}/model.safetensors",
-            *(f"{NODE}/member{k}.safetensors" for k in range(1, CONFIG["signals"]["members"])),
-        ],
-        stopping=stopped_at("ensemble.h5"),
-        code=code("ensemble"),
+        unpack(plan.reads("ensemble")),
     output:
-        f"{NODE}/ensemble.h5",
+        **plan.writes("ensemble"),
+        benchmark=plan.benchmark("ensemble"),
     log:
-        f"{NODE}/ensemble.log",
-    benchmark:
-        f"{NODE}/ensemble.benchmark.tsv"
+        plan.log("ensemble"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("ensemble")
+    threads: plan.threads("ensemble")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("ensemble"),
         mem_mb=8000,
         runtime=60,
     params:
-        learner=learner,
-        batch_size=CONFIG["signals"]["batch_size"],
-    script:
-        "../workflow/scripts/ensemble.py"
+        settings=plan.settings("ensemble"),
+        code=plan.code("ensemble"),
+    shell:
+        plan.run("ensemble")
 
 
 rule boundary:
     input:
-        seen=seen,
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        model=f"{NODE}/model.safetensors",
-        stopping=stopped_at("boundary.h5"),
-        code=code("boundary"),
+        unpack(plan.reads("boundary")),
     output:
-        f"{NODE}/boundary.h5",
+        **plan.writes("boundary"),
+        benchmark=plan.benchmark("boundary"),
     log:
-        f"{NODE}/boundary.log",
-    benchmark:
-        f"{NODE}/boundary.benchmark.tsv"
+        plan.log("boundary"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("boundary")
+    threads: plan.threads("boundary")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("boundary"),
         mem_mb=8000,
         runtime=60,
     params:
-        learner=learner,
-        batch_size=CONFIG["signals"]["batch_size"],
-    script:
-        "../workflow/scripts/boundary.py"
+        settings=plan.settings("boundary"),
+        code=plan.code("boundary"),
+    shell:
+        plan.run("boundary")
 
 
 rule adversary:
     input:
-        seen=seen,
-        split=f"{SEED}/split.h5",
-        labeled=f"{NODE}/labeled.h5",
-        signals=adversary_signals,
-        stopping=stopped_at("adversary_{adversary}.h5"),
-        code=code("adversary"),
+        unpack(plan.reads("adversary")),
     output:
-        f"{NODE}/adversary_{{adversary}}.h5",
+        **plan.writes("adversary"),
+        benchmark=plan.benchmark("adversary"),
     log:
-        f"{NODE}/adversary_{{adversary}}.log",
-    benchmark:
-        f"{NODE}/adversary_{{adversary}}.benchmark.tsv"
+        plan.log("adversary"),
     conda:
-        "../envs/torch.yaml"
-    threads: threads
+        plan.conda("adversary")
+    threads: plan.threads("adversary")
     resources:
-        gpu=gpus,
+        gpu=plan.gpu("adversary"),
         mem_mb=8000,
         runtime=240,
     params:
-        adversary=lambda wildcards: CONFIG["adversaries"][wildcards.adversary],
-        threads=threads,
-    script:
-        "../workflow/scripts/adversary.py"
+        settings=plan.settings("adversary"),
+        code=plan.code("adversary"),
+    shell:
+        plan.run("adversary")
 
 
 rule latents:
     input:
-        images=f"{DATASET}/images.h5",
-        code=code("latents"),
+        unpack(plan.reads("latents")),
     output:
-        f"{SEED}/latents.h5",
+        **plan.writes("latents"),
+        benchmark=plan.benchmark("latents"),
     log:
-        f"{SEED}/latents.log",
-    benchmark:
-        f"{SEED}/latents.benchmark.tsv"
+        plan.log("latents"),
     conda:
-        "../envs/torch.yaml"
+        plan.conda("latents")
+    threads: plan.threads("latents")
     resources:
-        gpu=1,
+        gpu=plan.gpu("latents"),
         mem_mb=8000,
         runtime=240,
     params:
-        adversary=CONFIG["adversaries"]["vaal"],
-    script:
-        "../workflow/scripts/latents.py"
+        settings=plan.settings("latents"),
+        code=plan.code("latents"),
+    shell:
+        plan.run("latents")

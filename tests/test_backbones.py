@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 from dagal import artifacts
 from dagal.config import load
 from dagal.config.checks import FEATURE_ARCHITECTURES
-from dagal.config.study import CLASSIFIERS
 from dagal.errors import UserError
 from dagal.learners import IMAGE_NETWORKS, architectures, backbones, inference
+from dagal.tasks.classification import CLASSIFIERS
 
 CPU = torch.device("cpu")
 SIMSIAM = {"kind": "simsiam", "weights": None, "statistics": "imagenet"}

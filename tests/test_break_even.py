@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from dagal.__main__ import main
-from dagal.report import break_even as joined_studies
-from dagal.report import figures
+from dagal.report.break_even import correlations
+from dagal.report.figures.break_even import break_even as draw_break_even
 from dagal.report.statistics import break_even
+from dagal.report.tables.break_even import of_study
 
 LABELS = [10, 20, 30, 40]
 
@@ -72,7 +73,7 @@ def test_each_method_is_compared_with_the_random_one_of_its_learner(tmp_path):
         "random_scratch": ("scratch", [[0.3] * 3] * 2), "entropy_scratch": ("scratch", [[0.3, 0.4, 0.4]] * 2),
         "alone": ("other", FLAT),
     }  # fmt: skip
-    table = joined_studies.of_study(study(tmp_path, "a", 5, curves)).set_index("method")
+    table = of_study(study(tmp_path, "a", 5, curves)).set_index("method")
     assert list(table.index) == ["entropy", "never", "entropy_scratch"]
     assert table["reference"].tolist() == ["random", "random", "random_scratch"]
     assert table["labels"].tolist() == pytest.approx([15, np.nan, 10], nan_ok=True)
@@ -88,7 +89,7 @@ def test_chains_that_stopped_are_compared_over_the_seeds_that_go_on(tmp_path):
         metrics = pd.read_csv(folder / "metrics.csv")
         gone = (metrics["method"] == "entropy") & (metrics["seed"] == stopped) & (metrics["cycle"] > 1)
         metrics[~gone].to_csv(folder / "metrics.csv", index=False)
-        (row,) = joined_studies.of_study(folder).to_dict("records")
+        (row,) = of_study(folder).to_dict("records")
         assert row["final_gain"] == pytest.approx(0) and np.isnan(row["labels"])
 
 
@@ -106,7 +107,7 @@ def test_command_joins_studies(tmp_path, capsys):
     assert "never" in output and "correlation" in output
     table = pd.read_csv(files[0])
     assert table.loc[table["method"] == "entropy", "labels_per_class"].tolist() == pytest.approx([3, 6, 4])
-    found = joined_studies.correlations(table).set_index("method")
+    found = correlations(table).set_index("method")
     assert found.loc["entropy", "correlation"] == pytest.approx(np.corrcoef([5, 2, 3], [3, 6, 4])[0, 1])
     assert found.loc["(the first)", "correlation"] == pytest.approx(np.corrcoef([5, 2, 3], [2.5, 6, 4])[0, 1])
     assert found["studies"].tolist() == [3, 3] and "kcenter" not in found.index
@@ -124,8 +125,8 @@ def test_one_study_has_no_correlation_and_no_study_is_a_sentence(tmp_path, capsy
 
 def test_figure_shows_when_each_method_overtakes_and_which_never_do(tmp_path):
     curves = {"random": ("frozen", FLAT), "entropy": ("frozen", crossing(15)), "never": ("frozen", [[0.4] * 3] * 2)}
-    table = joined_studies.of_study(study(tmp_path, "a", 5, curves))
-    figure = figures.break_even(table, tmp_path / "figure.png", 50)
+    table = of_study(study(tmp_path, "a", 5, curves))
+    figure = draw_break_even(table, tmp_path / "figure.png", 50)
     (ax,) = figure.axes
     places = {label.get_text(): line for label, line in zip(ax.get_yticklabels(), ax.lines, strict=True)}
     assert places["entropy"].get_xdata() == pytest.approx([3]) and places["entropy"].get_marker() != "x"

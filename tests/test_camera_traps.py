@@ -15,7 +15,7 @@ from dagal.__main__ import main
 from dagal.config import load
 from dagal.datasets import camera_traps as traps
 from dagal.errors import UserError
-from dagal.report.counting import bin_of, count_accuracy, presence
+from dagal.report.tables.counting import bin_of, count_accuracy, presence
 
 ORIGIN = artifacts.provenance("dataset", {})
 SIZE = 40, 20  # width, height

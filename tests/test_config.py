@@ -1,13 +1,20 @@
 """Every mistake in the config is one sentence that names the key, the value and what is allowed."""
 
 import copy
+import dataclasses
+import sys
+from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import pytest
 from conftest import written
+from pydantic import BaseModel
 
+from dagal import tasks
 from dagal.config import check_pool, load, pool_size
 from dagal.errors import UserError
+from dagal.registry import Registry
 
 DEFAULT = written("config.yaml")
 DIGITS_COUNTS = np.full(10, 140)
@@ -159,9 +166,13 @@ VIDEO = written("experiments/video_small.yaml")
             ["'learners.detector.dropout' is for classifiers only, not for faster_rcnn_small"],
         ),
         ("learners.detector.score_threshold", 1, ["'learners.detector.score_threshold' is 1", "below 1"]),
-        ("methods.bald", None, ["'methods.bald'", "reads 'draws'", "detection", "temporal_coherence"]),
+        (
+            "methods.bald",
+            None,
+            ["'methods.bald'", "the score 'bald' of classification", "detection", "temporal_coherence"],
+        ),
         ("methods.entropy", {"draws": "ensemble"}, ["'methods.entropy.draws' is for classification only"]),
-        ("methods.entropy", {"select": "kcenter_greedy"}, ["'methods.entropy'", "reads 'signals'"]),
+        ("methods.entropy", {"select": "kcenter_greedy"}, ["'methods.entropy.select'", "of classification", "top_k"]),
         ("methods.entropy", {"tracker": "sort"}, ["'sort'", "siamfc"]),
         (
             "methods.entropy",
@@ -267,6 +278,34 @@ def test_task_is_a_key_of_the_data_set_and_stands_at_the_top():
         config = load(changed("dataset.task", task))
         assert config["task"] == "classification" and "task" not in config["dataset"]
     assert load(VIDEO)["task"] == "detection"
+
+
+class Ridge(BaseModel, extra="forbid"):
+    """The learner of a made-up task."""
+
+    architecture: Literal["ridge"]
+    alpha: float = 1.0
+
+
+def test_a_task_brings_its_own_learners(monkeypatch):
+    """Without a line in dagal.config."""
+    task = dataclasses.replace(
+        tasks.find("classification"), name="regression", learners=Registry(ridge=f"{__name__}:Ridge")
+    )
+    monkeypatch.setitem(sys.modules, "made_up", SimpleNamespace(TASK=task))
+    monkeypatch.setitem(tasks.TASKS, "regression", "made_up:TASK")
+    study = changed("dataset.task", "regression") | {
+        "learners": {"ridge": {"architecture": "ridge"}}, "methods": {"random": None, "kcenter_greedy": None},
+    }  # fmt: skip
+    config = load(study)
+    assert (config["task"], config["learners"]) == ("regression", {"ridge": {"alpha": 1.0, "architecture": "ridge"}})
+    assert config["methods"]["random"]["learner"] == "ridge"
+    with pytest.raises(
+        UserError, match="'learners.mlp.architecture' is 'mlp', which is no architecture for regression"
+    ):
+        load(study | {"learners": DEFAULT["learners"]})
+    with pytest.raises(UserError, match="'learners.ridge.alpha' is 'steep': must be a number"):
+        load(study | {"learners": {"ridge": {"architecture": "ridge", "alpha": "steep"}}})
 
 
 def test_keys_of_another_variant_may_stand_at_their_default():

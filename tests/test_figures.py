@@ -1,5 +1,6 @@
 """What the figures show, read from the returned Figure, and that equal data gives equal bytes."""
 
+import importlib
 import itertools
 import os
 import subprocess
@@ -13,7 +14,21 @@ from matplotlib.colors import to_hex
 from scipy.stats import spearmanr
 
 from dagal import artifacts
-from dagal.report import counting, figures
+from dagal.report import drawing, tables
+from dagal.report.figures.adversary_losses import adversary_losses
+from dagal.report.figures.class_distribution import class_distribution
+from dagal.report.figures.class_entropy import class_entropy
+from dagal.report.figures.counting import counting
+from dagal.report.figures.discriminator_histogram import discriminator_histogram
+from dagal.report.figures.dispersion_histogram import dispersion_histogram
+from dagal.report.figures.informativeness import informativeness
+from dagal.report.figures.learning_curves import learning_curves
+from dagal.report.figures.loss_against_discriminator import loss_against_discriminator
+from dagal.report.figures.prediction_loss import prediction_loss
+from dagal.report.figures.pseudo_labels import pseudo_labels
+from dagal.report.figures.selection_costs import selection_costs
+from dagal.report.figures.stopping import stopping
+from dagal.report.tables.counting import count_accuracy, presence
 
 METHODS = ["random", "entropy", "margin", "oracle"]
 
@@ -65,11 +80,11 @@ def made_up_samples(n_epochs, n=500, cycles=2):
 
 
 DRAWN = {
-    "learning_curves": lambda path: figures.learning_curves(made_up_metrics(), path, 50),
-    "informativeness": lambda path: figures.informativeness(made_up_curves(), path, 50),
-    "heat_maps": lambda path: figures.class_distribution(made_up_counts(10), path, 50),
-    "profiles": lambda path: figures.class_distribution(made_up_counts(30), path, 50),
-    "dispersion_histogram": lambda path: figures.dispersion_histogram(made_up_samples(100), path, 50),
+    "learning_curves": lambda path: learning_curves(made_up_metrics(), path, 50),
+    "informativeness": lambda path: informativeness(made_up_curves(), path, 50),
+    "heat_maps": lambda path: class_distribution(made_up_counts(10), path, 50),
+    "profiles": lambda path: class_distribution(made_up_counts(30), path, 50),
+    "dispersion_histogram": lambda path: dispersion_histogram(made_up_samples(100), path, 50),
 }
 
 
@@ -176,9 +191,14 @@ LEARNED = {
     "class_entropy": made_up_entropies,
     "selection_costs": made_up_costs,
 }
+
+
+def function_of(figure):
+    return getattr(importlib.import_module(f"dagal.report.figures.{figure}"), figure)
+
+
 DRAWN |= {
-    name: lambda path, name=name, table=table: getattr(figures, name)(table(), path, 50)
-    for name, table in LEARNED.items()
+    name: lambda path, name=name, table=table: function_of(name)(table(), path, 50) for name, table in LEARNED.items()
 }
 
 
@@ -204,18 +224,18 @@ def test_equal_data_gives_equal_bytes_at_the_size_asked_for(name, tmp_path):
 def test_bytes_do_not_depend_on_the_users_settings_and_these_stay(tmp_path):
     code = (
         "import matplotlib; matplotlib.rcParams.update({'font.size': 30, 'savefig.dpi': 10}); import pandas, sys; "
-        "from dagal.report import figures; figures.learning_curves(pandas.read_json(sys.argv[1]), sys.argv[2], 50); "
+        "from dagal.report.figures.learning_curves import learning_curves; learning_curves(pandas.read_json(sys.argv[1]), sys.argv[2], 50); "
         "assert matplotlib.rcParams['font.size'] == 30"
     )
     metrics = made_up_metrics(seeds=1)
     metrics.to_json(tmp_path / "metrics.json")
-    workflow = str(Path(figures.__file__).parents[2])
+    workflow = str(Path(drawing.__file__).parents[2])
     subprocess.run(
         [sys.executable, "-c", code, tmp_path / "metrics.json", tmp_path / "other.png"],
         env=os.environ | {"PYTHONPATH": workflow, "PYTHONHASHSEED": "7"},
         check=True,
     )
-    figures.learning_curves(metrics, tmp_path / "here.png", 50)
+    learning_curves(metrics, tmp_path / "here.png", 50)
     assert (tmp_path / "other.png").read_bytes() == (tmp_path / "here.png").read_bytes()
 
 
@@ -223,15 +243,15 @@ def test_an_older_figure_survives_a_failure(tmp_path):
     path = tmp_path / "a.png"
     path.write_text("older")
     with pytest.raises(ValueError, match="lacks accuracy"):
-        figures.learning_curves(made_up_metrics().drop(columns="accuracy"), path, 50)
+        learning_curves(made_up_metrics().drop(columns="accuracy"), path, 50)
     with pytest.raises(ValueError, match="no rows"):
-        figures.learning_curves(made_up_metrics().iloc[:0], path, 50)
+        learning_curves(made_up_metrics().iloc[:0], path, 50)
     assert path.read_text() == "older" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_learning_curves_legend_and_means(tmp_path):
     metrics = made_up_metrics().sample(frac=1, random_state=0).sort_values("method", key=lambda m: m.map(METHODS.index))
-    figure = figures.learning_curves(metrics, tmp_path / "a.png", 50)
+    figure = learning_curves(metrics, tmp_path / "a.png", 50)
     (ax,) = figure.axes
     assert legend(figure) == (
         "mean and s.d. of 3 seeds",
@@ -244,7 +264,7 @@ def test_learning_curves_legend_and_means(tmp_path):
     band = ax.collections[0].get_paths()[0].vertices[:, 1]  # random: .52 -+ .02, the deviation of 0, .02 and .04
     assert band.min() == pytest.approx(0.5) and band.max() == pytest.approx(0.84)
     assert line_of(ax, "oracle (not deployable)").is_dashed() and not line_of(ax, "margin").is_dashed()
-    assert to_hex(line_of(ax, "random").get_color()) == figures.GREY
+    assert to_hex(line_of(ax, "random").get_color()) == drawing.GREY
     assert all(float(tick).is_integer() for tick in ax.get_xticks())
 
 
@@ -257,7 +277,7 @@ def test_learning_curves_show_baselines_and_where_chains_stopped(tmp_path):
         for seed in (0, 1)
     ]
     stops = [("digits", "entropy", 0, 3, 1), ("digits", "entropy", 1, 2, 1), ("digits", "random", 0, 3, 0)]
-    figure = figures.learning_curves(
+    figure = learning_curves(
         metrics,
         tmp_path / "a.png",
         50,
@@ -279,22 +299,22 @@ def test_learning_curves_show_baselines_and_where_chains_stopped(tmp_path):
 
 
 def test_stopping_shows_threshold_target_and_ends(tmp_path):
-    kappa, accuracy = figures.stopping(made_up_chains(), tmp_path / "a.png", 50).axes
+    kappa, accuracy = stopping(made_up_chains(), tmp_path / "a.png", 50).axes
     for ax, limit, ends in ((kappa, 0.95, [0.93, 0.96]), (accuracy, 0.7, [0.6, 0.7])):
         crosses = [line for line in ax.lines if line.get_marker() == "x"]
         assert [y for line in crosses for y in line.get_ydata()] == pytest.approx(ends)
         assert [line.get_ydata()[0] for line in ax.lines if line.is_dashed()] == [limit]
     only = made_up_chains().assign(target_accuracy=np.nan)
-    assert len(figures.stopping(only, tmp_path / "b.png", 50).axes) == 1
+    assert len(stopping(only, tmp_path / "b.png", 50).axes) == 1
 
 
 def test_an_empty_table_is_said_to_be_empty(tmp_path):
-    figure = figures.nothing(made_up_metrics().iloc[:0], tmp_path / "a.png", 50)
+    figure = drawing.nothing(made_up_metrics().iloc[:0], tmp_path / "a.png", 50)
     assert "all chains stopped" in figure.texts[0].get_text()
 
 
 def test_learning_curves_with_one_seed_have_no_band(tmp_path):
-    figure = figures.learning_curves(made_up_metrics(seeds=1), tmp_path / "a.png", 50)
+    figure = learning_curves(made_up_metrics(seeds=1), tmp_path / "a.png", 50)
     assert legend(figure)[0] == "1 seed"
     heights = [np.ptp(path.vertices[:, 1]) for c in figure.axes[0].collections for path in c.get_paths() if len(path)]
     assert not np.nansum(heights) or not figure.axes[0].collections
@@ -304,7 +324,7 @@ def test_learning_curves_with_one_seed_have_no_band(tmp_path):
 def test_unfinished_studies_are_drawn(tmp_path):
     metrics = made_up_metrics()
     metrics = metrics[~((metrics["method"] == "margin") & ((metrics["cycle"] > 1) | (metrics["seed"] > 0)))]
-    figure = figures.learning_curves(metrics, tmp_path / "a.png", 50)
+    figure = learning_curves(metrics, tmp_path / "a.png", 50)
     assert legend(figure)[0] == "mean and s.d. of 1 to 3 seeds"
     assert len(line_of(figure.axes[0], "margin").get_xdata()) == 2
 
@@ -312,27 +332,27 @@ def test_unfinished_studies_are_drawn(tmp_path):
 def test_chains_that_stopped_early_count_at_the_mean_number_of_labels(tmp_path):
     metrics = made_up_metrics(["random"], seeds=2, cycles=2)
     metrics.loc[(metrics["seed"] == 1) & (metrics["cycle"] == 1), ["labels", "accuracy"]] = [20, 0.5]
-    (line,) = figures.learning_curves(metrics, tmp_path / "a.png", 50).axes[0].lines
+    (line,) = learning_curves(metrics, tmp_path / "a.png", 50).axes[0].lines
     assert line.get_xdata() == pytest.approx([20, 25]) and line.get_ydata()[1] == pytest.approx((0.6 + 0.5) / 2)
 
 
 def test_a_panel_per_study_and_any_index(tmp_path):
     metrics = pd.concat([made_up_metrics(studies=[study]) for study in "abcde"])  # index values come five times
     before = metrics.copy()
-    figure = figures.learning_curves(metrics, tmp_path / "a.png", 50)
+    figure = learning_curves(metrics, tmp_path / "a.png", 50)
     assert [ax.get_title() for ax in figure.axes if ax.axison] == list("abcde")
     pd.testing.assert_frame_equal(metrics, before)
 
 
 def test_twenty_methods_can_be_told_apart_and_keep_their_look(tmp_path):
     methods = ["random", *(f"method {i}" for i in range(20))]
-    figure = figures.learning_curves(made_up_metrics(methods, seeds=1), tmp_path / "a.png", 50)
+    figure = learning_curves(made_up_metrics(methods, seeds=1), tmp_path / "a.png", 50)
     looks = [(line.get_color(), line.get_marker()) for line in figure.legends[0].get_lines()]
     assert len(set(looks)) == 21 and len({colour for colour, _ in looks[:11]}) == 11
     pairs = [(a.get_color(), a.get_markerfacecolor()) for a in figure.legends[0].get_lines()]
     assert len(set(pairs)) == 21  # filled in the first round of colours, hollow in the second
     curves = made_up_curves().replace({"entropy": "method 0", "margin": "method 1", "oracle": "method 2"})
-    other = figures.informativeness(curves, tmp_path / "b.png", 50)
+    other = informativeness(curves, tmp_path / "b.png", 50)
     assert [(line.get_color(), line.get_marker()) for line in other.legends[0].get_lines()] == looks[:4]
 
 
@@ -351,7 +371,7 @@ def test_colours_differ_to_colour_blind_eyes():
         f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
         return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
-    for a, b in itertools.combinations([figures.GREY, *figures.COLOURS], 2):
+    for a, b in itertools.combinations([drawing.GREY, *drawing.COLOURS], 2):
         for matrix in map(np.array, to_eye.values()):
             assert np.linalg.norm(lab(a, matrix) - lab(b, matrix)) > 15, (a, b)
 
@@ -359,7 +379,7 @@ def test_colours_differ_to_colour_blind_eyes():
 def test_informativeness_in_percent(tmp_path):
     curves = made_up_curves()
     curves.loc[(curves["share"] == 0) & (curves["seed"] == 0), "accuracy"] = 0  # noise of the first few samples
-    figure = figures.informativeness(curves, tmp_path / "a.png", 50)
+    figure = informativeness(curves, tmp_path / "a.png", 50)
     (ax,) = figure.axes
     assert ax.get_xlim() == (0, 100) and ax.get_ylim()[0] < 0 < 0.62 < ax.get_ylim()[1] < 0.7
     assert line_of(ax, "margin").get_xdata() == pytest.approx(np.linspace(0, 100, 21))
@@ -371,7 +391,7 @@ def test_heat_map_shows_the_mean_share_over_the_balanced_share(tmp_path):
     rows = [("random", 0, s, "cat", 8) for s in (0, 1)] + [("random", 0, s, "dog", 8) for s in (0, 1)]
     rows += [("random", 1, 0, "cat", 12), ("random", 1, 0, "dog", 4), ("random", 1, 1, "cat", 16)]
     counts = pd.DataFrame(rows, columns=["method", "cycle", "seed", "class_name", "count"])
-    figure = figures.class_distribution(counts.assign(deployable=False), tmp_path / "a.png", 50)
+    figure = class_distribution(counts.assign(deployable=False), tmp_path / "a.png", 50)
     ax, bar = figure.axes
     # cycle 1: cat 3/4 and 1, dog 1/4 and 0; times C = 2: 1.75 and .25; L1 of 12:4 is .5, of 16:0 is 1
     shown = np.asarray(ax.collections[0].get_array()).reshape(2, 2)
@@ -385,14 +405,14 @@ def test_heat_map_with_empty_classes_and_missing_cycles(tmp_path):
     counts = made_up_counts(3, ["random", "entropy"], seeds=1).drop(columns="seed")
     counts.loc[counts["class_name"] == "class 1", "count"] = 0
     counts = counts[(counts["method"] == "random") | (counts["cycle"] < 2)]
-    figure = figures.class_distribution(counts, tmp_path / "a.png", 50)
+    figure = class_distribution(counts, tmp_path / "a.png", 50)
     first, second = (ax.collections[0].get_array().reshape(3, 3) for ax in figure.axes[:2])
     assert (first[1] == first.min()).all() and np.ma.getmaskarray(second)[:, 2].all()
 
 
 def test_many_classes_are_profiles(tmp_path):
     counts = made_up_counts(100, METHODS, cycles=12, seeds=1)
-    figure = figures.class_distribution(counts, tmp_path / "a.png", 50)
+    figure = class_distribution(counts, tmp_path / "a.png", 50)
     ax = figure.axes[0]
     assert legend(figure)[1] == [*(f"cycle {c}" for c in (0, 3, 6, 8, 11)), "balanced, 1.00%"]
     *profiles, balanced = ax.lines
@@ -405,7 +425,7 @@ def test_many_classes_are_profiles(tmp_path):
 @pytest.mark.parametrize("n_methods", [1, 5])
 def test_any_number_of_classes_and_methods(n_classes, n_methods, tmp_path):
     methods = [f"method {i}" for i in range(n_methods)]
-    figure = figures.class_distribution(made_up_counts(n_classes, methods, cycles=1), tmp_path / "a.png", 50)
+    figure = class_distribution(made_up_counts(n_classes, methods, cycles=1), tmp_path / "a.png", 50)
     assert [ax.get_title().split("\n")[0] for ax in figure.axes if ax.get_title()] == methods
 
 
@@ -415,7 +435,7 @@ def test_dispersion_bins_hold_whole_multiples(n_epochs, known, tmp_path):
     # one sample for each possible value: bins of equal width must be equally high, the last may be narrower
     samples = pd.DataFrame({"dispersion": 1 - np.arange(1, n_epochs + 1) / n_epochs, "correct": True})
     given = n_epochs if known else None
-    figure = figures.dispersion_histogram(samples, tmp_path / "a.png", 50, given)
+    figure = dispersion_histogram(samples, tmp_path / "a.png", 50, given)
     assert figure.axes[0].get_title() == f"{n_epochs} samples"
     heights = [bar.get_height() for bar in figure.axes[1].patches]
     assert len(heights) <= 20 and sum(heights) == pytest.approx(1)
@@ -430,7 +450,7 @@ def test_dispersion_histogram_accuracy_per_bin(tmp_path):
             "correct": [True, True, True, False, False, False],
         }
     )
-    above, below = figures.dispersion_histogram(samples, tmp_path / "a.png", 50, n_epochs=4).axes
+    above, below = dispersion_histogram(samples, tmp_path / "a.png", 50, n_epochs=4).axes
     assert above.lines[0].get_xdata() == pytest.approx([0, 0.5]) and above.lines[0].get_ydata() == pytest.approx(
         [1, 0.25]
     )
@@ -444,7 +464,7 @@ def test_dispersion_histogram_accuracy_per_bin(tmp_path):
 def test_dispersions_that_are_no_multiples_are_drawn(tmp_path):
     rng = np.random.default_rng(0)
     samples = pd.DataFrame({"dispersion": rng.random(3000), "correct": rng.random(3000) < 0.5})
-    bars = figures.dispersion_histogram(samples, tmp_path / "a.png", 50).axes[1].patches
+    bars = dispersion_histogram(samples, tmp_path / "a.png", 50).axes[1].patches
     assert len(bars) == 20 and sum(bar.get_height() for bar in bars) == pytest.approx(1)
 
 
@@ -455,13 +475,13 @@ def test_columns_are_asked_for(name, tmp_path):
         name, table.columns[2]
     )
     with pytest.raises(ValueError, match=f"lacks {needed}"):
-        getattr(figures, name)(table.drop(columns=needed), tmp_path / "a.png", 50)
+        function_of(name)(table.drop(columns=needed), tmp_path / "a.png", 50)
     with pytest.raises(ValueError, match="no rows"):
-        getattr(figures, name)(table.iloc[:0], tmp_path / "a.png", 50)
+        function_of(name)(table.iloc[:0], tmp_path / "a.png", 50)
 
 
 def test_adversary_losses_of_the_first_and_the_last_query(tmp_path):
-    figure = figures.adversary_losses(made_up_adversaries(), tmp_path / "a.png", 50)
+    figure = adversary_losses(made_up_adversaries(), tmp_path / "a.png", 50)
     vaal, sraal = figure.axes
     assert (vaal.get_title(), sraal.get_title()) == ("vaal", "sraal") and vaal.get_yscale() == "log"
     labels = [line.get_label() for line in vaal.lines]
@@ -478,13 +498,13 @@ def test_adversary_losses_of_the_first_and_the_last_query(tmp_path):
 
 def test_adversary_losses_of_a_single_query(tmp_path):
     table = made_up_adversaries()
-    figure = figures.adversary_losses(table[table["cycle"] == 1], tmp_path / "a.png", 50)
+    figure = adversary_losses(table[table["cycle"] == 1], tmp_path / "a.png", 50)
     assert {line.get_linestyle() for ax in figure.axes for line in ax.lines} == {"-"}
 
 
 def test_discriminator_histogram_counts_the_pool_and_the_queried(tmp_path):
     pool = made_up_pool()
-    figure = figures.discriminator_histogram(pool, tmp_path / "a.png", 50)
+    figure = discriminator_histogram(pool, tmp_path / "a.png", 50)
     for ax, method in zip(figure.axes, ("blind", "seeing"), strict=True):
         mine = pool[pool["method"] == method]
         heights = np.array([bar.get_height() for bar in ax.patches]).reshape(2, 50)
@@ -498,7 +518,7 @@ def test_discriminator_histogram_counts_the_pool_and_the_queried(tmp_path):
 def test_loss_against_discriminator_has_the_rank_correlation(tmp_path):
     pool = made_up_pool()
     pool.loc[pool["method"] == "seeing", "loss"] **= 3  # a rank correlation does not see this
-    blind, seeing = figures.loss_against_discriminator(pool, tmp_path / "a.png", 50).axes
+    blind, seeing = loss_against_discriminator(pool, tmp_path / "a.png", 50).axes
     assert seeing.get_title() == "seeing\nSpearman \N{GREEK SMALL LETTER RHO} = -1.00"
     mine = pool[pool["method"] == "blind"]
     expected = spearmanr(mine["discriminator"], mine["loss"]).statistic
@@ -509,7 +529,7 @@ def test_loss_against_discriminator_has_the_rank_correlation(tmp_path):
 
 
 def test_pseudo_labels_of_two_models_and_of_one(tmp_path):
-    figure = figures.pseudo_labels(made_up_pseudo_labels(), tmp_path / "a.png", 50)
+    figure = pseudo_labels(made_up_pseudo_labels(), tmp_path / "a.png", 50)
     left, right = figure.axes
     shown = [(line.get_linestyle(), line.get_xdata().tolist(), line.get_ydata().tolist()) for line in left.lines]
     assert [style for style, _, _ in shown] == ["-", "-", ":"]  # both methods, and the first model of one
@@ -521,7 +541,7 @@ def test_pseudo_labels_of_two_models_and_of_one(tmp_path):
 
 
 def test_prediction_loss_per_learner_and_cycle(tmp_path):
-    figure = figures.prediction_loss(made_up_prediction_losses(), tmp_path / "a.png", 50)
+    figure = prediction_loss(made_up_prediction_losses(), tmp_path / "a.png", 50)
     assert [ax.get_title() for ax in figure.axes] == ["cycle 0", "cycle 4"]
     assert legend(figure) == ("mean and s.d. of 2 seeds", ["ll (margin)", "ranker (ranking)"])
     for ax in figure.axes:
@@ -531,7 +551,7 @@ def test_prediction_loss_per_learner_and_cycle(tmp_path):
 
 
 def test_class_entropy_beside_that_of_equal_classes(tmp_path):
-    figure = figures.class_entropy(made_up_entropies(), tmp_path / "a.png", 50)
+    figure = class_entropy(made_up_entropies(), tmp_path / "a.png", 50)
     (ax,) = figure.axes
     assert line_of(ax, "margin").get_ydata() == pytest.approx([1.81] * 3)
     assert line_of(ax, "margin").get_xdata() == pytest.approx([1, 2, 3])
@@ -543,7 +563,7 @@ def test_class_entropy_beside_that_of_equal_classes(tmp_path):
 
 
 def test_selection_costs_are_stacked_by_stage(tmp_path):
-    left, right = figures.selection_costs(made_up_costs(), tmp_path / "a.png", 50).axes
+    left, right = selection_costs(made_up_costs(), tmp_path / "a.png", 50).axes
     assert [text.get_text() for text in left.get_yticklabels()] == ["random", "vaal"]
     bars = {bar.get_label(): [(patch.get_x(), patch.get_width()) for patch in bar] for bar in left.containers}
     assert list(bars) == ["adversary", "score", "select"]  # in the order in which they run
@@ -560,9 +580,9 @@ def test_selection_costs_are_stacked_by_stage(tmp_path):
 def test_counting_shows_the_confusion_and_the_bins(tmp_path):
     animals, detected = np.array([0, 0, 1, 1, 2, 12, 1]), np.array([0, 1, 1, 2, 2, 9, 0])
     table = tmp_path / "counting.csv"
-    rows = counting.presence(animals, detected) + counting.count_accuracy(animals, detected)
+    rows = presence(animals, detected) + count_accuracy(animals, detected)
     artifacts.write_csv(table, ["measure", "bin", "images", "value"], rows)
-    left, right = figures.counting(pd.read_csv(table), tmp_path / "counting.png", 50).axes
+    left, right = counting(tables.read(table), tmp_path / "counting.png", 50).axes
     assert [text.get_text() for text in left.texts] == ["1\n50%", "1\n50%", "1\n20%", "4\n80%"]
     assert left.get_title() == "accuracy 71.4%\nprecision 80.0%\nrecall 80.0%"
     exact, within = (np.array([bar.get_height() for bar in bars]) for bars in right.containers)

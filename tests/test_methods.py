@@ -259,8 +259,3 @@ def test_labels_of_a_selector_stand_in_the_order_of_the_labeled_embeddings(folde
     files = {kind: str(tmp_path / f"{kind}.h5") for kind in ("labeled", "signals")}
     positions, _ = methods.query("probe", files, signals["ids"], np.zeros(2), 2, 1, np.random.default_rng(0), {})
     assert positions.tolist() == [0, 1]
-
-
-def test_random_method_of_a_learner():
-    learners = {"random_r": "a", "entropy": "a", "random": "a", "random_x": "b", "randomly": "c", "margin": "c"}
-    assert [methods.random_method(name, learners) for name in "abc"] == ["random", "random_x", None]

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from dagal.balance import l1_score
-from dagal.report.statistics import accuracy_on_top, aubc, labels_saved, over_common_labels, paired_wilcoxon
+from dagal.report.statistics import (
+    accuracy_on_top,
+    aubc,
+    labels_saved,
+    over_common_labels,
+    paired_wilcoxon,
+    random_method,
+)
 
 LABELS = [100, 200, 400]
 
@@ -211,3 +218,8 @@ def test_curves_over_the_labels_that_both_have():
     assert [aubc(*curve) for curve in at_once] == [0.3, 0.2]
     with pytest.raises(ValueError, match="in common"):
         over_common_labels(([1, 2], [0, 0]), ([3, 4], [0, 0]))
+
+
+def test_random_method_of_a_learner():
+    learners = {"random_r": "a", "entropy": "a", "random": "a", "random_x": "b", "randomly": "c", "margin": "c"}
+    assert [random_method(name, learners) for name in "abc"] == ["random", "random_x", None]

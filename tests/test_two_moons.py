@@ -17,7 +17,7 @@ from dagal import artifacts, datasets
 from dagal.config import load
 from dagal.datasets.two_moons import grid, to_pixels, to_points
 from dagal.learners import architectures, inference
-from dagal.report import figures
+from dagal.report.figures.decision_boundary import decision_boundary
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 EXPERIMENT = ROOT / "experiments/two_moons.yaml"
@@ -207,7 +207,7 @@ def made_up_table():
 
 
 def test_figure_draws_boundary_labels_and_picks(tmp_path):
-    figure = figures.decision_boundary(made_up_table(), tmp_path / "a.png", 50)
+    figure = decision_boundary(made_up_table(), tmp_path / "a.png", 50)
     bent, one_class = figure.axes
     assert (bent.get_title(), one_class.get_title()) == ("bent", "one_class")
     for ax, pool in ((bent, [1]), (one_class, [])):
@@ -217,10 +217,10 @@ def test_figure_draws_boundary_labels_and_picks(tmp_path):
     assert np.abs(line.get_paths()[0].vertices[:, 0] - 0.5).max() < 1e-6
     assert not [drawn for drawn in one_class.collections if isinstance(drawn, QuadContourSet)]
     first = (tmp_path / "a.png").read_bytes()
-    figures.decision_boundary(made_up_table(), tmp_path / "a.png", 50)
+    decision_boundary(made_up_table(), tmp_path / "a.png", 50)
     assert (tmp_path / "a.png").read_bytes() == first
 
 
 def test_figure_of_nothing(tmp_path):
     with pytest.raises(ValueError, match="no rows"):
-        figures.decision_boundary(made_up_table().iloc[:0], tmp_path / "a.png", 50)
+        decision_boundary(made_up_table().iloc[:0], tmp_path / "a.png", 50)

@@ -4,8 +4,22 @@ import h5py
 import numpy as np
 
 from dagal import artifacts
+from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.seeding import generator
+
+SPLIT = Kind(
+    "split",
+    1,
+    {
+        "pool": "ids of the unlabeled pool at cycle 0, ascending",
+        "initial": "ids of the initial labeled set, ascending",
+        "validation": "ids held out for validation, ascending",
+        "test": "ids of the untouched test set, ascending",
+        "channel_mean": "mean intensity per channel (C,) over pool and initial set, in 0..1",
+        "channel_std": "standard deviation per channel (C,) over pool and initial set, in 0..1",
+    },
+)
 
 
 def kept_share(kind: str, factor: float, n_classes: int) -> np.ndarray:

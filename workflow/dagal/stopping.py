@@ -7,6 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from dagal import artifacts
+from dagal.artifacts import Kind
+
+STOP_SET = Kind(
+    "stop_set",
+    1,
+    {
+        "ids": "ids of the images of the pool on which the predictions of consecutive models are compared, ascending",
+    },
+)
+
+STOP_PREDICTIONS = Kind(
+    "stop_predictions",
+    1,
+    {
+        "ids": "ids of the stop set (n,), ascending",
+        "predicted": "class predicted by the final model (n,)",
+    },
+)
 
 
 def cohen_kappa(first_N: np.ndarray, second_N: np.ndarray) -> float:

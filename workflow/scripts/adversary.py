@@ -7,15 +7,15 @@ from dagal import artifacts
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
 
-origin = start(snakemake)
+job = start()
 
 import torch  # noqa: E402  a chain that stopped needs none
 
 from dagal.learners import adversary, devices, inference  # noqa: E402
 
-source, settings = snakemake.input, snakemake.params.adversary
-device = devices.prepare(snakemake.resources.get("gpu", 0), snakemake.params.threads)
-seed = seed_for(int(snakemake.wildcards.seed), "adversary", snakemake.wildcards.cycle)
+source, settings = job.input, job.params.adversary
+device = devices.prepare(job.gpu, job.params.threads)
+seed = seed_for(int(job.wildcards.seed), "adversary", job.wildcards.cycle)
 ids = unlabeled(source.split, source.labeled)
 order = np.argsort(artifacts.read(source.labeled, "labeled", "ids")[0])  # signals of labeled ids ascend
 labeled_ids, labels = (values[order] for values in artifacts.read(source.labeled, "labeled", "ids", "labels"))
@@ -37,5 +37,5 @@ batches = (batch.to(device) for batch in torch.split(pools[1], 4 * settings["bat
 looks_labeled = adversary.discriminate(networks, batches, reads.get("ranks_U"))
 history["discriminator_loss"] = history.pop("discriminator")
 data = {"ids": ids, "discriminator": looks_labeled, **history}
-artifacts.write(snakemake.output[0], "adversary", origin, data)
+artifacts.write(job.output.adversary, adversary.ADVERSARY, job.origin, data)
 print(f"{len(ids):,} unlabeled images: D from {looks_labeled.min():.4f} to {looks_labeled.max():.4f}")

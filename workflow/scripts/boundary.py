@@ -6,13 +6,13 @@ from job import start
 from dagal import artifacts
 from dagal.pool import unlabeled
 
-origin = start(snakemake)
+job = start()
 
 from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
-from dagal.learners.deepfool import deepfool_distance  # noqa: E402
+from dagal.learners.deepfool import BOUNDARY, deepfool_distance  # noqa: E402
 
-source = snakemake.input
-device = devices.prepare(snakemake.resources.get("gpu", 0), snakemake.params.learner["threads"])
+source = job.input
+device = devices.prepare(job.gpu, job.params.learner["threads"])
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
 with inference.seen(source.seen) as inputs:
@@ -24,7 +24,7 @@ with inference.seen(source.seen) as inputs:
 
     distance_N = [
         deepfool_distance(logits, batch.float(), min(10, model.head.out_features)).cpu().numpy()
-        for batch in inference.stream(inputs, ids, device, snakemake.params.batch_size)
+        for batch in inference.stream(inputs, ids, device, job.params.batch_size)
     ]
-artifacts.write(snakemake.output[0], "boundary", origin, {"ids": ids, "distance": np.concatenate(distance_N)})
+artifacts.write(job.output.boundary, BOUNDARY, job.origin, {"ids": ids, "distance": np.concatenate(distance_N)})
 print(f"distance of {len(ids):,} images")

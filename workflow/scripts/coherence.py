@@ -4,11 +4,11 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.tasks.detection.coherence import build_graph, count, label_nodes
+from dagal.tasks.detection.coherence import COHERENCE, build_graph, count, label_nodes
 from dagal.tasks.detection.detections import by_video
 
-origin = start(snakemake)
-source = snakemake.input
+job = start()
+source = job.input
 ids, offsets, boxes, labels = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes", "labels")
 (tracks,) = artifacts.read(source.tracks, "tracks", "boxes")
 video_N, frame_N = artifacts.read(source.images, "images", "video", "frame")
@@ -17,7 +17,7 @@ edges, errors, n_nodes = [], [], 0
 for first, last in by_video(video_N[ids], frame_N[ids]):
     rows = slice(offsets[first], offsets[last])
     video_offsets = offsets[first : last + 1] - offsets[first]
-    graph = build_graph(video_offsets, boxes[rows], labels[rows], tracks[rows], snakemake.params.overlap)
+    graph = build_graph(video_offsets, boxes[rows], labels[rows], tracks[rows], job.params.overlap)
     real_V = label_nodes(graph.is_candidate_V, graph.edges_E_2)
     values = (ids[first + graph.frame_V], graph.box_V_4, graph.label_V, graph.is_candidate_V, real_V)
     for name, part in zip(nodes, values, strict=True):
@@ -43,7 +43,7 @@ data = {
     "real": nodes["real"][order],
     "edges": place[np.concatenate(edges)],
 }
-artifacts.write(snakemake.output[0], "coherence", origin, data)
+artifacts.write(job.output.coherence, COHERENCE, job.origin, data)
 print(
     f"{len(labels):,} detections and {len(order) - len(labels):,} candidates, {len(data['edges']):,} links: estimated "
     f"{false_positives.sum():,} false positives and {false_negatives.sum():,} false negatives in {len(ids):,} frames"

@@ -4,5 +4,5 @@ from job import start
 
 from dagal import datasets
 
-origin = start(snakemake)
-datasets.prepare(snakemake.params.dataset, snakemake.output.images, snakemake.output.truth, origin)
+job = start()
+datasets.prepare(job.params.dataset, job.output.images, job.output.truth, job.origin, job.threads)

@@ -7,14 +7,14 @@ from dagal import artifacts
 from dagal.learners import detector, devices, inference
 from dagal.tasks.detection import detections
 
-origin = start(snakemake)
-source, settings = snakemake.input, snakemake.params.learner
+job = start()
+source, settings = job.input, job.params.learner
 # deterministic RoI pooling on a GPU would be compiled, and slow
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"], deterministic=False)
+device = devices.prepare(job.gpu, settings["threads"], deterministic=False)
 ids = np.sort(np.concatenate(artifacts.read(source.split, "split", "pool", "initial")))
 model = detector.load(source.model, device)
 with artifacts.opened(source.images, "images") as file:
     batches = inference.stream(file["images"], ids, device, settings["batch_size"])
     found = detections.table(detector.detect_frames(model, batches))
-artifacts.write(snakemake.output[0], "detections", origin, {"ids": ids, **found})
+artifacts.write(job.output.detections, detections.DETECTIONS, job.origin, {"ids": ids, **found})
 print(f"{len(found['labels']):,} detections in {len(ids):,} frames")

@@ -6,23 +6,24 @@ from job import start
 from dagal import artifacts
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
+from dagal.tasks.classification.signals import DRAWS
 
-origin = start(snakemake)
+job = start()
 
 from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
 
-source, n_draws, settings = snakemake.input, snakemake.params.draws, snakemake.params.learner
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
-seed = seed_for(int(snakemake.wildcards.seed), "draws", snakemake.wildcards.cycle)
+source, n_draws, settings = job.input, job.params.draws, job.params.learner
+device = devices.prepare(job.gpu, settings["threads"])
+seed = seed_for(int(job.wildcards.seed), "draws", job.wildcards.cycle)
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
 with (
     inference.seen(source.seen) as inputs,
-    artifacts.create(snakemake.output[0], "draws", origin) as writer,
+    artifacts.create(job.output.draws, DRAWS, job.origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids
     draws = writer.dataset("draws", (n_draws, len(ids), model.head.out_features), np.float32)
-    batches = inference.stream(inputs, ids, device, snakemake.params.batch_size)
+    batches = inference.stream(inputs, ids, device, job.params.batch_size)
     first = 0
     for probs_T_B_C in inference.draws(model, batches, n_draws, seed, settings["precision"]):
         last = first + probs_T_B_C.shape[1]

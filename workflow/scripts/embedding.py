@@ -9,9 +9,9 @@ from dagal.learners import architectures, backbones, devices, embedding
 from dagal.pool import channel_statistics
 from dagal.seeding import seed_for
 
-origin = start(snakemake)
-source, settings = snakemake.input, snakemake.params.backbone
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+job = start()
+source, settings = job.input, job.params.backbone
+device = devices.prepare(job.gpu, settings["threads"])
 (labels_N,) = artifacts.read(source.truth, "truth", "labels")
 with artifacts.opened(source.images, "images") as file:
     images, ids = file["images"], np.flatnonzero(file["split"][()] == 0)
@@ -24,4 +24,6 @@ with artifacts.opened(source.images, "images") as file:
     embedding.train(
         backbone, fetch, labels_N[ids], settings, settings["epochs"], settings["lr"], settings["seed"], device
     )
-architectures.write(snakemake.output[0], backbone, {"backbone": settings, "shape": (channels, height, width), **origin})
+architectures.write(
+    job.output.backbone, backbone, {"backbone": settings, "shape": (channels, height, width), **job.origin}
+)

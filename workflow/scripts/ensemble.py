@@ -5,17 +5,18 @@ from job import start
 
 from dagal import artifacts
 from dagal.pool import unlabeled
+from dagal.tasks.classification.signals import DRAWS
 
-origin = start(snakemake)
+job = start()
 
 from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
 
-source, settings = snakemake.input, snakemake.params.learner
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+source, settings = job.input, job.params.learner
+device = devices.prepare(job.gpu, settings["threads"])
 ids = unlabeled(source.split, source.labeled)
 with (
     inference.seen(source.seen) as inputs,
-    artifacts.create(snakemake.output[0], "draws", origin) as writer,
+    artifacts.create(job.output.ensemble, DRAWS, job.origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids
     for member, path in enumerate(source.models):
@@ -23,7 +24,7 @@ with (
         if not member:
             shape = (len(source.models), len(ids), model.head.out_features)
             draws_K_N_C = writer.dataset("draws", shape, np.float32)
-        batches = inference.stream(inputs, ids, device, snakemake.params.batch_size)
+        batches = inference.stream(inputs, ids, device, job.params.batch_size)
         first = 0
         for probs_B_C, *_ in inference.predict(model, batches, settings["precision"]):
             draws_K_N_C[member, first : first + len(probs_B_C)] = probs_B_C

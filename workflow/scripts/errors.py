@@ -4,12 +4,12 @@ from job import start
 
 from dagal import artifacts
 from dagal.tasks.detection import detections
-from dagal.tasks.detection.evaluation import frame_errors
+from dagal.tasks.detection.evaluation import ERRORS, frame_errors
 
-origin = start(snakemake)
-ids, found = detections.read(snakemake.input.detections)
-wrong_N, missed_N, *_ = frame_errors(found, detections.read_truth(snakemake.input.truth, ids))
+job = start()
+ids, found = detections.read(job.input.detections)
+wrong_N, missed_N, *_ = frame_errors(found, detections.read_truth(job.input.truth, ids))
 artifacts.write(
-    snakemake.output[0], "errors", origin, {"ids": ids, "false_positives": wrong_N, "false_negatives": missed_N}
+    job.output.errors, ERRORS, job.origin, {"ids": ids, "false_positives": wrong_N, "false_negatives": missed_N}
 )
 print(f"{wrong_N.sum():,} false positives and {missed_N.sum():,} false negatives in {len(ids):,} frames")

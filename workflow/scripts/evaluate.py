@@ -6,14 +6,14 @@ from job import start
 from dagal import artifacts
 from dagal.balance import l1_score
 
-origin = start(snakemake)
-ids, probs_N_C = artifacts.read(snakemake.input.predictions, "predictions", "ids", "probabilities")
-(n_test,) = artifacts.read(snakemake.input.split, "split", "test")[0].shape
-labeled_ids, labels = artifacts.read(snakemake.input.labeled, "labeled", "ids", "labels")
+job = start()
+ids, probs_N_C = artifacts.read(job.input.predictions, "predictions", "ids", "probabilities")
+(n_test,) = artifacts.read(job.input.split, "split", "test")[0].shape
+labeled_ids, labels = artifacts.read(job.input.labeled, "labeled", "ids", "labels")
 pseudo_ids, pseudo_labels = ids[:0], labels[:0]
-if snakemake.input.pseudo:
-    pseudo_ids, pseudo_labels = artifacts.read(snakemake.input.pseudo, "pseudo_labels", "ids", "labels")
-with artifacts.opened(snakemake.input.truth, "truth") as file:
+if job.input.pseudo:
+    pseudo_ids, pseudo_labels = artifacts.read(job.input.pseudo, "pseudo_labels", "ids", "labels")
+with artifacts.opened(job.input.truth, "truth") as file:
     truth_N, pseudo_truth = (artifacts.rows(file["labels"], rows) for rows in (ids, pseudo_ids))
     class_names = file.attrs["class_names"].tolist()
 
@@ -23,8 +23,8 @@ right_C = np.bincount(truth_N[:n_test], correct_N[:n_test], minlength=n_classes)
 accuracy_C = [float(right / n) if n else None for right, n in zip(right_C, in_class_C, strict=True)]
 labels_C = np.bincount(labels, minlength=n_classes)
 metrics = {
-    **origin,
-    "cycle": int(snakemake.wildcards.cycle),
+    **job.origin,
+    "cycle": int(job.wildcards.cycle),
     "labels": len(labels),
     "accuracy": float(correct_N[:n_test].mean()),
     "balanced_accuracy": float(np.mean([a for a in accuracy_C if a is not None])),
@@ -34,11 +34,11 @@ metrics = {
     "accuracy_per_class": accuracy_C,
     "labels_per_class": labels_C.tolist(),
 }
-if snakemake.input.pseudo:
+if job.input.pseudo:
     wrong = pseudo_truth != pseudo_labels
     metrics |= {"pseudo_labels": len(wrong), "pseudo_label_error": float(wrong.mean()) if len(wrong) else None}
-if snakemake.input.labeled_only:
-    (probs_N_C,) = artifacts.read(snakemake.input.labeled_only, "predictions", "probabilities")
+if job.input.labeled_only:
+    (probs_N_C,) = artifacts.read(job.input.labeled_only, "predictions", "probabilities")
     metrics["labeled_only_accuracy"] = float((probs_N_C.argmax(1) == truth_N)[:n_test].mean())
-artifacts.write_json(snakemake.output[0], metrics)
+artifacts.write_json(job.output.metrics, metrics)
 print(f"{len(labels):,} labels: test accuracy {metrics['accuracy']:.4f} over {n_test:,} images")

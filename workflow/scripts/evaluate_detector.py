@@ -7,16 +7,16 @@ from dagal import artifacts
 from dagal.tasks.detection import detections
 from dagal.tasks.detection.evaluation import average_precision, frame_errors
 
-origin = start(snakemake)
-labels, labeled_ids = artifacts.read(snakemake.input.labeled, "labeled", "box_labels", "ids")
-class_names = artifacts.attributes(snakemake.input.labeled, "labeled")["class_names"].tolist()
-ids, found = detections.read(snakemake.input.predictions)
-truth = detections.read_truth(snakemake.input.truth, ids)
+job = start()
+labels, labeled_ids = artifacts.read(job.input.labeled, "labeled", "box_labels", "ids")
+class_names = artifacts.attributes(job.input.labeled, "labeled")["class_names"].tolist()
+ids, found = detections.read(job.input.predictions, "predictions")
+truth = detections.read_truth(job.input.truth, ids)
 precision = average_precision(found, truth, len(class_names))
 wrong_N, missed_N, *_ = frame_errors(found, truth)
 metrics = {
-    **origin,
-    "cycle": int(snakemake.wildcards.cycle),
+    **job.origin,
+    "cycle": int(job.wildcards.cycle),
     "labels": len(labeled_ids),
     "boxes": len(labels),
     "mean_ap": precision["mean"],
@@ -26,7 +26,7 @@ metrics = {
     "ap_per_class": precision["per_class"],
     "labels_per_class": np.bincount(labels, minlength=len(class_names)).tolist(),
 }
-artifacts.write_json(snakemake.output[0], metrics)
+artifacts.write_json(job.output.metrics, metrics)
 print(
     f"{len(labeled_ids):,} frames with {len(labels):,} boxes: AP at IoU .5 {metrics['mean_ap']:.4f}, {len(ids):,} test frames"
 )

@@ -7,9 +7,9 @@ from dagal import artifacts
 from dagal.learners import backbones, devices
 from dagal.pool import channel_statistics
 
-origin = start(snakemake)
-source, settings = snakemake.input, snakemake.params.backbone
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+job = start()
+source, settings = job.input, job.params.backbone
+device = devices.prepare(job.gpu, settings["threads"])
 with artifacts.opened(source.images, "images") as file:
     images = file["images"]
     height, width, channels = images.shape[1:]
@@ -20,4 +20,4 @@ with artifacts.opened(source.images, "images") as file:
         backbone = backbones.from_file(settings, source.backbone, (channels, height, width), *statistics)
     else:
         backbone = backbones.load(source.backbone, (channels, height, width))
-    backbones.write_features(snakemake.output[0], origin, backbone.to(device), file, device, settings["precision"])
+    backbones.write_features(job.output.features, job.origin, backbone.to(device), file, device, settings["precision"])

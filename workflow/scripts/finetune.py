@@ -5,13 +5,13 @@ from job import start
 from dagal import artifacts
 from dagal.seeding import seed_for
 
-origin = start(snakemake)
+job = start()
 
 from dagal.learners import architectures, backbones, devices, embedding  # noqa: E402  a chain that stopped needs no torch
 
-source, settings, output = snakemake.input, snakemake.params.backbone, snakemake.output
-seed = seed_for(int(snakemake.wildcards.seed), "finetune", int(snakemake.wildcards.cycle))
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+source, settings, output = job.input, job.params.backbone, job.output
+seed = seed_for(int(job.wildcards.seed), "finetune", int(job.wildcards.cycle))
+device = devices.prepare(job.gpu, settings["threads"])
 ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
 with artifacts.opened(source.images, "images") as file:
     height, width, channels = file["images"].shape[1:]
@@ -22,5 +22,5 @@ with artifacts.opened(source.images, "images") as file:
         backbone, fetch, labels, settings, settings["finetune_epochs"], settings["finetune_lr"], seed, device
     )
     about = {"backbone": architectures.read_about(source.backbone)["backbone"], "shape": (channels, height, width)}
-    architectures.write(output.backbone, backbone, {**about, **origin})
-    backbones.write_features(output.features, origin, backbone, file, device, settings["precision"])
+    architectures.write(output.backbone, backbone, {**about, **job.origin})
+    backbones.write_features(output.features, job.origin, backbone, file, device, settings["precision"])

@@ -7,8 +7,8 @@ from dagal import artifacts
 from dagal.tasks.detection import tracks
 from dagal.tasks.detection.detections import by_video
 
-origin = start(snakemake)
-source = snakemake.input
+job = start()
+source = job.input
 ids, offsets, boxes_M_4 = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes")
 frame_M = np.repeat(np.arange(len(ids)), np.diff(offsets))
 tracks_M_6_4, done = np.empty((len(boxes_M_4), 6, 4), np.float32), 0
@@ -25,5 +25,5 @@ for path in source.flow:
             done += last - first
 if done != len(ids):
     raise ValueError(f"optical flow of {done:,} frames, detections in {len(ids):,}")
-artifacts.write(snakemake.output[0], "tracks", origin, {"boxes": tracks_M_6_4})
+artifacts.write(job.output.tracks, tracks.TRACKS, job.origin, {"boxes": tracks_M_6_4})
 print(f"followed {len(boxes_M_4):,} detections of {len(ids):,} frames")

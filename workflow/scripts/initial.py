@@ -3,11 +3,11 @@
 import numpy as np
 from job import start
 
-from dagal import annotation, artifacts
+from dagal import artifacts
 
-origin = start(snakemake)
-(ids,) = artifacts.read(snakemake.input.split, "split", "initial")
-with artifacts.opened(snakemake.input.truth, "truth") as truth:
-    answers = annotation.answers(truth, ids, snakemake.params.oracle, origin["seed"])
+job = start()
+(ids,) = artifacts.read(job.input.split, "split", "initial")
+with artifacts.opened(job.input.truth, "truth") as truth:
+    answers = job.task.ask(truth, ids, job.params.oracle, job.origin["seed"])
     data = {"ids": ids, "cycle": np.zeros(len(ids), np.int64), **answers}
-    artifacts.write(snakemake.output[0], "labeled", origin, data, class_names=truth.attrs["class_names"])
+    artifacts.write(job.output.labeled, job.task.labeled, job.origin, data, class_names=truth.attrs["class_names"])

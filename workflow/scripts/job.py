@@ -1,49 +1,95 @@
-"""What every script shares: the library on the path, the rule's log, one sentence for a user's mistake, nothing to do after a stop."""
+"""What every script shares: what its job reads, writes and is set to; the log; one sentence for a user's mistake; nothing to do after a stop.
 
+A job is started with its script, the settings of its study, the stage, and where it stands, so each can be run by hand: ``python
+workflow/scripts/job.py workflow/scripts/score.py .snakemake/dagal/digits-....json score threads=1 gpu=0 branch=entropy cycle=1 seed=0``.
+"""
+
+import atexit
 import json
 import os
+import resource
+import runpy
 import sys
+import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dagal import artifacts  # noqa: E402
 from dagal.errors import UserError  # noqa: E402
-
-# rules whose files a chain that has stopped takes over from the cycle before; the other rules have nothing to write then
-TAKEN_OVER = ("oracle", "train", "evaluate", "stopping")
+from dagal.plan import job as plan  # noqa: E402
 
 
-def start(snakemake) -> dict:
-    """Send all output to the rule's log and return the provenance of the files it writes.
+class Named(SimpleNamespace):
+    """Files or settings by name, as attributes."""
 
-    A job of a chain that has stopped (its input ``stopping`` says so) ends here.
+    def __getitem__(self, name: str):
+        return vars(self)[name]
+
+    def get(self, name: str, default=None):
+        return vars(self).get(name, default)
+
+
+def start() -> SimpleNamespace:
+    """The job: ``input``, ``output``, ``params``, ``wildcards`` by name, ``threads``, ``gpu``, ``stage``, ``study``, ``task``,
+    ``code()``, the digest of its code, and ``origin``, the provenance of the files it writes.
+
+    All output goes to the job's log from here on. A job of a chain that has stopped (its input ``stopping`` says so) ends here.
     """
-    log = os.open(snakemake.log[0], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    settings, stage, *place = sys.argv[1:]
+    wildcards = dict(pair.split("=", 1) for pair in place)
+    threads, gpu = int(wildcards.pop("threads")), int(wildcards.pop("gpu"))
+    study = plan.stored(settings)
+    described = plan.describe(study, stage, wildcards)
+    to_log(described["log"])
+    atexit.register(write_costs, described["benchmark"], time.monotonic())
+    origin = artifacts.provenance(stage, described["params"], int(wildcards.get("seed", -1)))
+    job = SimpleNamespace(stage=stage, study=study, task=study.task, threads=threads, gpu=gpu, origin=origin)
+    for part in ("input", "output", "params"):
+        setattr(job, part, Named(**described[part]))
+    job.wildcards = Named(**wildcards)
+    job.code = lambda: plan.code(study, stage, study.at(wildcards))
+    if job.input.get("stopping"):
+        pass_through(job, described["goes_on"])
+    return job
+
+
+def to_log(path: str) -> None:
+    """Send all further output to the rule's log, a user's mistake as one sentence."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(log, stream.fileno())
         stream.reconfigure(line_buffering=True)
+    os.close(log)
     sys.excepthook = _explain
-    if snakemake.input.get("stopping"):
-        pass_through(snakemake, snakemake.input.stopping)
-    seed = int(snakemake.wildcards.get("seed", -1))
-    return artifacts.provenance(snakemake.rule, dict(snakemake.params.items()), seed)
 
 
-def pass_through(snakemake, stopping: str) -> None:
+def write_costs(path: str, started: float) -> None:
+    """Seconds, processor time and peak memory (MiB) of the job, in the columns of Snakemake's own benchmark files.
+
+    Snakemake samples the processes below its shell, too coarsely for short jobs, and never sees one that a warm server forked.
+    """
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds, memory = time.monotonic() - started, used.ru_maxrss / 1024
+    Path(path).write_text(f"s\tcpu_time\tmax_rss\n{seconds:.4f}\t{used.ru_utime + used.ru_stime:.4f}\t{memory:.2f}\n")
+
+
+def pass_through(job: SimpleNamespace, goes_on: bool) -> None:
     """If the chain has stopped, make links of the outputs and end the job.
 
     They lead to the files of the cycle before, or to its stopping.json, which says why there are none. Links and no hard
     links: these would have the age of the file, and look older than the inputs.
     """
-    stopping = Path(stopping)
+    stopping = Path(job.input.stopping)
     record = json.loads(stopping.read_text())
     if not record["stopped"]:
         return
-    for output in map(Path, snakemake.output):
-        source = stopping.with_name(output.name) if snakemake.rule in TAKEN_OVER else stopping
+    for output in map(Path, vars(job.output).values()):
+        source = stopping.with_name(output.name) if goes_on else stopping
         output.unlink(missing_ok=True)
         output.symlink_to(os.path.relpath(source.resolve(), output.parent.resolve()))
     print(f"nothing to do: the chain stopped at cycle {record['cycle']}, as {record['reason']}")
@@ -55,3 +101,8 @@ def _explain(kind, error, trace):
         print(f"dagal: {error}", file=sys.stderr)
     else:
         traceback.print_exception(kind, error, trace)
+
+
+if __name__ == "__main__":
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")

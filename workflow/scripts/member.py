@@ -2,14 +2,14 @@
 
 from job import start
 
-origin = start(snakemake)
+job = start()
 
 from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
 
-settings, source, wildcards = snakemake.params.learner, snakemake.input, snakemake.wildcards
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+settings, source, wildcards = job.params.learner, job.input, job.wildcards
+device = devices.prepare(job.gpu, settings["threads"])
 purpose = (int(wildcards.cycle), "member", int(wildcards.member))
 model, _ = training.fit_node(source, settings, int(wildcards.seed), purpose, device)
 with inference.seen(source.seen) as inputs:
     shape = tuple(inference.to_tensor(inputs[:0], device).shape[1:])
-architectures.save(snakemake.output[0], model, settings, shape, origin)
+architectures.save(job.output.model, model, settings, shape, job.origin)

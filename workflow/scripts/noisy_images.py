@@ -4,17 +4,18 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
+from dagal.datasets.source import IMAGES
 from dagal.pool import add_noise
 from dagal.seeding import generator
 
 BLOCK_BYTES = 64 << 20
 
-origin = start(snakemake)
-settings, seed, changed = snakemake.params.noise, origin["seed"], 0
-pool, std_C = artifacts.read(snakemake.input.split, "split", "pool", "channel_std")
+job = start()
+settings, seed, changed = job.params.noise, job.origin["seed"], 0
+pool, std_C = artifacts.read(job.input.split, "split", "pool", "channel_std")
 with (
-    artifacts.opened(snakemake.input.images, "images") as file,
-    artifacts.create(snakemake.output[0], "images", origin) as writer,
+    artifacts.opened(job.input.images, "images") as file,
+    artifacts.create(job.output.images, IMAGES, job.origin) as writer,
 ):
     images, split_N = file["images"], file["split"][()]
     writer.dataset("split", split_N.shape, split_N.dtype)[...] = split_N

@@ -7,9 +7,9 @@ from dagal import artifacts
 from dagal.tasks.detection import flow
 from dagal.tasks.detection.detections import by_video
 
-origin = start(snakemake)
-params, shard = snakemake.params, int(snakemake.wildcards.shard)
-split_N, video_N, frame_N = artifacts.read(snakemake.input.images, "images", "split", "video", "frame")
+job = start()
+params, shard = job.params, int(job.wildcards.shard)
+split_N, video_N, frame_N = artifacts.read(job.input.images, "images", "split", "video", "frame")
 runs = [run for run in by_video(video_N, frame_N) if split_N[run[0]] == 0 and video_N[run[0]] % params.shards == shard]
 n_frames = sum(last - first for first, last in runs)
 
@@ -21,7 +21,7 @@ def computed(kind):
     else:
         from dagal.learners import devices
 
-        algorithm = flow.raft(params.weights, devices.prepare(snakemake.resources.get("gpu", 0), snakemake.threads))
+        algorithm = flow.raft(params.weights, devices.prepare(job.gpu, job.threads))
     for first, last in runs:
         yield flow.of_video((images[row] for row in range(first, last)), algorithm, params.stride)
 
@@ -44,15 +44,15 @@ def cells(motion, valid):
 
 
 with (
-    artifacts.opened(snakemake.input.images, "images") as file,
-    artifacts.create(snakemake.output[0], "flow", origin) as writer,
+    artifacts.opened(job.input.images, "images") as file,
+    artifacts.create(job.output.flow, flow.FLOW, job.origin) as writer,
 ):
     images = file["images"]
     grid = tuple(-(-n // params.stride) for n in images.shape[1:3])
     ids = np.concatenate([np.arange(*run) for run in runs]) if runs else np.zeros(0, np.int64)
     writer.dataset("ids", (n_frames,), np.int64)[...] = ids
     stored = [writer.dataset(name, (n_frames, *grid, 2), np.float16) for name in ("forward", "backward")]
-    row, kind = 0, snakemake.wildcards.flow
+    row, kind = 0, job.wildcards.flow
     for video in rendered() if kind == "true" else computed(kind):
         video = list(video)
         for dataset, motion in zip(stored, zip(*video, strict=True), strict=True):

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from job import start
 
-from dagal import __version__, artifacts
+from dagal import artifacts
 from dagal.learners import architectures, devices, inference, simsiam
 from dagal.pool import channel_statistics
 
-origin = start(snakemake)
-source, output, settings = snakemake.input, snakemake.output, snakemake.params.backbone
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+job = start()
+source, output, settings = job.input, job.output, job.params.backbone
+device = devices.prepare(job.gpu, settings["threads"])
 with artifacts.opened(source.images, "images") as file:
     ids = np.flatnonzero(file["split"][()] == 0)
     mean_C, std_C = channel_statistics(file["images"], ids)
@@ -22,10 +22,8 @@ with artifacts.opened(source.images, "images") as file:
 print(f"pre-training on {len(ids):,} images without labels", flush=True)
 
 # what a checkpoint must have been made of: settings, images, code and versions
-key = hashlib.sha256(json.dumps([settings, pixels.shape, __version__, torch.__version__], sort_keys=True).encode())
+key = hashlib.sha256(json.dumps([settings, pixels.shape, job.code(), torch.__version__], sort_keys=True).encode())
 key.update(pixels.data)
-for path in source.code:
-    key.update(Path(path).read_bytes())
 folder = Path(output.backbone).parent
 checkpoint = folder / "checkpoint.safetensors"
 images = inference.to_tensor(pixels, device)
@@ -33,7 +31,7 @@ del pixels
 backbone, history = simsiam.train(images, settings, mean_C, std_C, checkpoint, key.hexdigest())
 history["queries"], history["neighbours"] = ids[history["queries"]], ids[history["neighbours"]]
 shape = tuple(images.shape[1:])
-architectures.write(output.backbone, backbone, {"backbone": settings, "shape": shape, **origin})
-artifacts.write(output.pretraining, "pretraining", origin, history, outputs=settings["projection"][-1])
+architectures.write(output.backbone, backbone, {"backbone": settings, "shape": shape, **job.origin})
+artifacts.write(output.pretraining, simsiam.PRETRAINING, job.origin, history, outputs=settings["projection"][-1])
 for leftover in (checkpoint, *folder.glob(f".{checkpoint.name}.*.tmp")):
     leftover.unlink(missing_ok=True)

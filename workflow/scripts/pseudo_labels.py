@@ -10,9 +10,9 @@ from dagal.learners import pseudo_labels
 from dagal.pool import unlabeled
 from dagal.seeding import generator
 
-origin = start(snakemake)
-source, params = snakemake.input, snakemake.params
-settings, cycle = params.learner["pseudo_labels"], int(snakemake.wildcards.cycle)
+job = start()
+source, params = job.input, job.params
+settings, cycle = params.learner["pseudo_labels"], int(job.wildcards.cycle)
 ids = unlabeled(source.split, source.labeled)
 if settings.get("certainty") == "dispersion":
     n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
@@ -21,7 +21,7 @@ if settings.get("certainty") == "dispersion":
 else:
     from dagal.learners import architectures, devices, inference  # torch costs seconds; a trajectory needs none
 
-    device = devices.prepare(snakemake.resources.get("gpu", 0), params.learner["threads"])
+    device = devices.prepare(job.gpu, params.learner["threads"])
     model = architectures.load(source.teacher, device)
     with inference.seen(source.seen) as inputs:
         probs_N_C = inference.probabilities(model, inputs, ids, params.batch_size, params.learner["precision"])
@@ -37,8 +37,8 @@ else:
             f"pseudo_labels.share {settings['share']} asks for {n} pseudo-labels, but cycle {cycle} leaves only {len(ids)} "
             "unlabeled images; make it smaller, or the study shorter."
         )
-    rng = generator(int(snakemake.wildcards.seed), "pseudo_labels", cycle)
+    rng = generator(int(job.wildcards.seed), "pseudo_labels", cycle)
     chosen = pseudo_labels.most_certain(uncertainty_N, n, rng)
 data = {"ids": ids[chosen], "labels": labels_N[chosen].astype(np.int64), "uncertainty": uncertainty_N[chosen]}
-artifacts.write(snakemake.output[0], "pseudo_labels", origin, data)
+artifacts.write(job.output.pseudo_labels, pseudo_labels.PSEUDO_LABELS, job.origin, data)
 print(f"{len(chosen):,} of {len(ids):,} unlabeled images get a pseudo-label")

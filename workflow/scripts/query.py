@@ -10,9 +10,9 @@ from dagal.acquisition import methods
 from dagal.errors import UserError
 from dagal.seeding import generator
 
-origin = start(snakemake)
-source, params = snakemake.input, snakemake.params
-seed, cycle = int(snakemake.wildcards.seed), int(snakemake.wildcards.cycle)
+job = start()
+source, params = job.input, job.params
+seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")
 if params.budget > len(candidates):
     raise UserError(f"budget {params.budget} is larger than the {len(candidates)} candidates left in cycle {cycle}.")
@@ -21,9 +21,11 @@ options = dict(params.options)
 if options.get("weight") == "auto":
     options["weight"] = json.loads(Path(source.weight).read_text())["weight"]
 rng = generator(seed, "select", cycle)
-positions, certificate = methods.query(params.select, source, candidates, score_N, params.budget, cycle, rng, options)
+positions, certificate = methods.query(
+    params.select, source, candidates, score_N, params.budget, cycle, rng, options, job.task
+)
 data = {"ids": candidates[positions], "score": score_N[positions]}
 given = {name: value for name, value in options.items() if value is not None}  # HDF5 knows no null
-artifacts.write(snakemake.output[0], "query", origin, data, **given, **certificate)
+artifacts.write(job.output.query, methods.QUERY, job.origin, data, **given, **certificate)
 found = ", ".join(f"{name} {value:.6g}" for name, value in certificate.items())
 print(f"{len(positions):,} of {len(candidates):,} candidates{': ' if found else ''}{found}")

@@ -7,11 +7,12 @@ from dagal import artifacts
 from dagal.learners import detector, devices, inference
 from dagal.tasks.detection import siamfc
 from dagal.tasks.detection.detections import by_video
+from dagal.tasks.detection.tracks import TRACKS
 
-origin = start(snakemake)
-source, settings = snakemake.input, snakemake.params.learner
+job = start()
+source, settings = job.input, job.params.learner
 # deterministic RoI pooling on a GPU would be compiled, and slow
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"], deterministic=False)
+device = devices.prepare(job.gpu, settings["threads"], deterministic=False)
 ids, offsets, boxes_M_4 = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes")
 frame_M = np.repeat(np.arange(len(ids)), np.diff(offsets))
 model = detector.load(source.model, device)
@@ -27,4 +28,4 @@ with artifacts.opened(source.images, "images") as file:
             maps, detector.FEATURE_STRIDE, frame_M[rows] - first, boxes_M_4[rows], last - first, size
         )
         print(f"{last:,} of {len(ids):,} frames", flush=True)
-artifacts.write(snakemake.output[0], "tracks", origin, {"boxes": tracks_M_6_4})
+artifacts.write(job.output.tracks, TRACKS, job.origin, {"boxes": tracks_M_6_4})

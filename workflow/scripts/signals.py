@@ -5,16 +5,17 @@ from job import start
 
 from dagal import artifacts
 from dagal.pool import unlabeled
+from dagal.tasks.classification.signals import SIGNALS_FILE
 
-origin = start(snakemake)
-source, wanted, settings = snakemake.input, snakemake.params.signals, snakemake.params.learner
+job = start()
+source, wanted, settings = job.input, job.params.signals, job.params.learner
 labeled_ids = np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])
 ids = unlabeled(source.split, source.labeled)
 
 
 def infer(writer, ids, *names):
     """Stream the images through the model, writing those of its outputs that are wanted."""
-    batches = inference.stream(inputs, ids, device, snakemake.params.batch_size)
+    batches = inference.stream(inputs, ids, device, job.params.batch_size)
     outputs, first = {}, 0
     for batch in inference.predict(model, batches, settings["precision"]):
         for name, values in zip(names, batch, strict=True):
@@ -25,7 +26,7 @@ def infer(writer, ids, *names):
         first += len(batch[0])
 
 
-with artifacts.create(snakemake.output[0], "signals", origin) as writer:
+with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer:
     writer.dataset("ids", ids.shape, np.int64)[...] = ids
     if "trajectory" in wanted:
         (trajectory_E_N,) = artifacts.read(source.history, "history", "trajectory")
@@ -33,7 +34,7 @@ with artifacts.create(snakemake.output[0], "signals", origin) as writer:
     if set(wanted) - {"trajectory"}:
         from dagal.learners import architectures, devices, inference  # torch costs seconds; a trajectory needs none
 
-        device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+        device = devices.prepare(job.gpu, settings["threads"])
         model = architectures.load(source.model, device)
         with inference.seen(source.seen) as inputs:
             if {"probabilities", "embeddings", "predicted_loss", "logits"} & set(wanted):

@@ -7,20 +7,20 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.pool import channel_statistics, make_split, thumbnails
+from dagal.pool import SPLIT, channel_statistics, make_split, thumbnails
 
-origin = start(snakemake)
-seed = int(snakemake.wildcards.seed)
-with artifacts.opened(snakemake.input.truth, "truth") as file:
+job = start()
+seed = int(job.wildcards.seed)
+with artifacts.opened(job.input.truth, "truth") as file:
     class_names = file.attrs["class_names"]
     labels_N = file["labels"][()] if "labels" in file else None
-with artifacts.opened(snakemake.input.images, "images") as file:
+with artifacts.opened(job.input.images, "images") as file:
 
     def kcenter(ids, size, start, rng):
         # not an import statement, so that only splits of this kind depend on the module
         module = importlib.import_module("dagal.acquisition.kcenter")
-        if snakemake.input.latents:
-            every, latents_N_D = artifacts.read(snakemake.input.latents, "latents", "ids", "latents")
+        if job.input.latents:
+            every, latents_N_D = artifacts.read(job.input.latents, "latents", "ids", "latents")
             features = latents_N_D[np.searchsorted(every, ids)]
         else:
             features = thumbnails(file["images"], ids)
@@ -28,12 +28,12 @@ with artifacts.opened(snakemake.input.images, "images") as file:
 
     if labels_N is None:  # frames of videos have no class: nothing that needs one may be set for them
         labels_N = np.zeros(len(file["split"]), np.int64)
-    split = make_split(file["split"][()], labels_N, len(class_names), snakemake.params.pool, seed, kcenter)
+    split = make_split(file["split"][()], labels_N, len(class_names), job.params.pool, seed, kcenter)
     mean_C, std_C = channel_statistics(file["images"], np.union1d(split["pool"], split["initial"]))
 artifacts.write(
-    snakemake.output[0],
-    "split",
-    origin,
+    job.output.split,
+    SPLIT,
+    job.origin,
     {**split, "channel_mean": mean_C, "channel_std": std_C},
     class_names=np.array(class_names, h5py.string_dtype()),
 )

@@ -9,8 +9,8 @@ from job import start
 from dagal import artifacts
 from dagal.stopping import cohen_kappa, reason_to_stop
 
-start(snakemake)
-source, params, cycle = snakemake.input, snakemake.params, int(snakemake.wildcards.cycle)
+job = start()
+source, params, cycle = job.input, job.params, int(job.wildcards.cycle)
 metrics = json.loads(Path(source.metrics).read_text())
 before = json.loads(Path(source.stopping).read_text()) if cycle else {"kappa": [], "validation_accuracy": []}
 kappas = before["kappa"]
@@ -31,5 +31,5 @@ record = {
     "kappa": kappas,
     "validation_accuracy": [*before["validation_accuracy"], accuracy],
 }
-artifacts.write_json(snakemake.output[0], record)
+artifacts.write_json(job.output.stopping, record)
 print(f"cycle {cycle}, {metrics['labels']:,} labels: {f'stops, as {reason}' if reason else 'goes on'}")

@@ -4,19 +4,21 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
+from dagal.stopping import STOP_PREDICTIONS
+from dagal.tasks.classification.signals import PREDICTIONS
 
-origin = start(snakemake)
+job = start()
 
 from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
 
-settings, source = snakemake.params.learner, snakemake.input
-seed, cycle = int(snakemake.wildcards.seed), int(snakemake.wildcards.cycle)
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"])
+settings, source = job.params.learner, job.input
+seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
+device = devices.prepare(job.gpu, settings["threads"])
 batch_size, precision = settings["batch_size"] * 4, settings["precision"]
 
 (labeled_ids,) = artifacts.read(source.labeled, "labeled", "ids")
 pool, test, validation = artifacts.read(source.split, "split", "pool", "test", "validation")
-unlabeled = np.setdiff1d(pool, labeled_ids) if snakemake.params.trajectory else pool[:0]
+unlabeled = np.setdiff1d(pool, labeled_ids) if job.params.trajectory else pool[:0]
 held_out = np.concatenate([test, validation])
 trajectory = []
 
@@ -33,10 +35,10 @@ with inference.seen(source.seen) as inputs:
         (stop_set,) = artifacts.read(source.stop_set, "stop_set", "ids")
         predicted = inference.probabilities(model, inputs, stop_set, batch_size, precision).argmax(1)
         data = {"ids": stop_set, "predicted": predicted}
-        artifacts.write(snakemake.output.stop_predictions, "stop_predictions", origin, data)
+        artifacts.write(job.output.stop_predictions, STOP_PREDICTIONS, job.origin, data)
 
 if trajectory:
     history |= {"ids": unlabeled, "trajectory": np.stack(trajectory)}
-architectures.save(snakemake.output.model, model, settings, tuple(followed.shape[1:]), origin)
-artifacts.write(snakemake.output.history, "history", origin, history)
-artifacts.write(snakemake.output.predictions, "predictions", origin, {"ids": held_out, "probabilities": probs_N_C})
+architectures.save(job.output.model, model, settings, tuple(followed.shape[1:]), job.origin)
+artifacts.write(job.output.history, training.HISTORY, job.origin, history)
+artifacts.write(job.output.predictions, PREDICTIONS, job.origin, {"ids": held_out, "probabilities": probs_N_C})

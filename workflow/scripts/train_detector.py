@@ -9,11 +9,11 @@ from dagal.learners import detector, devices, inference
 from dagal.seeding import seed_for
 from dagal.tasks.detection import detections
 
-origin = start(snakemake)
-settings, source = dict(snakemake.params.learner), snakemake.input
-seed, cycle = int(snakemake.wildcards.seed), int(snakemake.wildcards.cycle)
+job = start()
+settings, source = dict(job.params.learner), job.input
+seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 # deterministic RoI pooling on a GPU would be compiled, and slow
-device = devices.prepare(snakemake.resources.get("gpu", 0), settings["threads"], deterministic=False)
+device = devices.prepare(job.gpu, settings["threads"], deterministic=False)
 if cycle == 0 and settings["initial_epochs"]:
     settings["epochs"] = settings["initial_epochs"]
 
@@ -33,7 +33,7 @@ with artifacts.opened(source.images, "images") as file:
     batches = inference.stream(file["images"], test, device, settings["batch_size"])
     found = detections.table(detector.detect_frames(model, batches))
 
-detector.save(snakemake.output.model, model, settings, tuple(images.shape[1:]), origin)
-artifacts.write(snakemake.output.history, "history", origin, history)
-artifacts.write(snakemake.output.predictions, "detections", origin, {"ids": test, **found})
+detector.save(job.output.model, model, settings, tuple(images.shape[1:]), job.origin)
+artifacts.write(job.output.history, detector.HISTORY, job.origin, history)
+artifacts.write(job.output.predictions, detections.PREDICTIONS, job.origin, {"ids": test, **found})
 print(f"{len(found['labels']):,} detections in {len(test):,} test frames")

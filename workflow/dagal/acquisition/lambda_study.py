@@ -2,6 +2,19 @@
 
 import numpy as np
 
+from dagal.artifacts import Kind
+
+SWEEP = Kind(
+    "sweep",
+    1,
+    {
+        "weights": "weights lambda of the balancing term (W,)",
+        "queries": "ids queried at each weight, then by top_k and by pseudo-labels (W+2,b)",
+        "score_loss": "minus the summed scores of each query (W+2,)",
+        "l1_loss": "L1 distance of the expected class counts of each query from the required ones (W+2,)",
+    },
+)
+
 
 def losses(
     score_N: np.ndarray, probs_N_C: np.ndarray, required_C: np.ndarray, positions: np.ndarray

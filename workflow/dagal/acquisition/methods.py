@@ -14,115 +14,58 @@ from pathlib import Path
 import numpy as np
 
 from dagal import artifacts
+from dagal.artifacts import Kind
 from dagal.balance import required_per_class
 from dagal.errors import UserError
 from dagal.geometry import pairs
 
-# argument of a score or selector -> (artifact, data set) of the signal that it stands for
-SIGNALS = {
-    "probs_N_C": ("signals", "probabilities"),
-    "embeddings_N_D": ("signals", "embeddings"),
-    "centers_L_D": ("signals", "labeled_embeddings"),
-    "trajectory_E_N": ("signals", "trajectory"),
-    "draws_T_N_C": ("draws", "draws"),
-    "boundary_N": ("boundary", "distance"),
-    "predicted_loss_N": ("signals", "predicted_loss"),
-    "logits_N_C": ("signals", "logits"),
-    "weight_norms_C": ("signals", "weight_norms"),
-    "discriminator_N": ("adversary", "discriminator"),
-    "truth_N": ("truth", "labels"),
-    "detection_probs_M_K": ("detections", "probabilities"),
-    "detection_frame_M": ("detections", "offsets"),
-    "estimated_fp_N": ("coherence", "false_positives"),
-    "estimated_fn_N": ("coherence", "false_negatives"),
-    "true_fp_N": ("errors", "false_positives"),
-    "true_fn_N": ("errors", "false_negatives"),
-    "video_N": ("images", "video"),
-    "frame_N": ("images", "frame"),
-    "labeled_video_L": ("images", "video"),
-    "labeled_frame_L": ("images", "frame"),
-}
-# artifacts that a study can make, by its task
-KINDS = {
-    "classification": ("signals", "draws", "boundary", "adversary", "truth"),
-    "detection": ("detections", "coherence", "errors", "images"),
-}
-# signals that only an SVM has a meaning for
-OF_SVM = {"logits", "weight_norms"}
-# what the training of an adversary reads of signals.h5, by its kind
-ADVERSARY_READS = {
-    "vaal": [],
-    "ta_vaal": [("signals", "labeled_predicted_loss"), ("signals", "predicted_loss")],
-    "sraal": [("signals", "probabilities")],
-}
-SEALED = {"truth", "errors"}  # made from the hidden labels: a method that reads them cannot be deployed
+SCORES = Kind(
+    "scores",
+    1,
+    {
+        "ids": "candidate ids (n,), ascending",
+        "score": "acquisition score (n,), larger = more worth a label",
+    },
+)
+
+QUERY = Kind(
+    "query",
+    1,
+    {
+        "ids": "queried ids (b,) in order of choice",
+        "score": "acquisition score of each queried id (b,)",
+    },
+)
+
 # what else each may ask for
 CONTEXT = {
     "score": ("n_candidates", "n_classes", "cycle", "rng"),
     "select": ("n_candidates", "n_classes", "cycle", "rng", "budget", "score_N", "required_C", "labels_L"),
 }
 
-# what a name stands for where it is not "the score of that name, top k of it"
-CLASSIFICATION = {
-    "oracle": {"score": "misclassified"},
-    "kcenter_greedy": {"score": "distance_to_labeled", "select": "kcenter_greedy"},
-    "core_set": {"score": "distance_to_labeled", "select": "core_set"},
-    "typiclust": {"score": "distance_to_labeled", "select": "typiclust"},
-    "probcover": {"score": "distance_to_labeled", "select": "probcover"},
-    "dal": {"score": "distance_to_labeled", "select": "dal"},
-    "badge": {"score": "gradient_norm", "select": "badge"},
-    "batch_bald": {"score": "bald", "select": "batch_bald"},
-    "diverse_mini_batch": {"score": "margin", "select": "diverse_mini_batch"},
-    "informative_diverse": {"score": "margin", "select": "informative_diverse"},
-    "margin_cluster_mean": {"score": "margin", "select": "margin_cluster_mean"},
-    "learning_loss": {"score": "predicted_loss"},
-    "vaal": {"score": "unlike_labeled", "adversary": "vaal"},
-    "ta_vaal": {"score": "unlike_labeled", "adversary": "ta_vaal"},
-    "sraal": {"score": "unlike_labeled", "adversary": "sraal"},
-    "vaal_cb": {"score": "unlike_labeled", "adversary": "vaal", "select": "class_balanced"},
-    "entropy_cb": {"score": "entropy", "select": "class_balanced"},
-    "bald_cb": {"score": "bald", "select": "class_balanced"},
-    "kcenter_cb": {"score": "distance_to_labeled", "select": "kcenter_class_balanced"},
-    "entropy_pseudo_label": {"score": "entropy", "select": "pseudo_label"},
-}
-
-# in video every method but plain random keeps its frames apart (003 sec. 2.5.2, Random+R)
-SPREAD = {"select": "temporal_spread"}
-DETECTION = {
-    "random": {"score": "random", "select": "top_k"},
-    "random_r": {"score": "random", **SPREAD},
-    "least_confidence": {"score": "mean_least_confidence", **SPREAD},
-    "entropy": {"score": "mean_entropy", **SPREAD},
-    "margin": {"score": "summed_margin", **SPREAD},
-    "oracle_fp": {"score": "false_positives", **SPREAD},
-    "oracle_fn": {"score": "false_negatives", **SPREAD},
-    "temporal_coherence": {"score": "estimated_false_positives", **SPREAD},
-    "temporal_coherence_fp": {"score": "estimated_false_positives", **SPREAD},
-    "temporal_coherence_fn": {"score": "estimated_false_negatives", **SPREAD},
-    "temporal_coherence_both": {"score": "estimated_errors", **SPREAD},
-}
-METHODS = {"classification": CLASSIFICATION, "detection": DETECTION}
-
 HOMES = {"score": ("scores", "frame_scores"), "select": ("selection",)}
 
 
-def compose(name: str, settings: dict, task: str = "classification") -> dict:
-    """The method's settings with ``score`` and ``select`` filled in: config, else `METHODS`, else its own name and the default selector."""
-    default = SPREAD if task == "detection" else {"select": "top_k"}
-    return {"score": name, **default, **METHODS[task].get(name, {}), **settings}
+def compose(name: str, settings: dict, task) -> dict:
+    """The method's settings with ``score`` and ``select`` filled in.
+
+    They come from the config, else from the task's ``methods``, else they are the method's own name and the default selector.
+    ``task``: a `dagal.tasks.Task`, here and below.
+    """
+    return {"score": name, **task.default, **task.methods.get(name, {}), **settings}
 
 
-def find(part: str, name: str, task: str = "classification") -> Callable:
+def find(part: str, name: str, task) -> Callable:
     """The function behind a ``score`` or ``select`` name. Raises UserError for an unknown name or argument."""
     function = _find(part, name)
     if function is None:
         raise UserError(f"unknown {part} {name!r}; allowed: {', '.join(available(part, task))}")
-    allowed = (*SIGNALS, *CONTEXT[part])
+    allowed = (*task.signals, *CONTEXT[part])
     unknown = [argument for argument in inputs(function) if argument not in allowed]
     if unknown:
         raise UserError(
-            f"{part} {name!r} asks for {unknown[0]!r}, which a {part} does not get; it may ask for {', '.join(allowed)}, "
-            "or have options with a default value"
+            f"{part} {name!r} asks for {unknown[0]!r}, which a {part} of {task.name} does not get; it may ask for "
+            f"{', '.join(allowed)}, or have options with a default value"
         )
     return function
 
@@ -143,8 +86,11 @@ def _function(module: str, name: str) -> Callable | None:
     return found if inspect.isfunction(found) else None
 
 
-def available(part: str, task: str = "classification") -> list[str]:
-    """Names that `find` knows and that read nothing of another task. A function of a file of its own is a selector if it asks for the budget, else a score."""
+def available(part: str, task) -> list[str]:
+    """Names that `find` knows.
+
+    A function of a file of its own is a selector if it asks for the budget, else a score.
+    """
     homes = [importlib.import_module(f"dagal.acquisition.{home}") for home in HOMES[part]]
     names = {path.stem for path in Path(__file__).parent.glob("*.py")} - {
         "__init__",
@@ -161,7 +107,7 @@ def available(part: str, task: str = "classification") -> list[str]:
         if f
         and not name.startswith("_")
         and (part == "select") == ("budget" in inputs(f))
-        and all(SIGNALS[argument][0] in KINDS[task] for argument in inputs(f) if argument in SIGNALS)
+        and set(inputs(f)) <= {*task.signals, *CONTEXT[part]}
     )
 
 
@@ -177,35 +123,14 @@ def options(function: Callable) -> dict:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
-def signals(settings: dict) -> list[tuple[str, str]]:
-    """(artifact, data set) of every signal that a composed method reads, sorted."""
-    functions = [find(part, settings[part]) for part in HOMES]
-    return sorted({SIGNALS[argument] for function in functions for argument in inputs(function) if argument in SIGNALS})
+def signals(settings: dict, task) -> list[tuple[str, str]]:
+    """(kind of file, data set) of every signal that a composed method reads, sorted."""
+    functions = [find(part, settings[part], task) for part in HOMES]
+    read = {argument for function in functions for argument in inputs(function)}
+    return sorted({task.signals[argument] for argument in read & set(task.signals)})
 
 
-def all_signals(settings: dict, adversaries: dict) -> list[tuple[str, str]]:
-    """`signals`, and what the training of the method's adversary reads."""
-    found = signals(settings)
-    if ("adversary", "discriminator") in found:
-        found = sorted({*found, *ADVERSARY_READS[adversaries[settings["adversary"]]["kind"]]})
-    return found
-
-
-def is_random(name: str) -> bool:
-    """Whether a method is called ``random`` or ``random_...``, as those are that others are compared with."""
-    return (name + "_").startswith("random_")
-
-
-def random_method(learner: str, learners: dict[str, str]) -> str | None:
-    """The random method of a learner: ``random``, or the first other that `is_random`; None if it has none.
-
-    ``learners``: method -> its learner.
-    """
-    own = [name for name, other in learners.items() if other == learner and is_random(name)]
-    return "random" if "random" in own else next(iter(own), None)
-
-
-def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: dict) -> dict:
+def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: dict, task) -> dict:
     """The arguments that a score or selector asks for, restricted to the candidates with ascending ``ids``.
 
     ``files`` maps artifact kinds to paths. The axis of the candidates is the place of N in the argument's shape suffix; M
@@ -213,10 +138,10 @@ def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: 
     """
     arguments = {}
     for argument in inputs(function):
-        if argument not in SIGNALS:
+        if argument not in task.signals:
             arguments[argument] = context[argument]
             continue
-        kind, name = SIGNALS[argument]
+        kind, name = task.signals[argument]
         suffix = [part for part in argument.split("_") if len(part) == 1]
         with artifacts.opened(files[kind], kind) as file:
             if "M" in suffix:
@@ -247,13 +172,13 @@ def _positions(path: str, every: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def query(
-    name: str, files: dict, ids: np.ndarray, score_N: np.ndarray, budget: int, cycle: int, rng, options: dict
+    name: str, files: dict, ids: np.ndarray, score_N: np.ndarray, budget: int, cycle: int, rng, options: dict, task
 ) -> tuple[np.ndarray, dict]:
     """Run a selector on candidates: positions (b,) int64 in order of choice, and what it certifies (a bound, a radius).
 
     ``files`` as in `gather`, with ``labeled``. Raises UserError if the selector does not return ``budget`` different positions.
     """
-    function = find("select", name)
+    function = find("select", name, task)
     context = {
         "score_N": score_N, "n_candidates": len(ids), "budget": budget, "cycle": cycle, "rng": rng,
     }  # fmt: skip
@@ -264,15 +189,10 @@ def query(
             n_initial = int(np.sum(file["cycle"][()] == 0))
             context["required_C"] = required_per_class(counts_C, budget, n_initial, cycle)
             context["labels_L"] = file["labels"][()][np.argsort(file["ids"][()])]  # in the order of centers_L_D
-    selected = function(**gather(function, files, ids, context), **options)
+    selected = function(**gather(function, files, ids, context, task), **options)
     # a selector may return a dataclass: the positions first, then the certificate
     certificate = dataclasses.asdict(selected) if dataclasses.is_dataclass(selected) else {"positions": selected}
     positions = np.asarray(certificate.pop("positions"), np.int64)
     if len(positions) != budget or len(np.unique(positions)) != len(positions):
         raise UserError(f"selector {name!r} did not return {budget} different positions.")
     return positions, certificate
-
-
-def source(function: Callable) -> str:
-    """The file that defines a score or selector."""
-    return inspect.getsourcefile(function)

@@ -8,9 +8,9 @@ from dagal.config.checks import check_combinations, check_files, check_pool, poo
 from dagal.config.fields import Mistake, fill
 from dagal.config.loader import Resolved, located, read
 from dagal.config.study import Study
+from dagal.tasks.classification.signals import ADVERSARY_READS
 
 __all__ = ["check_files", "check_pool", "load", "pool_size"]
-ADVERSARIES = ("vaal", "ta_vaal", "sraal")
 
 
 def load(config: dict | str | Path | Sequence[str | Path], overrides: dict | None = None) -> dict:
@@ -30,7 +30,7 @@ def resolve(settings: dict) -> dict:
     """`load` for settings as they are written. Raises Mistake."""
     adversaries = settings.setdefault("adversaries", {})
     if isinstance(adversaries, dict):
-        for kind in ADVERSARIES:
+        for kind in ADVERSARY_READS:
             adversaries.setdefault(kind, {})
     if isinstance(settings.get("methods"), dict):
         settings["methods"] = {name: given or {} for name, given in settings["methods"].items()}
@@ -39,8 +39,8 @@ def resolve(settings: dict) -> dict:
     check_combinations(resolved)
     for name, adversary in resolved["adversaries"].items():
         adversary["kind"] = adversary["kind"] or name
-        if adversary["kind"] not in ADVERSARIES:
-            raise Mistake(f"adversaries.{name}.kind", f"is missing; allowed: {', '.join(ADVERSARIES)}.")
+        if adversary["kind"] not in ADVERSARY_READS:
+            raise Mistake(f"adversaries.{name}.kind", f"is missing; allowed: {', '.join(ADVERSARY_READS)}.")
     composed = {name: methods.complete(name, given, resolved) for name, given in resolved["methods"].items()}
     resolved = _sorted(resolved)
     resolved["methods"] = {name: _sorted(given) for name, given in composed.items()}

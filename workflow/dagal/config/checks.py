@@ -7,10 +7,10 @@ import numpy as np
 
 from dagal import datasets
 from dagal.config.backbones import EMBEDDING_KINDS
-from dagal.config.dataset import reads_files, same_labels
+from dagal.config.dataset import may_download, reads_files, same_labels
 from dagal.config.fields import Mistake
 from dagal.config.loader import places_of
-from dagal.datasets.torchvision_sets import SETS
+from dagal.datasets.source import PUBLISHED_COUNTS
 from dagal.errors import UserError
 
 # architectures that learn on the features of a backbone
@@ -55,7 +55,7 @@ def check_pool_settings(study: dict) -> None:
                     key,
                     "is for images only: of 'pool' videos may set initial.size, as their first frames are drawn at random.",
                 )
-    published = datasets.PUBLISHED_COUNTS.get(study["dataset"]["loader"])
+    published = PUBLISHED_COUNTS.get(study["dataset"]["loader"])
     if published:
         check_balanced(study, len(published))
 
@@ -112,7 +112,7 @@ def check_sources(study: dict) -> None:
         if backbone["kind"] not in EMBEDDING_KINDS:
             continue
         key, source = f"backbones.{name}.source", backbone["source"]
-        if datasets.task(source["loader"]) == "detection" or source["loader"] == "two_moons":
+        if source["loader"] in datasets.VIDEO_LOADERS or source["loader"] == "two_moons":
             raise Mistake(key, f"is {source['name']!r}, but an embedding is learnt on labeled images.")
         if source["name"] == own["name"] or same_labels(source, own):
             raise Mistake(key, "is the data set of the study, whose labels are hidden; name another one.")
@@ -170,7 +170,7 @@ def check_files(study: dict) -> None:
         for key, dataset in datasets_of.items():
             prepared = Path(f"results/datasets/{dataset['name']}/images.h5")
             if reads_files(dataset) and not Path(dataset["path"]).exists() and not prepared.exists():
-                download = f", or set '{key}.download' to true" if dataset["loader"] in SETS else ""
+                download = f", or set '{key}.download' to true" if may_download(dataset["loader"]) else ""
                 raise Mistake(
                     f"{key}.path",
                     f"is {dataset['path']!r}, and there is nothing; put the raw data there (data/README.md){download}.",

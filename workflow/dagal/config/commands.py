@@ -11,11 +11,12 @@ import yaml
 from dagal.acquisition import methods as catalogue
 from dagal.config import load
 from dagal.config import methods as method_settings
-from dagal.config.dataset import TASKS
 from dagal.config.fields import NAME, did_you_mean
 from dagal.config.publish import ROOT
 from dagal.config.study import Study
 from dagal.errors import UserError
+from dagal.tasks import TASKS
+from dagal.tasks import find as find_task
 
 START = """\
 # {name}: what the study asks, and where its data comes from. Every key: docs/settings.md. Run: snakemake --configfile {file}
@@ -109,8 +110,8 @@ def _lines(value: dict, key: str, places: dict):
 
 def listed(task: str, name: str | None = None) -> str:
     """The methods of a task, or one method, score or selector of it."""
-    names = method_settings.known(task)
-    selectors = catalogue.available("select", task)
+    names = method_settings.known(find_task(task))
+    selectors = catalogue.available("select", find_task(task))
     if name is None:
         own = [selector for selector in selectors if selector not in names]
         return "\n".join([*(_method(entry, task) for entry in names), *(_part("select", entry, task) for entry in own)])
@@ -125,8 +126,8 @@ def listed(task: str, name: str | None = None) -> str:
 
 
 def _method(name: str, task: str) -> str:
-    settings = catalogue.compose(name, {}, task)
-    read = sorted({f"{signal} ({kind})" for kind, signal in catalogue.signals(settings)})
+    settings = catalogue.compose(name, {}, find_task(task))
+    read = sorted({f"{signal} ({kind})" for kind, signal in catalogue.signals(settings, find_task(task))})
     besides = "".join(f", {key}: {settings[key]}" for key in ("adversary",) if key in settings)
     return (
         f"{name}:  score: {settings['score']}, select: {settings['select']}{besides}\n"
@@ -141,7 +142,7 @@ def _part(part: str, name: str, task: str) -> str:
 
 
 def _about(part: str, name: str, task: str) -> str:
-    function = catalogue.find(part, name, task)
+    function = catalogue.find(part, name, find_task(task))
     text = textwrap.fill(
         f"{part} {name}: {method_settings.summary(function)}", 120, initial_indent="  ", subsequent_indent="    "
     )

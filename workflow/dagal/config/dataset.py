@@ -7,9 +7,8 @@ from pydantic import Field
 
 from dagal import datasets
 from dagal.config.fields import File, Mistake, Name, Number, Section, Seed, Variants, Whole, setting, shown
-from dagal.datasets.torchvision_sets import SETS
+from dagal.tasks import TASKS
 
-TASKS = ("classification", "detection")
 # loaders that read nothing, or may download what is missing
 SELF_SUFFICIENT = {"digits", "two_moons", "synthia_al"}
 
@@ -137,7 +136,7 @@ OWN_SECTION = {"camera_trap": CameraTraps, "synthia_al": RenderedVideos}
 
 def table() -> dict[str, type[Dataset]]:
     """Loader -> its section."""
-    images = {loader: OWN_SECTION.get(loader, Images) for loader in datasets.LOADERS}
+    images = {loader: OWN_SECTION.get(loader, Images) for loader in datasets.IMAGE_LOADERS}
     return images | {loader: OWN_SECTION.get(loader, Videos) for loader in datasets.VIDEO_LOADERS}
 
 
@@ -175,9 +174,14 @@ DATASET = DatasetVariants("loader", table)
 SOURCE = SourceVariants("loader", table)
 
 
+def may_download(loader: str) -> bool:
+    """Whether a loader can fetch the official files."""
+    return datasets.LOADERS[loader].startswith("dagal.datasets.torchvision_sets:")
+
+
 def reads_files(dataset: dict) -> bool:
     """Whether the raw data must lie at ``path`` before anything runs."""
-    return not (dataset["loader"] in SELF_SUFFICIENT or (dataset["loader"] in SETS and dataset["download"]))
+    return not (dataset["loader"] in SELF_SUFFICIENT or (dataset.get("download") and may_download(dataset["loader"])))
 
 
 def same_labels(one: dict, other: dict) -> bool:

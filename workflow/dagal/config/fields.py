@@ -97,6 +97,8 @@ class Section(BaseModel):
 def _plain(value: Any) -> Any:
     if isinstance(value, Section):
         return value.plain()
+    if isinstance(value, BaseModel):
+        return value.model_dump()
     if isinstance(value, dict):
         return {name: _plain(entry) for name, entry in value.items()}
     return copy.deepcopy(value)
@@ -137,7 +139,7 @@ class Variants:
         """Label -> section of the variants that have a key, without those that only inherit it from another."""
         having = {variant: section for variant, section in self.table().items() if name in section.model_fields}
         return {
-            section.label or variant: section
+            getattr(section, "label", "") or variant: section
             for variant, section in having.items()
             if not {*section.__mro__[1:]} & {*having.values()}
         }
@@ -187,7 +189,8 @@ def fill(
         else:
             requirement = requirement_of(schema_of(section.model_fields[name]), value[name])
         raise Mistake(join(key, name), f"is {shown(value[name])}: {requirement}") from None
-    filled.check(key)
+    if isinstance(filled, Section):  # a task's own learner may be any model of pydantic
+        filled.check(key)
     return filled
 
 

@@ -9,9 +9,12 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from dagal import tasks
 from dagal.acquisition import methods
 from dagal.config.fields import Mistake, Section, Variants, Whole, did_you_mean, requirement_of, setting, shown, words
 from dagal.errors import UserError
+from dagal.tasks import Task
+from dagal.tasks.classification.signals import OF_SVM
 
 OPTION_RULES = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
@@ -79,13 +82,13 @@ METHOD = MethodVariants("", lambda: {"classification": ClassificationMethod, "de
 
 def complete(name: str, given: dict, study: dict) -> dict:
     """The method's settings with score, selector and learner filled in and checked. Raises Mistake."""
-    key, task = f"methods.{name}", study["task"]
+    key, task = f"methods.{name}", tasks.find(study["task"])
     if name.startswith("start"):
         raise Mistake(key, "begins with 'start', as the shared nodes of cycle 0 do; rename it.")
     settings = methods.compose(name, given, task)
     for part in methods.HOMES:
         check_options(part, settings, given, key, task)
-    read = methods.signals(settings)
+    read = methods.signals(settings, task)
     kinds, signals = {kind for kind, _ in read}, {signal for _, signal in read}
     if "adversary" in kinds:
         settings.setdefault("adversary", name)
@@ -97,12 +100,6 @@ def complete(name: str, given: dict, study: dict) -> dict:
         raise Mistake(f"{key}.adversary", f"is {settings['adversary']!r}, but the method reads none; delete it.")
     if settings.get("tracker", "flow") != "flow" and "coherence" not in kinds:
         raise Mistake(f"{key}.tracker", f"is {settings['tracker']!r}, but the method follows no detections; delete it.")
-    other = [kind for kind, _ in read if kind not in methods.KINDS[task]]
-    if other:
-        raise Mistake(
-            key,
-            f"reads {other[0]!r}, which a study of {task} does not have; take a method for {task}: {', '.join(known(task))}.",
-        )
     if settings.get("tracker") == "true_flow" and study["dataset"]["loader"] != "synthia_al":
         raise Mistake(
             f"{key}.tracker", "is true_flow, which only rendered videos (synthia_al) have; take flow or siamfc."
@@ -113,23 +110,23 @@ def complete(name: str, given: dict, study: dict) -> dict:
     settings.setdefault("learner", learners[0])
     if settings["learner"] not in learners:
         raise Mistake(f"{key}.learner", f"is {settings['learner']!r}; allowed: {', '.join(learners)}.")
-    check_learner(key, settings, signals, study)
+    check_learner(key, settings, signals, study, task)
     return settings
 
 
-def check_learner(key: str, settings: dict, signals: set[str], study: dict) -> None:
+def check_learner(key: str, settings: dict, signals: set[str], study: dict, task: Task) -> None:
     """Whether the method's learner gives the signals that it reads."""
     learner = study["learners"][settings["learner"]]
     place = f"learners.{settings['learner']}"
     predicted = {"predicted_loss", "labeled_predicted_loss"}
-    trained_on = {signal for _, signal in methods.all_signals(settings, study["adversaries"])}
-    if predicted & trained_on and not learner.get("loss_prediction"):
+    trained_on = {signal for _, signal in task.reads_besides(settings, study)}
+    if predicted & (signals | trained_on) and not learner.get("loss_prediction"):
         raise Mistake(
             key,
             f"reads predicted losses, but '{place}.loss_prediction' is not set; set it, as in loss_prediction: {{loss: margin}}.",
         )
     svm = learner["architecture"] == "svm"
-    if signals & methods.OF_SVM and not svm:
+    if signals & OF_SVM and not svm:
         raise Mistake(key, "reads the boundaries of an SVM: name a learner of architecture svm.")
     if svm and ("trajectory" in signals or settings.get("draws") == "ensemble"):
         what = "a trajectory over epochs" if "trajectory" in signals else "an ensemble"
@@ -142,12 +139,12 @@ def check_learner(key: str, settings: dict, signals: set[str], study: dict) -> N
         )
 
 
-def known(task: str) -> list[str]:
+def known(task: Task) -> list[str]:
     """Names that stand for a method by themselves: compositions, then scores."""
-    return list(dict.fromkeys([*methods.METHODS[task], *methods.available("score", task)]))
+    return list(dict.fromkeys([*task.methods, *methods.available("score", task)]))
 
 
-def check_options(part: str, settings: dict, given: dict, key: str, task: str) -> None:
+def check_options(part: str, settings: dict, given: dict, key: str, task: Task) -> None:
     """The function behind a score or selector exists, and takes the options. Raises Mistake."""
     name = settings[part]
     place = f"{key}.{part}" if part in given else key
@@ -174,13 +171,21 @@ def check_options(part: str, settings: dict, given: dict, key: str, task: str) -
             settings[f"{part}_options"][option] = attempt
 
 
-def unknown(part: str, name: str, place: str, task: str, error: UserError) -> Mistake:
+def unknown(part: str, name: str, place: str, task: Task, error: UserError) -> Mistake:
     """The mistake of a name behind which no score or selector is found."""
     what = {"score": "score", "select": "selector"}
     other = "select" if part == "score" else "score"
     if name in methods.available(other, task):
         hint = f"select: {name}" if part == "score" else f"score: {name}"
         return Mistake(place, f"is the {what[other]} {name!r}, not a {what[part]}; write `{hint}`.")
+    for home in map(tasks.find, tasks.TASKS):
+        if name in methods.available(part, home):
+            fitting = known(task) if part == "score" else methods.available("select", task)
+            return Mistake(
+                place,
+                f"is the {what[part]} {name!r} of {home.name}, which reads what a study of {task.name} does not have; take one of "
+                f"{', '.join(fitting)}.",
+            )
     if not str(error).startswith("unknown "):
         return Mistake(place, f"cannot be used: {error}")
     if part == "select":
@@ -192,7 +197,7 @@ def unknown(part: str, name: str, place: str, task: str, error: UserError) -> Mi
     selectors = [selector for selector in methods.available("select", task) if selector not in names]
     return Mistake(
         place,
-        f"is no method or score of {task}: {name!r} is unknown{did_you_mean(name, [*names, *selectors])}; methods: "
+        f"is no method or score of {task.name}: {name!r} is unknown{did_you_mean(name, [*names, *selectors])}; methods: "
         f"{', '.join(names)}; selectors, as in `select: top_k`: {', '.join(selectors)}.",
     )
 

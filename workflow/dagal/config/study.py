@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
+from dagal import tasks
 from dagal.config.adversaries import Adversary
 from dagal.config.backbones import BACKBONE
 from dagal.config.dataset import DATASET
 from dagal.config.fields import Mistake, Name, Number, Section, Seed, Variants, Whole, part, setting, shown, whole
-from dagal.config.learners import Classifier, Detector, Svm
 from dagal.config.methods import METHOD
 from dagal.config.pool import Oracle, Pool
 from dagal.config.video import Video
@@ -29,20 +29,18 @@ class LearnerVariants(Variants):
         return architecture, section
 
 
-CLASSIFIERS = ("linear", "svm", "mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
-DETECTORS = ("faster_rcnn_small", "faster_rcnn_mobilenet", "faster_rcnn_resnet50")
-
-
 def learners_of(task: str) -> dict[str, type[Section]]:
     """Architecture -> its section, of a task."""
-    table = {
-        "classification": dict.fromkeys(CLASSIFIERS, Classifier) | {"svm": Svm},
-        "detection": dict.fromkeys(DETECTORS, Detector),
-    }
-    return table[task]
+    learners = tasks.find(task).learners
+    return {architecture: learners.find(architecture) for architecture in learners}
 
 
-LEARNER = LearnerVariants("architecture", lambda: {**learners_of("classification"), **learners_of("detection")})
+def learners() -> dict[str, type[Section]]:
+    """Architecture -> its section, of all tasks."""
+    return {name: section for task in tasks.TASKS for name, section in learners_of(task).items()}
+
+
+LEARNER = LearnerVariants("architecture", learners)
 
 
 def count_or_all(value: object) -> object:
@@ -131,7 +129,7 @@ class Study(Section):
     backbones: dict[str, Annotated[Section, BACKBONE]] = part(
         "Frozen networks by name, which a learner names to learn on their features.", dict, papers="003, ch. 5"
     )
-    learners: dict[str, Annotated[Section, LEARNER]] = setting(
+    learners: dict[str, Annotated[BaseModel, LEARNER]] = setting(
         "Networks with their training, by name. Every method uses the only one, or the one that it names.", min_length=1
     )
     methods: dict[str, Annotated[Section, METHOD]] = setting(

@@ -6,7 +6,39 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dagal.artifacts import Writer
+from dagal import artifacts
+from dagal.artifacts import Kind, Writer
+from dagal.errors import UserError
+from dagal.registry import Registry
+
+IMAGES = Kind(
+    "images",
+    1,
+    {
+        "images": "images (N,H,W,C), uint8 intensities 0..255",
+        "split": "published part of each image (N,): 0 train, 1 test",
+        "video": "video of each image (N,), position in the attribute video_names; videos only",
+        "frame": "number of each image in its video (N,), rising with time; videos only",
+        "source": "camera traps: image that each crop is of (N,), position in files",
+        "box": "camera traps: box of each crop (N,4), x1 y1 x2 y2 in shares of the image's width and height",
+        "confidence": "camera traps: confidence of the detector in each crop (N,)",
+        "files": "camera traps: the survey's images (S,), below the path of the data set",
+        "detected": "camera traps: animals that the detector counts in each of the survey's images (S,)",
+    },
+)
+
+TRUTH = Kind(
+    "truth",
+    1,
+    {
+        "labels": "true class of each image (N,), position in the attribute class_names",
+        "animals": "camera traps: true number of animals in each of the survey's images (S,), 0 empty, -1 not counted",
+        "boxes": "detection: box of each object (M,4), x1 y1 x2 y2 in pixels",
+        "box_labels": "detection: class of each object (M,), position in the attribute class_names",
+        "tracks": "detection: which object of the video each box is (M,), -1 where unknown",
+        "offsets": "detection: image i has the boxes offsets[i] to offsets[i+1] (N+1,)",
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +51,43 @@ class Source:
     images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
     about: dict[str, np.ndarray] = field(default_factory=dict)  # what else images.h5 holds
     sealed: dict[str, np.ndarray] = field(default_factory=dict)  # what else truth.h5 holds
+
+    def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
+        """Write images.h5 and truth.h5. Raises UserError if these are not the published images, or differ in size."""
+        published = PUBLISHED_COUNTS.get(settings["loader"])
+        if published is not None and not np.array_equal(count(self), published):
+            raise UserError(
+                f"{settings['path']} does not hold the published number of training images of each class "
+                f"({self.n_train:,} of {sum(published):,} in all): delete it and put the data set there again."
+            )
+        with artifacts.create(images_path, IMAGES, origin) as writer:
+            n = len(self.labels)
+            writer.dataset("split", (n,), np.uint8)[...] = np.arange(n) >= self.n_train
+            for name, values in self.about.items():
+                writer.dataset(name, values.shape, values.dtype)[...] = values
+            write_images(writer, n, fitted(self, settings))
+        truth = {"labels": self.labels, **self.sealed}
+        artifacts.write(truth_path, TRUTH, origin, truth, class_names=self.class_names)
+
+
+def count(source: Source) -> np.ndarray:
+    """Training images of each class (C,)."""
+    return np.bincount(source.labels[: source.n_train], minlength=len(source.class_names))
+
+
+# training images per class, known before anything is read
+PUBLISHED_COUNTS = Registry(
+    {
+        "digits": [142, 146, 142, 146, 145, 145, 145, 143, 139, 144],
+        "two_moons": [500, 50],
+        "cifar10": [5000] * 10,
+        "cifar100": [500] * 100,
+        "mnist": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+        "fashion_mnist": [6000] * 10,
+        "svhn": [4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659],
+        "tiny_imagenet": [500] * 200,
+    }
+)
 
 
 BATCH_BYTES = 32 << 20
@@ -48,3 +117,30 @@ def flush(dataset, batch: dict[int, np.ndarray]) -> None:
     for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
         dataset[run[0] : run[-1] + 1] = np.stack([batch[row] for row in run])
     batch.clear()
+
+
+def fitted(source: Source, settings: dict) -> Iterator[tuple[int, np.ndarray]]:
+    """The decoded images, fitted, at the rows the loader gives them; UserError where one has another size than the first."""
+    shape = None
+    for row, image in source.images:
+        image = fit(image, settings.get("image_size"), settings.get("grayscale"))
+        shape = shape or image.shape
+        if image.shape != shape:
+            (height, width), (other_height, other_width) = shape[:2], image.shape[:2]
+            raise UserError(
+                f"The images in {settings['path']} differ in size ({height} x {width} and {other_height} x "
+                f"{other_width} pixels): set dataset.image_size in the config."
+            )
+        yield row, image
+
+
+def fit(image: np.ndarray, size: int | None, grayscale: bool | None) -> np.ndarray:
+    """(H,W), (H,W,1) or RGB (H,W,3) -> (H,W,C), gray if asked for and resized to size x size if given."""
+    import cv2
+
+    if grayscale and image.shape[2:] == (3,):
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if size is not None:
+        shrinks = min(image.shape[:2]) >= size
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return image.reshape(*image.shape[:2], -1)

@@ -3,18 +3,33 @@
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
 from dagal import artifacts
 from dagal.datasets.rendering import render
-from dagal.datasets.source import PROGRESS_SECONDS
+from dagal.datasets.source import IMAGES, PROGRESS_SECONDS, TRUTH
 
 
 def n_training_frames(settings: dict) -> int:
     """Frames of the training videos, known without rendering any."""
     return sum(clip.n_frames for clip in render.plan(settings) if clip.split == 0)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Videos that are rendered when they are written."""
+
+    def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
+        """Write images.h5 and truth.h5."""
+        prepare(settings, images_path, truth_path, origin, workers)
+
+
+def synthia_al(settings: dict) -> Rendered:
+    """Road scenes, rendered: there is nothing to read."""
+    return Rendered()
 
 
 def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
@@ -26,7 +41,7 @@ def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int)
     height, width, fps = settings["height"], settings["width"], settings["fps"]
     lengths, shown, first = np.array([clip.n_frames for clip in clips]), time.monotonic(), 0
     n_frames, annotated = int(lengths.sum()), []
-    with artifacts.create(images_path, "images", origin, video_names=[clip.name for clip in clips]) as writer:
+    with artifacts.create(images_path, IMAGES, origin, video_names=[clip.name for clip in clips]) as writer:
         frame_N = np.concatenate([np.arange(length) for length in lengths])
         for name, values, dtype in (
             ("split", np.repeat([clip.split for clip in clips], lengths), np.uint8),
@@ -45,7 +60,7 @@ def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int)
     boxes, labels, tracks = (list(column) for column in zip(*annotated, strict=True))
     offsets = np.concatenate([[0], np.cumsum([len(frame) for frame in labels])])
     data = {"boxes": np.concatenate(boxes), "box_labels": np.concatenate(labels), "tracks": np.concatenate(tracks)}
-    artifacts.write(truth_path, "truth", origin, data | {"offsets": offsets}, class_names=list(render.CLASSES))
+    artifacts.write(truth_path, TRUTH, origin, data | {"offsets": offsets}, class_names=list(render.CLASSES))
     print(f"rendered {n_frames:,} frames of {len(clips)} videos with {offsets[-1]:,} boxes")
 
 

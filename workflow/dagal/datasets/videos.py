@@ -20,7 +20,7 @@ import numpy as np
 
 from dagal import artifacts, seeding
 from dagal.datasets import folders
-from dagal.datasets.source import write_images
+from dagal.datasets.source import IMAGES, TRUTH, write_images
 from dagal.errors import UserError
 
 TEST_FRACTION = 0.2
@@ -45,6 +45,10 @@ class VideoSource:
     tracks_M: np.ndarray  # int64, which object of the video; -1 unknown
     offsets_N: np.ndarray  # (N+1,) int64, frame i has the boxes offsets_N[i]:offsets_N[i+1]
     frames: Iterator[tuple[int, np.ndarray]]  # (row, uint8 RGB image), decoded one by one, any order
+
+    def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
+        """Write images.h5 and truth.h5."""
+        prepare_videos(self, settings, images_path, truth_path, origin)
 
 
 @dataclass(frozen=True)
@@ -441,7 +445,7 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
     the first frame. Boxes are scaled like their frame and clipped to it; those under a pixel wide or high are left out.
     Two batches of frames are in memory at most. Raises UserError if a frame cannot be decoded or has another size.
     """
-    with artifacts.create(images_path, "images", origin, video_names=source.video_names) as writer:
+    with artifacts.create(images_path, IMAGES, origin, video_names=source.video_names) as writer:
         for name, values in (("split", source.split_N), ("video", source.video_N), ("frame", source.frame_N)):
             writer.dataset(name, values.shape, values.dtype)[...] = values
         scale_N_2, size_N_2 = _write_frames(source, settings, writer)
@@ -457,7 +461,7 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
         "tracks": source.tracks_M[kept_M],
         "offsets": np.concatenate([[0], np.cumsum(np.bincount(row_M[kept_M], minlength=len(counts_N)))]),
     }
-    artifacts.write(truth_path, "truth", origin, data, class_names=source.class_names)
+    artifacts.write(truth_path, TRUTH, origin, data, class_names=source.class_names)
 
 
 def _write_frames(source: VideoSource, settings: dict, writer: artifacts.Writer) -> tuple[np.ndarray, np.ndarray]:
@@ -494,6 +498,3 @@ def _fit(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, tuple[
     if size != image.shape[1::-1]:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     return np.pad(image, ((0, height - size[1]), (0, width - size[0]), (0, 0))), size
-
-
-LOADERS = {loader.__name__: loader for loader in (imagenet_vid, mot, coco_video, video_folder, camvid)}

@@ -14,10 +14,27 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from dagal.acquisition.indicators import INDICATORS
+from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners.optimizers import stepper
 from dagal.learners.vae import VAE, Discriminator, draw_rank_columns
 from dagal.seeding import seed_for
+
+ADVERSARY = Kind(
+    "adversary",
+    1,
+    {
+        "ids": "unlabeled ids (n,), ascending",
+        "discriminator": "probability of being labeled (n,) that the discriminator gives; the smallest are queried",
+        "step": "last training step of each stretch (S,) over which losses are averaged",
+        "reconstruction": "reconstruction loss of the VAE (S,)",
+        "kl": "Kullback-Leibler divergence of the VAE (S,)",
+        "adversarial": "adversarial loss of the VAE (S,)",
+        "discriminator_loss": "loss of the discriminator (S,)",
+        "supervised": "SRAAL: loss of the supervised learner (S,)",
+        "supervised_kl": "SRAAL: Kullback-Leibler divergence of its latent (S,)",
+    },
+)
 
 RECORDS = 200  # points of a loss curve at most
 

@@ -10,9 +10,19 @@ from torch import nn
 from torch.nn.functional import interpolate, normalize
 
 from dagal import artifacts
+from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners import IMAGE_NETWORKS, architectures
 from dagal.learners.inference import autocast, stream
+
+FEATURES = Kind(
+    "features",
+    1,
+    {
+        "features": "features of each image (N,D) by a backbone, test images included",
+        "split": "published part of each image (N,): 0 train, 1 test",
+    },
+)
 
 BATCH_SIZE = 128
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -136,7 +146,7 @@ def write_features(
 ) -> None:
     """Write the features of all images of an opened images.h5."""
     images, split_N = file["images"], file["split"][()]
-    with artifacts.create(path, "features", origin) as writer:
+    with artifacts.create(path, FEATURES, origin) as writer:
         first = 0
         for features_B_D in features(backbone, stream(images, np.arange(len(images)), device, BATCH_SIZE), precision):
             if not first:

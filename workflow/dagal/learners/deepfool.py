@@ -4,6 +4,17 @@ from collections.abc import Callable
 
 import torch
 
+from dagal.artifacts import Kind
+
+BOUNDARY = Kind(
+    "boundary",
+    1,
+    {
+        "ids": "unlabeled ids (n,), ascending",
+        "distance": "L2 norm of the smallest change of intensities that changes the predicted class (n,), in 0..255",
+    },
+)
+
 
 def deepfool_distance(
     logits_fn: Callable[[torch.Tensor], torch.Tensor],

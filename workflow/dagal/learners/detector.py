@@ -15,10 +15,24 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import interpolate, pad
 
+from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners import architectures
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import learning_rate, stepper
+
+HISTORY = Kind(
+    "history",
+    1,
+    {
+        "loss": "mean training loss of each epoch (E,)",
+        "loss_classifier": "detector: part of the loss, classes of proposals (E,)",
+        "loss_box_reg": "detector: part of the loss, boxes of proposals (E,)",
+        "loss_objectness": "detector: part of the loss, objectness of anchors (E,)",
+        "loss_rpn_box_reg": "detector: part of the loss, boxes of anchors (E,)",
+        "learning_rate": "learning rate of each epoch (E,)",
+    },
+)
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PADDING = 32  # frames are padded to a multiple of it, so that every feature map has an exact power-of-two stride

@@ -3,6 +3,17 @@
 import numpy as np
 
 from dagal.acquisition.selection import top_k
+from dagal.artifacts import Kind
+
+PSEUDO_LABELS = Kind(
+    "pseudo_labels",
+    1,
+    {
+        "ids": "unlabeled ids that got a pseudo-label (n,), ascending",
+        "labels": "class that the model gives to each (n,)",
+        "uncertainty": "entropy in nats, or label-dispersion, for which each was trusted (n,)",
+    },
+)
 
 
 def number(share: float, n_training: int) -> int:

@@ -10,12 +10,27 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import cosine_similarity, normalize
 
+from dagal.artifacts import Kind
 from dagal.learners import architectures
 from dagal.learners.backbones import Backbone
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.learners.views import view
 from dagal.seeding import seed_for
+
+PRETRAINING = Kind(
+    "pretraining",
+    1,
+    {
+        "loss": "mean loss of each epoch (E,)",
+        "output_std": "standard deviation of the normalised outputs of each epoch (E,), mean over their channels",
+        "learning_rate": "learning rate of each epoch (E,)",
+        "knn_epochs": "epochs (K,) after which neighbours were looked for, 0 before the first",
+        "queries": "ids of the training images (Q,) whose neighbours these are",
+        "neighbours": "ids of the nearest training images (K,Q,k) of each query, nearest first",
+        "similarities": "cosine similarity of each neighbour (K,Q,k)",
+    },
+)
 
 QUERY_BLOCK = 128  # queries whose similarities to all images are in memory at a time
 COLLAPSED = 0.1  # below this share of 1/sqrt(d) the outputs count as one point

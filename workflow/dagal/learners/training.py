@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from dagal import artifacts
+from dagal.artifacts import Kind
 from dagal.learners import architectures
 from dagal.learners.architectures import Classifier
 from dagal.learners.augmentation import random_crop_flip
@@ -19,6 +20,21 @@ from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
+
+HISTORY = Kind(
+    "history",
+    1,
+    {
+        "loss": "mean training loss of each epoch (E,)",
+        "accuracy": "training accuracy of each epoch (E,)",
+        "prediction_loss": "loss of the loss prediction in each epoch (E,), NaN where it is not trained",
+        "learning_rate": "learning rate of each epoch (E,)",
+        "consistency_loss": "FixMatch: mean consistency loss of each epoch (E,), before its weight",
+        "confident": "FixMatch: share of the unlabeled images whose pseudo-label counted in each epoch (E,)",
+        "ids": "unlabeled ids (n,), ascending; absent where no trajectory is recorded",
+        "trajectory": "class predicted for each unlabeled id after each epoch (E,n)",
+    },
+)
 
 VIEWS = (random_crop_flip, strong_augmentation)  # of an unlabeled image: weak, strong
 

@@ -3,7 +3,17 @@
 import torch
 from torch import nn
 
+from dagal.artifacts import Kind
 from dagal.learners import architectures
+
+LATENTS = Kind(
+    "latents",
+    1,
+    {
+        "ids": "ids of the training images (n,), ascending",
+        "latents": "latents of a VAE trained on all of them without labels (n,D)",
+    },
+)
 
 
 class Conditioned(nn.Module):

@@ -1,15 +1,26 @@
 """Numbers that sum up a study: area under the budget curve, labels saved, significance, informativeness."""
 
 import numpy as np
-from scipy import stats
 
 # With n pairs a two-sided signed-rank test cannot give less than 2 / 2^n, which is above .05 for n < 6.
 MIN_SEEDS = 6
 
-# columns of metrics.csv that say how good a model is, by task
-PERFORMANCE = ("accuracy", "mean_ap")
 # methods that others are compared with, the first that a study has
 REFERENCES = ("random", "random_r")
+
+
+def is_random(name: str) -> bool:
+    """Whether a method is called ``random`` or ``random_...``, as those are that others are compared with."""
+    return (name + "_").startswith("random_")
+
+
+def random_method(learner: str, learners: dict[str, str]) -> str | None:
+    """The random method of a learner: ``random``, or the first other that `is_random`; None if it has none.
+
+    ``learners``: method -> its learner.
+    """
+    own = [name for name, other in learners.items() if other == learner and is_random(name)]
+    return "random" if "random" in own else next(iter(own), None)
 
 
 def _curve(labels_K, accuracy_K) -> tuple[np.ndarray, np.ndarray]:
@@ -108,6 +119,8 @@ def paired_wilcoxon(method_S: np.ndarray, reference_S: np.ndarray) -> float:
     difference_S = difference_S[difference_S != 0]
     if len(difference_S) == 0:
         return 1.0
+    from scipy import stats  # costs as much as the rest of a light job
+
     # exact: SciPy counts all sign patterns up to 13 seeds with ties, 50 without
     return float(stats.wilcoxon(difference_S).pvalue)
 

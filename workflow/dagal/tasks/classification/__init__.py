@@ -1,1 +1,55 @@
-"""Classification of images."""
+"""Classification of images: an answer is a class."""
+
+from dagal.registry import Registry
+from dagal.tasks import Task
+from dagal.tasks.classification import answers
+from dagal.tasks.classification.signals import ADVERSARY_READS, SIGNALS, file_of, reads_besides
+from dagal.tasks.classification.stages import STAGES
+
+__all__ = ["ADVERSARY_READS", "TASK"]
+
+# what a name stands for where it is not "the score of that name, top k of it"
+METHODS = {
+    "oracle": {"score": "misclassified"},
+    "kcenter_greedy": {"score": "distance_to_labeled", "select": "kcenter_greedy"},
+    "core_set": {"score": "distance_to_labeled", "select": "core_set"},
+    "typiclust": {"score": "distance_to_labeled", "select": "typiclust"},
+    "probcover": {"score": "distance_to_labeled", "select": "probcover"},
+    "dal": {"score": "distance_to_labeled", "select": "dal"},
+    "badge": {"score": "gradient_norm", "select": "badge"},
+    "batch_bald": {"score": "bald", "select": "batch_bald"},
+    "diverse_mini_batch": {"score": "margin", "select": "diverse_mini_batch"},
+    "informative_diverse": {"score": "margin", "select": "informative_diverse"},
+    "margin_cluster_mean": {"score": "margin", "select": "margin_cluster_mean"},
+    "learning_loss": {"score": "predicted_loss"},
+    "vaal": {"score": "unlike_labeled", "adversary": "vaal"},
+    "ta_vaal": {"score": "unlike_labeled", "adversary": "ta_vaal"},
+    "sraal": {"score": "unlike_labeled", "adversary": "sraal"},
+    "vaal_cb": {"score": "unlike_labeled", "adversary": "vaal", "select": "class_balanced"},
+    "entropy_cb": {"score": "entropy", "select": "class_balanced"},
+    "bald_cb": {"score": "bald", "select": "class_balanced"},
+    "kcenter_cb": {"score": "distance_to_labeled", "select": "kcenter_class_balanced"},
+    "entropy_pseudo_label": {"score": "entropy", "select": "pseudo_label"},
+}
+
+CLASSIFIERS = ("linear", "svm", "mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
+
+TASK = Task(
+    name="classification",
+    answer={"labels": "label given to each id (L,)"},
+    ask=answers.answers,
+    append=answers.append,
+    signals=SIGNALS,
+    sealed=frozenset({"truth"}),
+    methods=METHODS,
+    default={"select": "top_k"},
+    measures=("accuracy", "balanced_accuracy", "validation_accuracy", "l1_score"),
+    per_class="accuracy_per_class",
+    learners=Registry(
+        dict.fromkeys(CLASSIFIERS, "dagal.config.learners:Classifier") | {"svm": "dagal.config.learners:Svm"}
+    ),
+    stages=STAGES,
+    rules=("images.smk", "classification.smk", "signals.smk", "backbones.smk", "balance.smk", "stopping.smk"),
+    reads_besides=reads_besides,
+    file_of=file_of,
+)

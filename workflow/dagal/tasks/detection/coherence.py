@@ -9,8 +9,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dagal.artifacts import Kind
 from dagal.geometry import overlap, pairs
 from dagal.tasks.detection.tracks import STEPS
+
+COHERENCE = Kind(
+    "coherence",
+    1,
+    {
+        "ids": "ids of the frames (n,), ascending",
+        "false_positives": "detections of each frame estimated to be wrong (n,)",
+        "false_negatives": "objects of each frame estimated to be missed (n,)",
+        "node_frame": "id of the frame of each node (V,): first the detections in their order, then the candidates",
+        "node_box": "box of each node (V,4), x1 y1 x2 y2 in pixels",
+        "node_label": "class of each node (V,)",
+        "is_candidate": "whether a node is a candidate for a missed object (V,) and not a detection",
+        "real": "whether an object is estimated to be there (V,)",
+        "edges": "linked nodes (E,2)",
+    },
+)
 
 
 @dataclass(frozen=True)

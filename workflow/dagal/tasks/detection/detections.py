@@ -5,21 +5,36 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from dagal import annotation, artifacts
+from dagal import artifacts
+from dagal.artifacts import Kind
+from dagal.tasks.detection.answers import ask
 from dagal.tasks.detection.tracks import REACH
 
+DETECTIONS = Kind(
+    "detections",
+    1,
+    {
+        "ids": "ids of the frames (n,), ascending",
+        "offsets": "frame i has the detections offsets[i] to offsets[i+1] (n+1,), best first",
+        "boxes": "detected boxes (M,4), x1 y1 x2 y2 in pixels",
+        "probabilities": "class probabilities (M,1+C), column 0 is the background",
+        "labels": "detected class (M,)",
+    },
+)
+PREDICTIONS = Kind("predictions", 1, DETECTIONS.datasets)
 
-def read(path: str) -> tuple[np.ndarray, tuple]:
-    """Ids of the frames of a detections.h5, and its table as `dagal.tasks.detection.evaluation` takes it: offsets, boxes, labels, scores."""
+
+def read(path: str, kind: str = "detections") -> tuple[np.ndarray, tuple]:
+    """Ids of the frames of a detections.h5 (or of the ``predictions`` on the test set), and its table as `dagal.tasks.detection.evaluation` takes it: offsets, boxes, labels, scores."""
     names = ("ids", "offsets", "boxes", "labels", "probabilities")
-    ids, offsets, boxes, labels, probs_M_K = artifacts.read(path, "detections", *names)
+    ids, offsets, boxes, labels, probs_M_K = artifacts.read(path, kind, *names)
     return ids, (offsets, boxes, labels, probs_M_K[np.arange(len(labels)), 1 + labels])
 
 
 def read_truth(path: str, ids: np.ndarray) -> tuple:
     """Offsets, boxes and labels of the true objects in the frames with the given ids."""
     with artifacts.opened(path, "truth") as file:
-        answers = annotation.ask(file, ids)
+        answers = ask(file, ids)
     return answers["offsets"], answers["boxes"], answers["box_labels"]
 
 

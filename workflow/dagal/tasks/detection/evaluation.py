@@ -12,8 +12,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.geometry import overlap, pairs
+
+ERRORS = Kind(
+    "errors",
+    1,
+    {
+        "ids": "ids of the frames (n,), ascending",
+        "false_positives": "wrong or repeated detections in each frame (n,)",
+        "false_negatives": "missed objects in each frame (n,)",
+    },
+)
 
 PAIRS_AT_ONCE = 1 << 19  # about 100 MB
 

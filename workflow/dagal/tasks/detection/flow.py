@@ -4,7 +4,18 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from dagal.artifacts import Kind
 from dagal.errors import UserError
+
+FLOW = Kind(
+    "flow",
+    1,
+    {
+        "ids": "ids of the frames (n,), ascending",
+        "forward": "mean motion (n,h,w,2) of cells of pixels, in pixels, x and y, to the next frame of the video, 0 at its end",
+        "backward": "the same to the frame before (n,h,w,2), 0 at the start of the video",
+    },
+)
 
 
 def dis() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

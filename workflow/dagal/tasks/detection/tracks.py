@@ -2,7 +2,16 @@
 
 import numpy as np
 
+from dagal.artifacts import Kind
 from dagal.geometry import clip
+
+TRACKS = Kind(
+    "tracks",
+    1,
+    {
+        "boxes": "each detection (M,) followed to the frames -3 -2 -1 +1 +2 +3 (M,6,4), NaN beyond the video's ends",
+    },
+)
 
 REACH = 3  # frames to which a detection is followed, forward and backward (003 sec. 2.3.2)
 STEPS = (*range(-REACH, 0), *range(1, REACH + 1))  # columns of tracks.h5

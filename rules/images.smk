@@ -1,0 +1,22 @@
+"""Images with noise in the pool of a seed. Needs images.h5 and split.h5; makes images.h5 of the seed."""
+
+
+rule noisy_images:
+    input:
+        unpack(plan.reads("noisy_images")),
+    output:
+        **plan.writes("noisy_images"),
+        benchmark=plan.benchmark("noisy_images"),
+    log:
+        plan.log("noisy_images"),
+    conda:
+        plan.conda("noisy_images")
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=plan.settings("noisy_images"),
+        code=plan.code("noisy_images"),
+    shell:
+        plan.run("noisy_images")

@@ -1,0 +1,23 @@
+"""Optical flow of the training videos, once per data set and shared by all studies. Needs images.h5; makes flow_*/*.h5."""
+
+
+rule optical_flow:
+    input:
+        unpack(plan.reads("optical_flow")),
+    output:
+        **plan.writes("optical_flow"),
+        benchmark=plan.benchmark("optical_flow"),
+    log:
+        plan.log("optical_flow"),
+    conda:
+        plan.conda("optical_flow")
+    threads: plan.threads("optical_flow")
+    resources:
+        gpu=plan.gpu("optical_flow"),
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=plan.settings("optical_flow"),
+        code=plan.code("optical_flow"),
+    shell:
+        plan.run("optical_flow")

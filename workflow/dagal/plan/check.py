@@ -1,0 +1,55 @@
+"""What is checked before anything is planned, with what is on the disk: missing files, and pools that are too small for a study."""
+
+import sys
+from pathlib import Path
+
+from dagal import artifacts, config, datasets
+from dagal.errors import UserError
+from dagal.plan import record
+from dagal.plan.study import Study
+
+
+def planned(files, overrides: dict, trusted: bool = False) -> Study:
+    """The plan of a study. A mistake of the user ends the program with one sentence before any job starts.
+
+    ``files`` and ``overrides`` as in `dagal.config.load`. ``trusted``: take the results that are there, whatever they were made with.
+    """
+    try:
+        checked = config.load(files, overrides)
+        config.check_files(checked)
+        study = Study(checked)
+        size = pool_size(study)
+        if size is not None:
+            config.check_pool(checked, size)
+        if not trusted:
+            record.check(study)
+        return study
+    except UserError as error:
+        sys.exit(f"dagal: {error}")
+
+
+def pool_size(study: Study) -> int | None:
+    """Size of the unlabeled pool, or None if nothing tells it yet: what is prepared is asked before the raw data.
+
+    images.h5 serves where no class matters; a survey's annotations take seconds to read, and every job plans.
+    """
+    settings = study.settings
+    split = Path(study.split(study.seeds[0]))
+    if split.exists():
+        with artifacts.opened(split, "split") as file:
+            if file.attrs["params_hash"] == artifacts.params_hash({"pool": settings["pool"]}):
+                return len(file["pool"])
+    if settings["dataset"]["loader"] in datasets.VIDEO_LOADERS:
+        if not study.rendered:
+            return None
+        from dagal.datasets import synthia_al
+
+        return synthia_al.n_training_frames(settings["dataset"]) - settings["pool"]["initial"]["size"]
+    images = Path(study.clean_images)
+    by_class = settings["pool"]["imbalance"]["kind"] != "none" or settings["pool"]["initial"]["kind"] == "balanced"
+    if images.exists() and not by_class:
+        with artifacts.opened(images, "images") as file:
+            if file.attrs["params_hash"] == artifacts.params_hash({"dataset": settings["dataset"]}):
+                return config.pool_size(settings, [(file["split"][()] == 0).sum()])
+    counts = datasets.train_counts(settings["dataset"])
+    return None if counts is None else config.pool_size(settings, counts)

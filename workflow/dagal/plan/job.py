@@ -1,0 +1,78 @@
+"""What one job reads, writes and is set to: the same for Snakemake, which plans it, and for the script, which does it."""
+
+import json
+import re
+from pathlib import Path
+
+from dagal import artifacts
+from dagal.plan.code import WORKFLOW, digest
+from dagal.plan.study import At, Study, fill
+
+FOLDER = Path(".snakemake/dagal")  # of the settings that jobs are started with
+
+
+def stored_path(settings: dict) -> Path:
+    """Where the checked settings of a study are for its jobs: the name follows from the settings."""
+    return FOLDER / f"{settings['study']}-{artifacts.params_hash(settings)}.json"
+
+
+def store(settings: dict) -> Path:
+    """Write the checked settings of a study where its jobs find them."""
+    path = stored_path(settings)
+    if not path.exists():
+        artifacts.write_json(path, settings)
+    return path
+
+
+def stored(path: str | Path) -> Study:
+    """The study that `store` wrote."""
+    return Study(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def wildcards_of(study: Study, stage: str) -> list[str]:
+    """Names of the wildcards of a stage's jobs."""
+    return sorted({name for pattern in writes(study, stage).values() for name in re.findall(r"{(\w+)}", pattern)})
+
+
+def reads(study: Study, stage: str, at: At) -> dict[str, str | list[str]]:
+    """The named inputs of a job; ``stopping`` where its chain may have stopped before."""
+    found = dict(study.stage(stage).reads(study, at))
+    record = study.stop_record(stage, at)
+    return found | {"stopping": record} if record else found
+
+
+def writes(study: Study, stage: str) -> dict[str, str]:
+    """The named outputs of a stage, with wildcards in braces."""
+    declared = study.stage(stage)
+    patterns = {**declared.writes_besides(study), **declared.writes}
+    return {name: study.pattern(pattern) for name, pattern in patterns.items()}
+
+
+def stem(study: Study, stage: str) -> str:
+    """The log and the benchmark file of a stage, without their endings and with wildcards in braces."""
+    declared = study.stage(stage)
+    return study.pattern(declared.log or next(iter(declared.writes.values())).rsplit(".", 1)[0])
+
+
+def script(study: Study, stage: str) -> Path:
+    """The script of a stage: a word is one of workflow/scripts; a task may have some of its own, named from workflow/ on."""
+    name = study.stage(stage).script
+    return WORKFLOW / (name if "/" in name else f"scripts/{name}.py")
+
+
+def code(study: Study, stage: str, at: At) -> str:
+    """The digest of the code that a job depends on."""
+    return digest(script(study, stage), study.stage(stage).looks_up(study, at))
+
+
+def describe(study: Study, stage: str, wildcards: dict[str, str]) -> dict:
+    """All that a script has to know of its job (see workflow/scripts/job.py)."""
+    at = study.at(wildcards)
+    return {
+        "input": reads(study, stage, at),
+        "output": {name: fill(pattern, wildcards) for name, pattern in writes(study, stage).items()},
+        "params": study.stage(stage).settings(study, at),
+        "log": fill(stem(study, stage), wildcards) + ".log",
+        "benchmark": fill(stem(study, stage), wildcards) + ".benchmark.tsv",
+        "goes_on": study.stage(stage).goes_on,
+    }

@@ -1,0 +1,82 @@
+"""What the results of a study were made with, in results/<study>/study.json: compared before anything is planned.
+
+Snakemake compares settings and code with its own records, which lie in the folder where it runs. Results that were brought from
+elsewhere, or renamed by hand, have none there, and Snakemake would take them whatever they were made with.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from dagal import __version__, artifacts
+from dagal.errors import UserError
+from dagal.plan import job
+from dagal.plan.study import Study
+
+
+def write(study: Study) -> None:
+    """Record what the study is run with."""
+    about = {"dagal_version": __version__, "settings": study.settings, "code": code(study)}
+    artifacts.write_json(path(study), about)
+
+
+def path(study: Study) -> Path:
+    return Path(study.results) / "study.json"
+
+
+def check(study: Study) -> None:
+    """Raise UserError if the results of the study are another's, or were brought here and made with other settings or code."""
+    if not path(study).exists():
+        return
+    about = json.loads(path(study).read_text(encoding="utf-8"))
+    settings = about["settings"]
+    if settings["study"] != study.name:
+        raise UserError(
+            f"{path(study).parent} holds the results of the study {settings['study']!r}: give the folder its name back, or delete it."
+        )
+    if job.stored_path(settings).exists():  # they were made here, so Snakemake has its own records
+        return
+    for (key, before), (_, now) in zip(parts(settings), parts(study.settings, settings), strict=True):
+        if now is not None and before != now:
+            raise UserError(
+                f"{path(study).parent} was made elsewhere, with {key} {before!r} where the study says {now!r}: delete it, set "
+                f"{key} back, or keep it as it is by `python -m dagal accept`."
+            )
+    made_by, needed = about["code"], code(study)
+    changed = [stage for stage in made_by if stage in needed and made_by[stage] != needed[stage]]
+    if changed:
+        raise UserError(
+            f"{path(study).parent} was made elsewhere, by other code of {changed[0]}: delete it, or keep it as it is by `python -m "
+            "dagal accept`."
+        )
+
+
+def parts(settings: dict, like: dict | None = None) -> Iterator[tuple[str, object]]:
+    """(key, value) of every setting that results depend on, at the keys of ``like``; a value that is not there is None.
+
+    Learners and methods that only one of two studies has, further cycles and seeds, and the looks of figures change no result.
+    """
+    free = ("study", "cycles", "seeds", "plots", "supervised", "lambda_study")
+
+    def walk(key: str, value, pattern) -> Iterator[tuple[str, object]]:
+        if isinstance(pattern, dict) and (isinstance(value, dict) or value is None):
+            for name in pattern:
+                yield from walk(f"{key}.{name}" if key else name, (value or {}).get(name), pattern[name])
+        else:
+            yield key, value
+
+    chosen = {name: value for name, value in (like or settings).items() if name not in free}
+    return walk("", settings, chosen)
+
+
+def code(study: Study) -> dict[str, str]:
+    """Digest of the code of each recorded stage of each branch, as far as the study has it."""
+    found = {}
+    for branch in study.branches.values():
+        cycle, stages = (
+            (1, ("train", "evaluate", "score", "select")) if branch.kind == "method" else (0, ("train", "evaluate"))
+        )
+        at = study.at({"seed": str(study.seeds[0]), "branch": branch.name, "cycle": str(cycle)})
+        for stage in stages:
+            found[f"{stage} of {branch.name}"] = job.code(study, stage, at)
+    return found

@@ -1,0 +1,147 @@
+"""The steps that studies of all tasks share: data, the first labels, and score -> select -> oracle."""
+
+from dagal import datasets
+from dagal.datasets.source import PUBLISHED_COUNTS
+from dagal.tasks import QUERY_CYCLE, Stage, any_of
+
+
+def loader(settings: dict) -> list:
+    return [datasets.LOADERS[settings["loader"]], PUBLISHED_COUNTS.get(settings["loader"])]
+
+
+def split_reads(study, at) -> dict:
+    latents = study.settings["pool"]["initial"]["kind"] == "kcenter_vae"
+    return {
+        "images": study.clean_images,
+        "truth": study.truth,
+        "latents": f"{study.seed_folder(at.seed)}/latents.h5" if latents else [],
+    }
+
+
+def split_looks_up(study, at) -> list:
+    """A split depends on k-center only if its initial set is chosen by it."""
+    by_kcenter = study.settings["pool"]["initial"]["kind"].startswith("kcenter")
+    return ["dagal.acquisition.kcenter:kcenter_initial"] if by_kcenter else []
+
+
+def answers(study, at) -> list:
+    return [study.task.ask, study.task.append, study.task.labeled.schema]
+
+
+def oracle_settings(study, at) -> dict:
+    return {"oracle": study.settings["oracle"]}
+
+
+def initial_reads(study, at) -> dict:
+    return {"split": study.split(at.seed), "truth": study.truth}
+
+
+def score_reads(study, at) -> dict:
+    return study.signal_files(at.node, "score") | {
+        "split": study.split(at.seed),
+        # the two-model framework asks among the images without pseudo-label (003 sec. 3.5)
+        "withheld": study.path(study.parent(at.node), "pseudo_labels") if study.is_two_model(at.node.branch) else [],
+    }
+
+
+def score_settings(study, at) -> dict:
+    method = study.methods[at.node.branch.method]
+    return {
+        "score": method["score"],
+        "options": method["score_options"],
+        "subset": method["subset"],
+        "budget": study.settings["budget"],
+    }
+
+
+def select_reads(study, at) -> dict:
+    return study.signal_files(at.node, "select") | {"scores": study.path(at.node, "scores")}
+
+
+def select_settings(study, at) -> dict:
+    method = study.methods[at.node.branch.method]
+    return {"select": method["select"], "options": method["select_options"], "budget": study.settings["budget"]}
+
+
+def oracle_reads(study, at) -> dict:
+    return {
+        "labeled": study.path(study.parent(at.node), "labeled"),
+        "query": study.path(at.node, "query"),
+        "truth": study.truth,
+    }
+
+
+STAGES = {
+    "dataset": Stage(
+        "dataset",
+        {"images": "{dataset}/images.h5", "truth": "{dataset}/truth.h5"},
+        settings=lambda study, at: {"dataset": study.settings["dataset"]},
+        looks_up=lambda study, at: loader(study.settings["dataset"]),
+        log="{dataset}/dataset",
+        environment="torch",
+        threads=lambda study, at: 4 if study.settings["dataset"]["loader"] in datasets.VIDEO_LOADERS else 1,
+    ),
+    "source_dataset": Stage(
+        "dataset",
+        {"images": "{source}/images.h5", "truth": "{source}/truth.h5"},
+        settings=lambda study, at: {"dataset": study.sources[at.source]},
+        looks_up=lambda study, at: loader(study.sources[at.source]),
+        where=lambda study: {"source": any_of(study.sources)},
+        log="{source}/dataset",
+        environment="torch",
+    ),
+    "split": Stage(
+        "split",
+        {"split": "{seed_folder}/split.h5"},
+        split_reads,
+        lambda study, at: {"pool": study.settings["pool"]},
+        split_looks_up,
+    ),
+    "initial": Stage(
+        "initial",
+        {"labeled": "{start}/labeled.h5"},
+        initial_reads,
+        oracle_settings,
+        answers,
+        log="{start}/initial",
+    ),
+    "supervised": Stage(
+        "supervised",
+        {"labeled": "{supervised}/labeled.h5"},
+        initial_reads,
+        oracle_settings,
+        answers,
+        log="{supervised}/supervised",
+    ),
+    "score": Stage(
+        "score",
+        {"scores": "{node}/scores.h5"},
+        score_reads,
+        score_settings,
+        lambda study, at: study.looked_up("score", study.methods[at.node.branch.method]["score"]),
+        where=lambda study: {"cycle": QUERY_CYCLE},
+        log="{node}/score",
+        stops="before",
+    ),
+    "select": Stage(
+        "query",
+        {"query": "{node}/query.h5"},
+        select_reads,
+        select_settings,
+        lambda study, at: study.looked_up("select", study.methods[at.node.branch.method]["select"]),
+        where=lambda study: {"cycle": QUERY_CYCLE},
+        log="{node}/select",
+        stops="before",
+    ),
+    "oracle": Stage(
+        "oracle",
+        {"labeled": "{node}/labeled.h5"},
+        oracle_reads,
+        oracle_settings,
+        answers,
+        where=lambda study: {"cycle": QUERY_CYCLE},
+        log="{node}/oracle",
+        stops="before",
+        goes_on=True,
+    ),
+}

@@ -1,0 +1,128 @@
+"""What figures share: an empty canvas, the look of each method, means over seeds, the legend.
+
+A method has the same colour and marker in all figures of a study, given by its rank of first appearance;
+`REFERENCE` is always grey. Methods that cannot be deployed (bool column ``deployable``, optional) are dashed.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+REFERENCE = "random"
+GREY = "#333333"
+# Chosen greedily from the palettes of Okabe and Ito and of Tol: any two are at least 15 apart in CIE Lab, to
+# normal, deuteranope and protanope eyes, and dark enough for white paper.
+COLOURS = ["#0072B2", "#D55E00", "#44AA99", "#661100", "#E69F00"]
+COLOURS += ["#332288", "#56B4E9", "#117733", "#AA3377", "#CC6677"]
+MARKERS = "s^DvP<X>phd"  # 11 and 10 have no common divisor: 110 methods before a pair of both comes back
+DASHES = (4, 2)
+STOP = {"marker": "x", "markersize": 9, "markeredgewidth": 1.6, "linestyle": "", "zorder": 4}  # where a chain stopped
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 5.5,
+}
+
+
+@contextmanager
+def canvas(path: str | Path, dpi: int, width: float, height: float) -> Iterator[Figure]:
+    """An empty figure of width x height inches, written to ``path`` as PNG if the block does not raise."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        try:
+            figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def checked(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """A copy of a frame that must have these columns and a row. Raises ValueError if it has not."""
+    missing = [name for name in columns if name not in frame.columns]
+    if missing or frame.empty:
+        raise ValueError(f"the frame {'lacks ' + ', '.join(missing) if missing else 'has no rows'}")
+    return frame.reset_index(drop=True)  # rows are aligned below, so duplicates in the index must go
+
+
+def looks(frame: pd.DataFrame) -> dict[str, dict]:
+    """Line properties of each method, in order of first appearance."""
+    hidden = set(frame.loc[~frame["deployable"].astype(bool), "method"]) if "deployable" in frame else set()
+    methods = list(frame["method"].unique())
+    coloured = [method for method in methods if method != REFERENCE]
+    lines = {}
+    for method in methods:
+        rank = coloured.index(method) if method in coloured else None
+        colour = GREY if rank is None else COLOURS[rank % len(COLOURS)]
+        hollow = rank is not None and rank // len(COLOURS) % 2 == 1
+        lines[method] = {
+            "color": colour,
+            "marker": "o" if rank is None else MARKERS[rank % len(MARKERS)],
+            "markerfacecolor": "white" if hollow else colour,
+            "markeredgecolor": colour if hollow else "white",
+            "markeredgewidth": 1 if hollow else 0.5,
+            "linestyle": (0, DASHES) if method in hidden else "-",
+            "label": f"{method} (not deployable)" if method in hidden else str(method),
+        }
+    return lines
+
+
+def draw_means(ax: Axes, frame: pd.DataFrame, x: str, y: str, lines: dict[str, dict], every: int = 1) -> None:
+    """Mean over the seeds, and a band of one standard deviation (dividing by n - 1) from 2 seeds on."""
+    alpha = np.clip(0.6 / len(lines), 0.04, 0.16)  # bands that lie on each other must not hide the lines
+    for rank, (method, line) in enumerate(lines.items()):
+        sns.lineplot(
+            frame[frame["method"] == method],
+            x=x,
+            y=y,
+            errorbar="sd",
+            err_kws={"alpha": alpha, "linewidth": 0},
+            markevery=(rank * every // len(lines), every),
+            zorder=3 if method == REFERENCE else 2,
+            legend=False,
+            ax=ax,
+            **line,
+        )
+
+
+def add_legend(figure: Figure, frame: pd.DataFrame, lines: dict[str, dict], further: list[Line2D] = ()) -> None:
+    seeds = frame.groupby("method")["seed"].nunique()
+    number = str(seeds.max()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    figure.legend(
+        handles=[*(Line2D([], [], **line) for line in lines.values()), *further],
+        title="1 seed" if number == "1" else f"mean and s.d. of {number} seeds",
+        loc="outside right upper",
+        alignment="left",
+        handlelength=3,
+    )
+
+
+def nothing(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:
+    """What stands in for a figure whose table is empty, because every chain stopped before."""
+    with canvas(path, dpi, 4.6, 1.0) as figure:
+        figure.text(0.5, 0.5, "nothing to show: all chains stopped before", ha="center", va="center")
+    return figure

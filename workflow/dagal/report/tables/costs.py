@@ -1,0 +1,93 @@
+"""Benchmark files of the jobs -> costs.csv: wall time, processor time and peak memory of each."""
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+
+from dagal import artifacts
+from dagal.report.item import Item
+from dagal.stopping import last_cycles, passed_through
+
+# the jobs of a cycle itself; the others belong to the query after it
+OF_THE_CYCLE = ("score", "select", "finetune", "train", "train_labeled_only", "pseudo_labels")
+
+
+def make(job):
+    stops = last_cycles(job.input.stops)
+    rows = []
+    for path in map(Path, job.input.benchmarks):
+        rule, (owner, folder, backbone) = path.name.split(".")[0], path.parts[-4:-1]
+        if folder == "backbones":  # of no cycle; of no seed either where the studies share it
+            seed, branch, cycle = owner.removeprefix("seed") if owner.startswith("seed") else None, backbone, None
+        else:
+            seed, branch, cycle = artifacts.node(path)
+            if passed_through(stops, seed, branch, cycle if rule in OF_THE_CYCLE else cycle + 1):
+                continue
+        (measured,) = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
+        numbers = [None if measured[name] == "NA" else measured[name] for name in ("s", "cpu_time", "max_rss")]
+        rows.append([job.params.study, seed, branch, cycle, rule, *numbers])
+    header = ["study", "seed", "branch", "cycle", "rule", "seconds", "cpu_seconds", "peak_memory_mb"]
+    artifacts.write_csv(job.output.costs, header, rows)
+
+
+def benchmarks(study) -> list[str]:
+    """Benchmark file of every heavy job of the study."""
+    found = []
+    for node in [*study.nodes(), *study.supervised()]:
+        found += [study.file(node, f"{job}.benchmark.tsv") for job in training_jobs(study, node)]
+    for name, settings in study.backbones.items():
+        jobs = {"simsiam": ["pretrain"], "file": []}.get(settings["kind"], ["embedding"])
+        own = [
+            method for method, about in study.methods.items() if study.learners[about["learner"]]["backbone"] == name
+        ]
+        starts = [study.node(study.seeds[0], method, 0) for method in own]
+        # nothing sees its first features where every start is fine-tuned
+        if study.settings["supervised"] or not all(study.is_finetuned(node) for node in starts):
+            jobs = [*jobs, "features"]
+        folders = [study.backbone(SimpleNamespace(backbone=name, seed=seed)) for seed in study.seeds]
+        found += [f"{folder}/{job}.benchmark.tsv" for folder in folders for job in jobs]
+    for seed in study.seeds:
+        for method in study.methods:
+            jobs = query_jobs(study, method)
+            for cycle in study.cycles[1:]:
+                node = study.node(seed, method, cycle)
+                found += [study.file(study.parent(node), f"{job}.benchmark.tsv") for job in jobs]
+                found += [study.file(node, f"{job}.benchmark.tsv") for job in ("score", "select")]
+    return sorted(set(found))
+
+
+def training_jobs(study, node) -> list[str]:
+    """Jobs behind the model of a node, by the names of their benchmark files."""
+    jobs = ["train"]
+    if study.is_finetuned(node):
+        jobs.append("finetune")
+    if study.has_pseudo_labels(node):
+        jobs += ["train_labeled_only", "pseudo_labels"] if study.is_two_model(node.branch) else ["pseudo_labels"]
+    return jobs
+
+
+def query_jobs(study, method: str) -> list[str]:
+    """Jobs on the node before a query that the query needs besides training, by the names of their benchmark files."""
+    kinds = {kind for kind, _ in study.signals(method)} - {"truth", "images"}
+    found = [study.signal_file(method, kind) for kind in sorted(kinds)]
+    if {"coherence", "errors"} & kinds:
+        found.append("detections")
+    if "coherence" in kinds:
+        found.append(f"tracks_{study.methods[method]['tracker']}")
+    if "ensemble" in found:
+        found += [f"member{member}" for member in range(1, study.settings["signals"]["members"])]
+    return list(dict.fromkeys(found))
+
+
+ITEM = Item(
+    make=make,
+    reads=lambda study, at: {"benchmarks": benchmarks(study), "stops": study.stop_records()},
+    writes={"costs": "{results}/costs.csv"},
+    settings=lambda study, at: {"study": study.name},
+    caption="""
+    Wall time, processor time and peak resident memory of every pre-training, training, inference, scoring and selection job.
+    Jobs of well under a second are sampled too coarsely for their processor time and memory to mean anything.
+    """,
+    category="Tables",
+    labels={"costs": "time and memory per job"},
+)

@@ -1,0 +1,49 @@
+"""First scores of every method -> accuracy of the initial model on the top x % of the pool (000, sec. 4.3)."""
+
+import numpy as np
+
+from dagal import artifacts
+from dagal.report.item import Item, classifies
+from dagal.report.statistics import accuracy_on_top
+from dagal.stopping import last_cycles, passed_through
+
+
+def make(job):
+    shares = np.arange(1, 101) / 100
+    (labels_N,) = artifacts.read(job.input.truth, "truth", "labels")
+    stops = last_cycles(job.input.stops)
+    curves, dispersion = [], []
+    for score_file, signal_file in zip(job.input.scores, job.input.signals, strict=True):
+        seed, method, cycle = artifacts.node(score_file)
+        if passed_through(stops, seed, method, cycle):
+            continue
+        ids, score_N = artifacts.read(score_file, "scores", "ids", "score")
+        pool, probs_N_C = artifacts.read(signal_file, "signals", "ids", "probabilities")
+        correct_N = probs_N_C[np.searchsorted(pool, ids)].argmax(1) == labels_N[ids]
+        deployable = job.params.methods[method]["deployable"]
+        accuracy_K = accuracy_on_top(score_N, correct_N, shares)
+        curves += [[method, deployable, seed, *point] for point in zip(shares, accuracy_K, strict=True)]
+        if method == "label_dispersion":
+            dispersion += [[seed, *sample] for sample in zip(score_N, correct_N, strict=True)]
+    artifacts.write_csv(job.output.curves, ["method", "deployable", "seed", "share", "accuracy"], curves)
+    artifacts.write_csv(job.output.dispersion, ["seed", "dispersion", "correct"], dispersion)
+
+
+def reads(study, at):
+    """Scores that every method gives the pool with the initial model, and that model's own predictions."""
+    pairs = [(seed, method) for seed in study.seeds for method in study.methods]
+    return {
+        "scores": [study.path(study.node(seed, method, 1), "scores") for seed, method in pairs],
+        "signals": [study.path(study.node(seed, method, 0), "signals") for seed, method in pairs],
+        "truth": study.truth,
+        "stops": study.stop_records(),
+    }
+
+
+ITEM = Item(
+    make=make,
+    reads=reads,
+    writes={"curves": "{results}/informativeness.csv", "dispersion": "{results}/dispersion.csv"},
+    settings=lambda study, at: {"methods": study.overview()},
+    when=classifies,
+)

@@ -1,0 +1,75 @@
+"""What a classifier and its pool tell about each unlabeled image: the signals that scores and selectors may ask for."""
+
+from dagal.artifacts import Kind
+
+# argument of a score or selector -> (kind of file, data set) of the signal that it stands for
+SIGNALS = {
+    "probs_N_C": ("signals", "probabilities"),
+    "embeddings_N_D": ("signals", "embeddings"),
+    "centers_L_D": ("signals", "labeled_embeddings"),
+    "trajectory_E_N": ("signals", "trajectory"),
+    "draws_T_N_C": ("draws", "draws"),
+    "boundary_N": ("boundary", "distance"),
+    "predicted_loss_N": ("signals", "predicted_loss"),
+    "logits_N_C": ("signals", "logits"),
+    "weight_norms_C": ("signals", "weight_norms"),
+    "discriminator_N": ("adversary", "discriminator"),
+    "truth_N": ("truth", "labels"),
+}
+# signals that only an SVM has a meaning for
+OF_SVM = {"logits", "weight_norms"}
+# what the training of an adversary reads of signals.h5, by its kind
+ADVERSARY_READS = {
+    "vaal": [],
+    "ta_vaal": [("signals", "labeled_predicted_loss"), ("signals", "predicted_loss")],
+    "sraal": [("signals", "probabilities")],
+}
+
+
+def reads_besides(method: dict, settings: dict) -> list[tuple[str, str]]:
+    """(kind of file, data set) that the training of the method's adversary reads, if it has one."""
+    adversary = method.get("adversary")
+    return ADVERSARY_READS[settings["adversaries"][adversary]["kind"]] if adversary else []
+
+
+def file_of(method: dict, kind: str) -> str:
+    """The file behind a kind of signal, without ending: draws come from dropout or an ensemble, and there are several adversaries."""
+    if kind == "draws" and method["draws"] == "ensemble":
+        return "ensemble"
+    return f"adversary_{method['adversary']}" if kind == "adversary" else kind
+
+
+PREDICTIONS = Kind(
+    "predictions",
+    1,
+    {
+        "ids": "test ids, then validation ids (n,)",
+        "probabilities": "class probabilities of the final model (n,C)",
+    },
+)
+
+SIGNALS_FILE = Kind(
+    "signals",
+    1,
+    {
+        "ids": "unlabeled ids (n,), ascending",
+        "probabilities": "class probabilities (n,C)",
+        "embeddings": "penultimate-layer embeddings (n,D)",
+        "labeled_ids": "labeled ids (L,), ascending",
+        "labeled_embeddings": "penultimate-layer embeddings of the labeled ids (L,D)",
+        "trajectory": "class predicted after each training epoch (E,n)",
+        "predicted_loss": "loss that the learner predicts for itself (n,)",
+        "labeled_predicted_loss": "the same for the labeled ids (L,)",
+        "logits": "what the head says of each class (n,C) before the softmax: the decision values of an SVM",
+        "weight_norms": "Euclidean norm of the head's weights of each class (C,)",
+    },
+)
+
+DRAWS = Kind(
+    "draws",
+    1,
+    {
+        "ids": "unlabeled ids (n,), ascending",
+        "draws": "class probabilities of T passes with dropout, or of the K members of an ensemble (T,n,C)",
+    },
+)

@@ -1,0 +1,431 @@
+"""The steps of a study of classification, besides those that all tasks share (`dagal.plan.stages`)."""
+
+from dagal.learners import NETWORKS
+from dagal.tasks import Stage, any_of
+from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS
+
+EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
+
+
+def learner(study, at) -> dict:
+    return {"learner": study.training_settings(at.node)}
+
+
+def backbone(study, at) -> dict:
+    """Settings of a backbone; where the job runs does not belong to them, nor its training further."""
+    return {"backbone": without(study.backbones[at.backbone], "device", "finetune_epochs", "finetune_lr")}
+
+
+def without(settings: dict, *keys) -> dict:
+    return {key: value for key, value in settings.items() if key not in keys}
+
+
+def batch_size(study, at) -> dict:
+    return {"batch_size": study.settings["signals"]["batch_size"]}
+
+
+def threads(study, at) -> int:
+    return study.learner_of(at.node)["threads"]
+
+
+def gpu(study, at) -> int:
+    return 0 if study.learner_of(at.node)["device"] == "cpu" else 1
+
+
+def backbone_threads(study, at) -> int:
+    return study.backbones[at.backbone]["threads"]
+
+
+def backbone_gpu(study, at) -> int:
+    return 0 if study.backbones[at.backbone]["device"] == "cpu" else 1
+
+
+def network(study, at):
+    return [NETWORKS.get(study.learner_of(at.node)["architecture"])]
+
+
+def backbone_network(study, at):
+    return [NETWORKS.get(study.backbones[at.backbone]["architecture"])]
+
+
+def pool(study, at) -> dict:
+    """What a pass over the unlabeled pool of a node reads."""
+    files = {name: study.path(at.node, name) for name in ("labeled", "model")}
+    return {"seen": study.learner_input(at.node), "split": study.split(at.seed), **files}
+
+
+# ------------------------------------------------------------------------------------------------- data and backbones
+
+
+def noisy_images(study, at) -> dict:
+    return {"images": study.clean_images, "split": study.split(at.seed)}
+
+
+def embedding_reads(study, at) -> dict:
+    source = study.source_folder(study.backbones[at.backbone]["source"])
+    files = {kind: f"{source}/{kind}.h5" for kind in ("images", "truth")}
+    return files | {"weights": study.backbones[at.backbone]["weights"] or []}
+
+
+def features_reads(study, at) -> dict:
+    settings = study.backbones[at.backbone]
+    weights = settings["weights"] if settings["kind"] == "file" else f"{study.backbone(at)}/backbone.safetensors"
+    return {"images": study.images(at.seed), "backbone": weights}
+
+
+def finetune_reads(study, at) -> dict:
+    before = study.newest_backbone(at.node, at.node.cycle - 1)
+    return {
+        "images": study.images(at.seed),
+        "labeled": study.path(at.node, "labeled"),
+        "backbone": f"{before}/backbone.safetensors",
+    }
+
+
+def finetune_settings(study, at) -> dict:
+    return {"backbone": without(study.backbones[study.learner_of(at.node)["backbone"]], "device")}
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+
+def train_reads(study, at) -> dict:
+    kappa = study.settings["stopping"]["kappa"]
+    return labeled_only_reads(study, at) | {
+        "pseudo": study.path(at.node, "pseudo_labels") if study.has_pseudo_labels(at.node) else [],
+        "parent": study.warm_start(at.node, "model.safetensors"),
+        "stop_set": study.stop_set(at.seed) if kappa else [],
+    }
+
+
+def labeled_only_reads(study, at) -> dict:
+    return {
+        "seen": study.learner_input(at.node),
+        "split": study.split(at.seed),
+        "labeled": study.path(at.node, "labeled"),
+        "parent": study.warm_start(at.node, "labeled_only.safetensors"),
+        "weights": study.learner_of(at.node)["weights"] or [],
+    }
+
+
+def train_settings(study, at) -> dict:
+    return learner(study, at) | {"trajectory": "trajectory" in recorded(study, at.node)}
+
+
+def labeled_only_settings(study, at) -> dict:
+    settings = study.training_settings(at.node)
+    trajectory = settings["pseudo_labels"]["certainty"] == "dispersion"
+    return {"learner": settings | {"pseudo_labels": None}, "trajectory": trajectory}
+
+
+def teacher(study, node) -> str:
+    """The model that gives pseudo-labels: the one trained on the labels alone, or the one of the previous cycle (CEAL)."""
+    if study.is_two_model(node.branch):
+        return study.file(node, "labeled_only.safetensors")
+    return study.path(study.parent(node), "model")
+
+
+def pseudo_label_reads(study, at) -> dict:
+    return {
+        "seen": study.learner_input(at.node),
+        "split": study.split(at.seed),
+        "labeled": study.path(at.node, "labeled"),
+        "teacher": teacher(study, at.node),
+        "history": study.file(at.node, "labeled_only_history.h5") if study.is_two_model(at.node.branch) else [],
+    }
+
+
+def member_reads(study, at) -> dict:
+    return labeled_only_reads(study, at) | {
+        "pseudo": study.path(at.node, "pseudo_labels") if study.has_pseudo_labels(at.node) else [],
+        "parent": study.warm_start(at.node, f"member{at.member}.safetensors"),
+    }
+
+
+def evaluate_reads(study, at) -> dict:
+    node, two_model = at.node, study.is_two_model(at.node.branch)
+    return {
+        "predictions": study.path(node, "predictions"),
+        "labeled": study.path(node, "labeled"),
+        "pseudo": study.path(node, "pseudo_labels") if study.has_pseudo_labels(node) else [],
+        "labeled_only": study.file(node, "labeled_only_predictions.h5") if two_model else [],
+        "split": study.split(at.seed),
+        "truth": study.truth,
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------- signals
+
+
+def recorded(study, node) -> list[str]:
+    """Data sets of the signals.h5 of a node: what the method reads.
+
+    All of them at a start, so that a method added later finds what it needs without running the start again.
+    """
+    branch = node.branch
+    if branch.kind == "start":
+        kinds = {*SIGNALS.values(), *sum(ADVERSARY_READS.values(), [])}
+        names = {name for kind, name in kinds if kind == "signals"}
+        settings = study.learner_of(node)
+        if not settings["loss_prediction"]:
+            names -= {"predicted_loss", "labeled_predicted_loss"}
+        names -= {"trajectory"} if settings["architecture"] == "svm" else OF_SVM
+        return sorted(names)
+    if branch.kind == "supervised":  # a baseline asks for nothing
+        return []
+    found = study.signals(branch.method)
+    if "adversary" in dict(found):  # for the real loss beside D, after the fact
+        found = sorted({*found, ("signals", "probabilities")})
+    return [name for kind, name in found if kind == "signals"]
+
+
+def signals_reads(study, at) -> dict:
+    return pool(study, at) | {"history": study.path(at.node, "history")}
+
+
+def signals_settings(study, at) -> dict:
+    return {"signals": recorded(study, at.node)} | learner(study, at) | batch_size(study, at)
+
+
+def ensemble_reads(study, at) -> dict:
+    files = pool(study, at)
+    members = [study.file(at.node, f"member{k}.safetensors") for k in range(1, study.settings["signals"]["members"])]
+    return files | {"models": [files.pop("model"), *members]}
+
+
+def adversary_reads(study, at) -> dict:
+    files = pool(study, at)
+    del files["model"]
+    read = ADVERSARY_READS[study.settings["adversaries"][at.adversary]["kind"]]
+    return files | {"signals": study.path(at.node, "signals") if read else []}
+
+
+def adversary_settings(study, at) -> dict:
+    return {"adversary": study.settings["adversaries"][at.adversary], "threads": threads(study, at)}
+
+
+# ----------------------------------------------------------------------------------------- balance, stopping, analyses
+
+
+def sweep_reads(study, at) -> dict:
+    """What the first query of a method reads, for its first seed."""
+    first = study.node(study.seeds[0], at.method, 1)
+    files = study.signal_files(first, "select")
+    del files["weight"]
+    parent = study.parent(first)
+    return files | {"scores": study.path(first, "scores"), "signals": study.path(parent, "signals")}
+
+
+def sweep_settings(study, at) -> dict:
+    method, about = study.methods[at.method], study.settings["lambda_study"]
+    return {
+        "select": method["select"],
+        "options": method["select_options"],
+        "weights": about["weights"],
+        "tolerance": about["tolerance"],
+        "budget": study.settings["budget"],
+        "seed": study.seeds[0],
+    }
+
+
+def sweep_looks_up(study, at):
+    names = [study.methods[at.method]["select"], "top_k", "pseudo_label"]
+    return [found for name in names for found in study.looked_up("select", name)] + study.looked_up_signal("probs_N_C")
+
+
+def stopping_reads(study, at) -> dict:
+    """What the models of a node and of the one before predict on the stop set, and what was recorded before."""
+    node, parent = at.node, study.parent(at.node)
+    pair = [study.file(one, "stop_predictions.h5") for one in (parent, node) if parent]
+    return {
+        "metrics": study.path(node, "metrics"),
+        "predictions": pair if study.settings["stopping"]["kappa"] else [],
+        "stopping": study.path(parent, "stopping") if parent else [],
+    }
+
+
+def stopping_settings(study, at) -> dict:
+    about = study.settings["stopping"]
+    return {"target_accuracy": about["target_accuracy"], "kappa": without(about["kappa"] or {}, "size")}
+
+
+def stop_predictions(study) -> dict:
+    return {"stop_predictions": "{node}/stop_predictions.h5"} if study.settings["stopping"]["kappa"] else {}
+
+
+def of_pool(script: str, file: str, settings=batch_size, **changes) -> Stage:
+    """A pass of a node's model over its unlabeled pool."""
+    return Stage(
+        **{
+            "script": script,
+            "writes": {script: f"{{node}}/{file}.h5"},
+            "reads": pool,
+            "settings": lambda study, at: learner(study, at) | settings(study, at),
+            "looks_up": network,
+            "threads": threads,
+            "gpu": gpu,
+            "environment": "torch",
+            "stops": "here",
+        }
+        | changes
+    )
+
+
+STAGES = {
+    "noisy_images": Stage(
+        "noisy_images",
+        {"images": "{seed_folder}/images.h5"},
+        noisy_images,
+        lambda study, at: {"noise": study.settings["pool"]["noise"]},
+        log="{seed_folder}/noisy_images",
+    ),
+    "latents": Stage(
+        "latents",
+        {"latents": "{seed_folder}/latents.h5"},
+        lambda study, at: {"images": study.clean_images},
+        lambda study, at: {"adversary": study.settings["adversaries"]["vaal"]},
+        gpu=lambda study, at: 1,
+        environment="torch",
+    ),
+    "pretrain": Stage(
+        "pretrain",
+        {"backbone": "{backbone}/backbone.safetensors", "pretraining": "{backbone}/pretraining.h5"},
+        lambda study, at: {"images": study.images(at.seed)},
+        backbone,
+        backbone_network,
+        where=lambda study: {"backbone": any_of(study.backbones_of("simsiam"))},
+        log="{backbone}/pretrain",
+        threads=backbone_threads,
+        gpu=backbone_gpu,
+        environment="torch",
+    ),
+    "embedding": Stage(
+        "embedding",
+        {"backbone": "{backbone}/backbone.safetensors"},
+        embedding_reads,
+        backbone,
+        backbone_network,
+        where=lambda study: {"backbone": any_of(study.backbones_of(*EMBEDDINGS))},
+        log="{backbone}/embedding",
+        threads=backbone_threads,
+        gpu=backbone_gpu,
+        environment="torch",
+    ),
+    "features": Stage(
+        "features",
+        {"features": "{backbone}/features.h5"},
+        features_reads,
+        backbone,
+        backbone_network,
+        threads=backbone_threads,
+        gpu=backbone_gpu,
+        environment="torch",
+    ),
+    "finetune": Stage(
+        "finetune",
+        {"backbone": "{node}/backbone.safetensors", "features": "{node}/features.h5"},
+        finetune_reads,
+        finetune_settings,
+        lambda study, at: [NETWORKS.get(study.backbones[study.learner_of(at.node)["backbone"]]["architecture"])],
+        log="{node}/finetune",
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+        stops="before",
+    ),
+    "train": Stage(
+        "train",
+        {
+            "model": "{node}/model.safetensors",
+            "history": "{node}/history.h5",
+            "predictions": "{node}/predictions.h5",
+        },
+        train_reads,
+        train_settings,
+        network,
+        writes_besides=stop_predictions,
+        log="{node}/train",
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+        stops="before",
+        goes_on=True,
+    ),
+    "train_labeled_only": Stage(
+        "train",
+        {
+            "model": "{node}/labeled_only.safetensors",
+            "history": "{node}/labeled_only_history.h5",
+            "predictions": "{node}/labeled_only_predictions.h5",
+        },
+        labeled_only_reads,
+        labeled_only_settings,
+        network,
+        log="{node}/train_labeled_only",
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+        stops="before",
+    ),
+    "pseudo_labels": of_pool(
+        "pseudo_labels", "pseudo_labels", reads=pseudo_label_reads, stops="before", log="{node}/pseudo_labels"
+    ),
+    "evaluate": Stage(
+        "evaluate",
+        {"metrics": "{node}/metrics.json"},
+        evaluate_reads,
+        log="{node}/evaluate",
+        stops="before",
+        goes_on=True,
+    ),
+    "signals": of_pool("signals", "signals", reads=signals_reads, settings=signals_settings),
+    "draws": of_pool(
+        "draws",
+        "draws",
+        settings=lambda study, at: {"draws": study.settings["signals"]["draws"]} | batch_size(study, at),
+    ),
+    "member": Stage(
+        "member",
+        {"model": "{node}/member{member}.safetensors"},
+        member_reads,
+        learner,
+        network,
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+        stops="here",
+    ),
+    "ensemble": of_pool("ensemble", "ensemble", reads=ensemble_reads),
+    "boundary": of_pool("boundary", "boundary"),
+    "adversary": Stage(
+        "adversary",
+        {"adversary": "{node}/adversary_{adversary}.h5"},
+        adversary_reads,
+        adversary_settings,
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+        stops="here",
+    ),
+    "lambda_sweep": Stage(
+        "lambda_sweep",
+        {"sweep": "{results}/lambda/{method}.h5", "chosen": "{results}/lambda/{method}.json"},
+        sweep_reads,
+        sweep_settings,
+        sweep_looks_up,
+    ),
+    "stop_set": Stage(
+        "stop_set",
+        {"stop_set": "{seed_folder}/stop_set.h5"},
+        lambda study, at: {"split": study.split(at.seed)},
+        lambda study, at: {"size": (study.settings["stopping"]["kappa"] or {}).get("size")},
+    ),
+    "stopping": Stage(
+        "stopping",
+        {"stopping": "{node}/stopping.json"},
+        stopping_reads,
+        stopping_settings,
+        stops="before",
+        goes_on=True,
+    ),
+}
