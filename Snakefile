@@ -20,8 +20,10 @@ sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
 from dagal.plan import record
 from dagal.plan.check import planned
+from dagal.plan.job import FOLDER
 from dagal.plan.rules import Rules
 from dagal.plan.study import WILDCARDS
+from dagal.report import registry
 
 files = workflow.overwrite_configfiles or "config.yaml"
 study = planned(files, dict(workflow.config_settings.config), trusted=workflow.touch)
@@ -29,6 +31,9 @@ study = planned(files, dict(workflow.config_settings.config), trusted=workflow.t
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 warm = workflow.is_main_process and not with_conda and os.environ.get("DAGAL_WARM") != "0"
 plan = Rules(study, ancient, "python" if with_conda else sys.executable, warm)
+
+
+captions = registry.write_captions(FOLDER / "captions")
 
 
 report: "workflow/report/workflow.rst"
@@ -51,7 +56,10 @@ for rules_of_task in study.task.rules:
     include: f"rules/{rules_of_task}"
 
 
+include: "rules/report.smk"
+
+
 rule all:
     default_target: True
     input:
-        [study.path(node, "metrics") for node in study.nodes()],
+        registry.targets(study),

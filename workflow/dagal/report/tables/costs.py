@@ -85,8 +85,8 @@ ITEM = Item(
     writes={"costs": "{results}/costs.csv"},
     settings=lambda study, at: {"study": study.name},
     caption="""
-    Wall time, processor time and peak resident memory of every pre-training, training, inference, scoring and selection job.
-    Jobs of well under a second are sampled too coarsely for their processor time and memory to mean anything.
+    Wall time, processor time and peak resident memory of every pre-training, training, inference, scoring and selection job,
+    as the job itself has them from the operating system.
     """,
     category="Tables",
     labels={"costs": "time and memory per job"},
