@@ -10,7 +10,7 @@ NAME = import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["study"])
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run run-video run-camera-traps test quick fast slow lint format lock clean bench-selection
+.PHONY: run run-video run-camera-traps test quick fast slow lint format docs lock clean bench-selection
 
 run: $(VENV)/.ready
 	@$(SNAKEMAKE) || { $(PYTHON) -m dagal failures; exit 1; }
@@ -55,6 +55,10 @@ format: $(VENV)/.ready
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/snakefmt Snakefile workflow/Snakefile rules
+
+# after a change of the config: the JSON schema for editors and the tables of settings
+docs: $(VENV)/.ready
+	$(PYTHON) -m dagal.config
 
 # after a change of pyproject.toml; names no host
 lock: $(VENV)/.ready

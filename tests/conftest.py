@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
+from dagal.config.loader import read
+
 ROOT = Path(__file__).parents[1]
 SMALL = {
     "study": "small",
@@ -32,6 +34,11 @@ SMALL = {
     },
     "methods": {"random": {}, "entropy": {}},
 }
+
+
+def written(name: str) -> dict:
+    """The settings of a study of the repository as they are written, with what it extends."""
+    return read(ROOT / name)[0]
 
 
 class Workflow:

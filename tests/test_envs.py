@@ -13,6 +13,7 @@ ENVIRONMENTS = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / 
 RULES = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
 BLOCKS = [block for block in re.split(r"^ *rule\b", RULES, flags=re.M)[1:]]
 IMPORTED_AS = {
+    "annotated_types": "annotated-types",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "maxflow": "pymaxflow",

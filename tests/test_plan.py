@@ -5,7 +5,7 @@ import json
 
 import pytest
 import yaml
-from conftest import ROOT, SMALL, Workflow
+from conftest import ROOT, SMALL
 
 from dagal import config
 from dagal.plan import Study, graph, job

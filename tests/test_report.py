@@ -10,8 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
-from conftest import ROOT, SMALL
+from conftest import SMALL, written
 from docutils.core import publish_doctree
 from test_envs import ENVIRONMENTS, IMPORTED_AS, pins
 
@@ -46,7 +45,7 @@ IMAGES = {
 LIMITS = {"supervised": [30, "all"], "stopping": {"target_accuracy": 0.9}, "seeds": [3, 4]}
 POINTS = {"dataset": {"name": "two_moons"}, "pool": {"initial": {"size": 20}}}
 SURVEY = {"dataset": {"name": "survey", "loader": "camera_trap", "path": "survey"}, "pool": {"initial": {"size": 20}}}
-VIDEOS = yaml.safe_load((ROOT / "experiments/video_small.yaml").read_text())
+VIDEOS = written("experiments/video_small.yaml")
 STUDIES = {
     "images": Study(load(SMALL | IMAGES)),
     "chains that may stop": Study(load(SMALL | LIMITS | {"pool": SMALL["pool"] | {"validation": 20}})),

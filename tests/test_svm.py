@@ -114,7 +114,7 @@ def test_min_margin_by_moving_points_to_the_boundary():
         ({"epochs": 5}, {"random": {}}, ["'learners.svm.epochs'", "networks", "delete it"]),
         ({"augmentation": {"flip": True}}, {"random": {}}, ["'learners.svm.augmentation'", "networks"]),
         ({"precision": "bfloat16"}, {"random": {}}, ["'learners.svm.precision'", "networks", "delete it"]),
-        ({"C": 0}, {"random": {}}, ["'learners.svm.C' is 0", "more than 0"]),
+        ({"C": 0}, {"random": {}}, ["'learners.svm.C' is 0", "above 0"]),
         ({"architecture": "linear"}, {"random": {}}, ["'learners.svm.epochs' is missing"]),
         ({"architecture": "linear", "epochs": 1, "C": 3}, {"random": {}}, ["'learners.svm.C' is for svm only"]),
         ({"architecture": "linear", "epochs": 1}, {"svm_min_margin": {}}, ["'methods.svm_min_margin'", "svm"]),

@@ -4,7 +4,10 @@ All distances are those of `dagal.acquisition.distances.squared_distance`, so pi
 and number of threads, and exact ties (duplicates, grids) go to the lowest position.
 """
 
+from typing import Annotated, Literal
+
 import numpy as np
+from annotated_types import Ge
 
 from dagal.acquisition import distances
 from dagal.acquisition.distances import CENTERS, ROWS, Block
@@ -197,7 +200,7 @@ def kcenter_class_balanced(
     probs_N_C: np.ndarray,
     required_C: np.ndarray,
     budget: int,
-    weight: float = 0.5,
+    weight: Annotated[float, Ge(0)] | Literal["auto"] = 0.5,
     device: str = "cpu",
 ) -> np.ndarray:
     """KCenterGreedy-CB (thesis 003, alg. 2): repeatedly the candidate j of least -d_j + weight ||required - P_j - P^T z||_1.

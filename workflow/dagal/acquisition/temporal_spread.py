@@ -1,8 +1,10 @@
 """The best frames of every video, none of them beside another labeled one (Random+R and all methods of 003 ch. 2)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ def temporal_spread(
     labeled_frame_L: np.ndarray,
     budget: int,
     rng: np.random.Generator,
-    neighbors: int = 1,
+    neighbors: Annotated[int, Ge(0)] = 1,
 ) -> Spread:
     """In turns, every video's best frame by score that is more than ``neighbors`` frames away from all labeled or selected ones.
 

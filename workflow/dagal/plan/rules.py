@@ -81,7 +81,14 @@ class Rules:
             # the libraries of a warm process run with one thread
             start = f"{self.warm} {environment}" if self.warm and threads == 1 else self.cold
             place = [f"{name}={value}" for name, value in sorted(wildcards.items())]
-            words = [start, script, str(self.settings_file), stage, f"threads={threads}", f"gpu={resources.get('gpu', 0)}"]
+            words = [
+                start,
+                script,
+                str(self.settings_file),
+                stage,
+                f"threads={threads}",
+                f"gpu={resources.get('gpu', 0)}",
+            ]
             return " ".join([*words, *place])
 
         return command
