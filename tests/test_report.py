@@ -138,7 +138,7 @@ def test_environment_of_an_item_holds_what_its_function_reaches(name, tmp_path):
     home = (item.make.__module__, item.make.__name__)
     needed = set()
     for module, text in code.reached(str(tmp_path / "nothing.py"), [home], str(code.WORKFLOW)):
-        of_module = code.parse(str(code.file_of(module, str(code.WORKFLOW), tmp_path))).imports.values()
+        of_module = code.parse(str(code.file_of(module, str(code.WORKFLOW)))).imports.values()
         within = re.findall(r"Import\(names=\[alias\(name='(\w+)|ImportFrom\(module='(\w+)", text)
         needed |= {target.split(".")[0] for target, _ in of_module} | {"".join(names) for names in within}
     packages = {IMPORTED_AS.get(name, name) for name in needed - sys.stdlib_module_names - {"dagal"}}
