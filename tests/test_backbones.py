@@ -14,7 +14,7 @@ from dagal import artifacts
 from dagal.config import load
 from dagal.config.checks import FEATURE_ARCHITECTURES
 from dagal.errors import UserError
-from dagal.learners import IMAGE_NETWORKS, architectures, backbones, inference
+from dagal.learners import IMAGE_NETWORKS, NETWORKS, backbones, inference
 from dagal.tasks.classification import CLASSIFIERS
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def study(**changes):
 
 def save_lenet(path, seed=0):
     torch.manual_seed(seed)
-    network, _ = architectures.lenet((1, 8, 8))
+    network, _ = NETWORKS.find("lenet")((1, 8, 8), {})
     save_file(network.state_dict(), path)
     return network
 

@@ -176,8 +176,8 @@ VIDEO = written("experiments/video_small.yaml")
         ("methods.entropy", {"tracker": "sort"}, ["'sort'", "siamfc"]),
         (
             "methods.entropy",
-            {"select_options": {"neighbors": 2}},
-            ["is no option of 'temporal_spread'", "did you mean 'neighbours'"],
+            {"select_options": {"neighbours": 2}},
+            ["is no option of 'temporal_spread'", "did you mean 'neighbors'"],
         ),
         ("dataset.classes", ["car"], ["'dataset.classes' has no meaning", "synthia_al"]),
         ("dataset.test_fraction", 0.5, ["'dataset.test_fraction' has no meaning"]),

@@ -55,7 +55,10 @@ def test_every_rule_has_log_environment_and_script():
 
 
 def imports(*paths: str) -> set[str]:
-    """Top-level third-party packages that files of workflow/ and the library modules behind them import."""
+    """Top-level third-party packages that files of workflow/ and the library modules behind them import.
+
+    Entries of a registry count as imports of whoever imports its module.
+    """
     found, seen, waiting = set(), set(), [ROOT / "workflow" / path for path in ("scripts/job.py", *paths)]
     while waiting:
         path = waiting.pop()
@@ -68,6 +71,8 @@ def imports(*paths: str) -> set[str]:
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Constant) and re.fullmatch(r"dagal(\.\w+)+:\w+", str(node.value)):
+                names = [node.value.partition(":")[0]]
             for name in names:
                 if name.split(".")[0] == "dagal":
                     target = ROOT.joinpath("workflow", *name.split("."))
