@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 from conftest import SMALL, Workflow
+from dagal.annotation import mistaken
 
 from dagal import artifacts
-from dagal.annotation import mistaken
 from dagal.pool import add_noise
 
 N, C = 20_000, 5

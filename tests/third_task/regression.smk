@@ -6,7 +6,6 @@ rule train:
         unpack(plan.reads("train")),
     output:
         **plan.writes("train"),
-        benchmark=plan.benchmark("train"),
     log:
         plan.log("train"),
     conda:
@@ -26,7 +25,6 @@ rule evaluate:
         unpack(plan.reads("evaluate")),
     output:
         **plan.writes("evaluate"),
-        benchmark=plan.benchmark("evaluate"),
     log:
         plan.log("evaluate"),
     conda:
