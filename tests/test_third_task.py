@@ -13,11 +13,11 @@ HERE = Path(__file__).parent / "third_task"
 STUDY = {
     "study": "numbers",
     "dataset": {"name": "digits", "task": "regression"},
-    "pool": {"initial": {"size": 40}},
-    "budget": 40,
+    "pool": {"initial": {"size": 60}},
+    "budget": 60,
     "cycles": 1,
     "seeds": [0],
-    "learners": {"ridge": {"architecture": "ridge", "alpha": 0.1}},
+    "learners": {"ridge": {"architecture": "ridge", "alpha": 10.0}},
     "methods": {"random": {}, "kcenter_greedy": {}},
 }
 
@@ -40,7 +40,7 @@ def test_a_task_more(tmp_path):
     workflow.snakemake()
     results = folder / "results/numbers"
     metrics = pd.read_csv(results / "metrics.csv")
-    assert metrics["labels"].tolist() == [40, 80] * 2
+    assert metrics["labels"].tolist() == [60, 120] * 2
     errors = metrics["mean_squared_error"].to_numpy()
     assert (
         errors[0] == errors[2] and (errors[[1, 3]] < errors[0]).all() and errors.max() < 8.3
@@ -48,7 +48,7 @@ def test_a_task_more(tmp_path):
     for method in STUDY["methods"]:
         ids, labels = artifacts.read(results / f"seed0/{method}/cycle1/labeled.h5", "labeled", "ids", "labels")
         (truth,) = artifacts.read(folder / "results/datasets/digits/truth.h5", "truth", "labels")
-        assert len(set(ids)) == 80 and (labels == truth[ids]).all()
+        assert len(set(ids)) == 120 and (labels == truth[ids]).all()
     assert (results / "figures/learning_curves.png").exists() and not (results / "classes.csv").exists()
     assert workflow.planned() == {}
 

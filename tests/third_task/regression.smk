@@ -37,3 +37,22 @@ rule evaluate:
         command=plan.command("evaluate"),
     shell:
         "{params.command}"
+
+
+rule signals:
+    input:
+        unpack(plan.reads("signals")),
+    output:
+        **plan.writes("signals"),
+    log:
+        plan.log("signals"),
+    conda:
+        plan.conda("signals")
+    resources:
+        gpu=0,
+    params:
+        settings=plan.settings("signals"),
+        code=plan.code("signals"),
+        command=plan.command("signals"),
+    shell:
+        "{params.command}"
