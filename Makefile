@@ -13,6 +13,7 @@ PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 .PHONY: run run-video run-camera-traps test quick fast slow lint format docs lock clean bench-selection
 
 run: $(VENV)/.ready
+	@$(PYTHON) -m dagal config $(CONFIG) > /dev/null
 	@$(SNAKEMAKE) || { $(PYTHON) -m dagal failures; exit 1; }
 	@study=results/$$($(PYTHON) -c '$(NAME)' $(CONFIG)) && \
 	{ [ -e $$study/report.html ] && [ -z "$$(find $$study -maxdepth 2 -name '*.[cp][sn][vg]' -newer $$study/report.html)" ] \

@@ -63,6 +63,14 @@ class Workflow:
             raise AssertionError(f"snakemake failed:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
         return done
 
+    def dagal(self, *arguments: str) -> str:
+        """What a command of the library prints, run in the folder."""
+        environment = os.environ | {"PYTHONPATH": str(self.root / "workflow")}
+        command = [sys.executable, "-m", "dagal", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=environment, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs per rule of a dry run, `all` left out."""
         done = self.snakemake("--dry-run", "--quiet", "rules", *arguments)

@@ -7,7 +7,7 @@ from dagal import __version__
 from dagal.config import commands as study_commands
 from dagal.datasets.rendering import survey
 from dagal.errors import UserError
-from dagal.inspect import failures, show
+from dagal.inspect import accept, failures, show
 from dagal.report import break_even
 
 
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     study_commands.add_commands(commands)
     show.add_command(commands)
     failures.add_command(commands)
+    accept.add_command(commands)
     break_even.add_command(commands)
     survey.add_command(commands)
     options = parser.parse_args(arguments)

@@ -11,14 +11,9 @@ from dagal.plan.study import At, Study, fill
 FOLDER = Path(".snakemake/dagal")  # of the settings that jobs are started with
 
 
-def stored_path(settings: dict) -> Path:
-    """Where the checked settings of a study are for its jobs: the name follows from the settings."""
-    return FOLDER / f"{settings['study']}-{artifacts.params_hash(settings)}.json"
-
-
 def store(settings: dict) -> Path:
-    """Write the checked settings of a study where its jobs find them."""
-    path = stored_path(settings)
+    """Write the checked settings of a study where its jobs find them, under a name that follows from them."""
+    path = FOLDER / f"{settings['study']}-{artifacts.params_hash(settings)}.json"
     if not path.exists():
         artifacts.write_json(path, settings)
     return path

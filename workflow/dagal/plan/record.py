@@ -18,6 +18,12 @@ def write(study: Study) -> None:
     """Record what the study is run with."""
     about = {"dagal_version": __version__, "settings": study.settings, "code": code(study)}
     artifacts.write_json(path(study), about)
+    artifacts.write_json(made_here(study), about)
+
+
+def made_here(study: Study) -> Path:
+    """A copy of the record beside Snakemake's own ones: results without it were made elsewhere."""
+    return job.FOLDER / f"{study.name}.record.json"
 
 
 def path(study: Study) -> Path:
@@ -28,14 +34,15 @@ def check(study: Study) -> None:
     """Raise UserError if the results of the study are another's, or were brought here and made with other settings or code."""
     if not path(study).exists():
         return
-    about = json.loads(path(study).read_text(encoding="utf-8"))
+    recorded = path(study).read_text(encoding="utf-8")
+    about = json.loads(recorded)
     settings = about["settings"]
     if settings["study"] != study.name:
         raise UserError(
             f"{path(study).parent} holds the results of the study {settings['study']!r}: give the folder its name back, or delete it."
         )
-    if job.stored_path(settings).exists():  # they were made here, so Snakemake has its own records
-        return
+    if made_here(study).exists() and made_here(study).read_text(encoding="utf-8") == recorded:
+        return  # Snakemake has its own records
     for (key, before), (_, now) in zip(parts(settings), parts(study.settings, settings), strict=True):
         if now is not None and before != now:
             raise UserError(
