@@ -47,6 +47,7 @@ class Workflow:
 
     def __init__(self, folder: Path, root: Path = ROOT):
         self.folder, self.root = folder, root
+        self.environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self.config = folder / "study.yaml"
 
     def write(self, config: dict) -> None:
@@ -57,8 +58,9 @@ class Workflow:
             sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile"), "--directory", str(self.folder),
             "--profile", str(self.root / "profiles" / "default"), *arguments, "--configfile", str(self.config),
         ]  # fmt: skip
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=environment, timeout=900)
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=900
+        )
         if check and done.returncode:
             raise AssertionError(f"snakemake failed:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
         return done
