@@ -8,8 +8,8 @@ import pytest
 from conftest import SMALL, Workflow
 
 from dagal import artifacts
-from dagal.annotation import mistaken
 from dagal.pool import add_noise
+from dagal.tasks.classification.answers import mistaken
 
 N, C = 20_000, 5
 LABELS = np.random.default_rng(0).integers(0, C, N)
