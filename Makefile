@@ -6,17 +6,19 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 SNAKEMAKE = $(VENV)/bin/snakemake --configfile $(CONFIG) --quiet rules
 CONFIG := config.yaml
-STUDY = results/$(shell sed -n 's/^study: *\([A-Za-z0-9_]*\).*/\1/p' $(CONFIG))
+NAME = import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["study"])
 UV_VERSION := 0.13.8
+PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run run-video run-camera-traps test quick fast slow lint format lock clean bench-selection
+.PHONY: run run-video run-camera-traps test quick fast slow lint format docs lock clean bench-selection
 
 run: $(VENV)/.ready
-	@$(SNAKEMAKE)
-	@[ -e $(STUDY)/report.html ] && [ -z "$$(find $(STUDY) -maxdepth 2 -name '*.[cp][sn][vg]' -newer $(STUDY)/report.html)" ] \
-		|| $(SNAKEMAKE) --report $(STUDY)/report.html
-	@echo "report: $(STUDY)/report.html"
-	@echo "result table: $(STUDY)/summary.csv (all measurements: $(STUDY)/metrics.csv)"
+	@$(SNAKEMAKE) || { $(PYTHON) -m dagal failures; exit 1; }
+	@study=results/$$($(PYTHON) -c '$(NAME)' $(CONFIG)) && \
+	{ [ -e $$study/report.html ] && [ -z "$$(find $$study -maxdepth 2 -name '*.[cp][sn][vg]' -newer $$study/report.html)" ] \
+		|| $(SNAKEMAKE) --report $$study/report.html; } && \
+	echo "report: $$study/report.html" && \
+	echo "result table: $$study/summary.csv (all measurements: $$study/metrics.csv)"
 
 run-video:
 	@$(MAKE) --no-print-directory run CONFIG=experiments/video_small.yaml
@@ -54,6 +56,10 @@ format: $(VENV)/.ready
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/snakefmt Snakefile workflow/Snakefile rules
 
+# after a change of the config: the JSON schema for editors and the tables of settings
+docs: $(VENV)/.ready
+	$(PYTHON) -m dagal.config
+
 # after a change of pyproject.toml; names no host
 lock: $(VENV)/.ready
 	$(VENV)/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -o requirements.lock
@@ -62,7 +68,11 @@ clean:
 	rm -rf results .snakemake
 
 $(VENV)/.ready: requirements.lock
-	python3.11 -m venv $(VENV)
+	@for python in $(PYTHONS) none; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then break; fi; \
+	done; \
+	[ $$python != none ] || { echo "dagal needs Python 3.11 or newer, which none of $(PYTHONS) is; install one."; exit 1; }; \
+	$$python -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode --python $(PYTHON) requirements.lock
 	echo "$(CURDIR)/workflow" > "$$($(PYTHON) -c 'import site; print(site.getsitepackages()[0])')/dagal.pth"

@@ -25,7 +25,8 @@ from dagal.plan.rules import Rules
 from dagal.plan.study import WILDCARDS
 from dagal.report import registry
 
-study = planned(config, trusted=workflow.touch)
+files = workflow.overwrite_configfiles or "config.yaml"
+study = planned(files, dict(workflow.config_settings.config), trusted=workflow.touch)
 # cluster jobs start cold, and so do those of --use-conda, whose interpreters differ
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 warm = workflow.is_main_process and not with_conda and os.environ.get("DAGAL_WARM") != "0"

@@ -25,8 +25,9 @@ rule pretrain:
     params:
         settings=plan.settings("pretrain"),
         code=plan.code("pretrain"),
+        command=plan.command("pretrain"),
     shell:
-        plan.run("pretrain")
+        "{params.command}"
 
 
 rule features:
@@ -47,8 +48,9 @@ rule features:
     params:
         settings=plan.settings("features"),
         code=plan.code("features"),
+        command=plan.command("features"),
     shell:
-        plan.run("features")
+        "{params.command}"
 
 
 rule source_dataset:
@@ -70,8 +72,9 @@ rule source_dataset:
     params:
         settings=plan.settings("source_dataset"),
         code=plan.code("source_dataset"),
+        command=plan.command("source_dataset"),
     shell:
-        plan.run("source_dataset")
+        "{params.command}"
 
 
 rule embedding:
@@ -94,8 +97,9 @@ rule embedding:
     params:
         settings=plan.settings("embedding"),
         code=plan.code("embedding"),
+        command=plan.command("embedding"),
     shell:
-        plan.run("embedding")
+        "{params.command}"
 
 
 rule finetune:
@@ -116,5 +120,6 @@ rule finetune:
     params:
         settings=plan.settings("finetune"),
         code=plan.code("finetune"),
+        command=plan.command("finetune"),
     shell:
-        plan.run("finetune")
+        "{params.command}"

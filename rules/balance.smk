@@ -21,5 +21,6 @@ rule lambda_sweep:
     params:
         settings=plan.settings("lambda_sweep"),
         code=plan.code("lambda_sweep"),
+        command=plan.command("lambda_sweep"),
     shell:
-        plan.run("lambda_sweep")
+        "{params.command}"

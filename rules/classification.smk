@@ -23,8 +23,9 @@ rule train:
     params:
         settings=plan.settings("train"),
         code=plan.code("train"),
+        command=plan.command("train"),
     shell:
-        plan.run("train")
+        "{params.command}"
 
 
 rule train_labeled_only:
@@ -45,8 +46,9 @@ rule train_labeled_only:
     params:
         settings=plan.settings("train_labeled_only"),
         code=plan.code("train_labeled_only"),
+        command=plan.command("train_labeled_only"),
     shell:
-        plan.run("train_labeled_only")
+        "{params.command}"
 
 
 rule pseudo_labels:
@@ -67,8 +69,9 @@ rule pseudo_labels:
     params:
         settings=plan.settings("pseudo_labels"),
         code=plan.code("pseudo_labels"),
+        command=plan.command("pseudo_labels"),
     shell:
-        plan.run("pseudo_labels")
+        "{params.command}"
 
 
 rule evaluate:
@@ -88,5 +91,6 @@ rule evaluate:
     params:
         settings=plan.settings("evaluate"),
         code=plan.code("evaluate"),
+        command=plan.command("evaluate"),
     shell:
-        plan.run("evaluate")
+        "{params.command}"

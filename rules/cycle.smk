@@ -23,8 +23,9 @@ rule score:
     params:
         settings=plan.settings("score"),
         code=plan.code("score"),
+        command=plan.command("score"),
     shell:
-        plan.run("score")
+        "{params.command}"
 
 
 rule select:
@@ -46,8 +47,9 @@ rule select:
     params:
         settings=plan.settings("select"),
         code=plan.code("select"),
+        command=plan.command("select"),
     shell:
-        plan.run("select")
+        "{params.command}"
 
 
 rule oracle:
@@ -69,5 +71,6 @@ rule oracle:
     params:
         settings=plan.settings("oracle"),
         code=plan.code("oracle"),
+        command=plan.command("oracle"),
     shell:
-        plan.run("oracle")
+        "{params.command}"

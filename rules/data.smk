@@ -23,8 +23,9 @@ rule dataset:
     params:
         settings=plan.settings("dataset"),
         code=plan.code("dataset"),
+        command=plan.command("dataset"),
     shell:
-        plan.run("dataset")
+        "{params.command}"
 
 
 rule split:
@@ -44,8 +45,9 @@ rule split:
     params:
         settings=plan.settings("split"),
         code=plan.code("split"),
+        command=plan.command("split"),
     shell:
-        plan.run("split")
+        "{params.command}"
 
 
 rule supervised:
@@ -65,8 +67,9 @@ rule supervised:
     params:
         settings=plan.settings("supervised"),
         code=plan.code("supervised"),
+        command=plan.command("supervised"),
     shell:
-        plan.run("supervised")
+        "{params.command}"
 
 
 rule initial:
@@ -86,5 +89,6 @@ rule initial:
     params:
         settings=plan.settings("initial"),
         code=plan.code("initial"),
+        command=plan.command("initial"),
     shell:
-        plan.run("initial")
+        "{params.command}"

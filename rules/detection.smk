@@ -23,8 +23,9 @@ rule train:
     params:
         settings=plan.settings("train"),
         code=plan.code("train"),
+        command=plan.command("train"),
     shell:
-        plan.run("train")
+        "{params.command}"
 
 
 rule detections:
@@ -45,8 +46,9 @@ rule detections:
     params:
         settings=plan.settings("detections"),
         code=plan.code("detections"),
+        command=plan.command("detections"),
     shell:
-        plan.run("detections")
+        "{params.command}"
 
 
 rule flow_tracks:
@@ -68,8 +70,9 @@ rule flow_tracks:
     params:
         settings=plan.settings("flow_tracks"),
         code=plan.code("flow_tracks"),
+        command=plan.command("flow_tracks"),
     shell:
-        plan.run("flow_tracks")
+        "{params.command}"
 
 
 rule siamfc_tracks:
@@ -90,8 +93,9 @@ rule siamfc_tracks:
     params:
         settings=plan.settings("siamfc_tracks"),
         code=plan.code("siamfc_tracks"),
+        command=plan.command("siamfc_tracks"),
     shell:
-        plan.run("siamfc_tracks")
+        "{params.command}"
 
 
 rule coherence:
@@ -111,8 +115,9 @@ rule coherence:
     params:
         settings=plan.settings("coherence"),
         code=plan.code("coherence"),
+        command=plan.command("coherence"),
     shell:
-        plan.run("coherence")
+        "{params.command}"
 
 
 rule errors:
@@ -132,8 +137,9 @@ rule errors:
     params:
         settings=plan.settings("errors"),
         code=plan.code("errors"),
+        command=plan.command("errors"),
     shell:
-        plan.run("errors")
+        "{params.command}"
 
 
 rule evaluate:
@@ -153,5 +159,6 @@ rule evaluate:
     params:
         settings=plan.settings("evaluate"),
         code=plan.code("evaluate"),
+        command=plan.command("evaluate"),
     shell:
-        plan.run("evaluate")
+        "{params.command}"

@@ -18,5 +18,6 @@ rule noisy_images:
     params:
         settings=plan.settings("noisy_images"),
         code=plan.code("noisy_images"),
+        command=plan.command("noisy_images"),
     shell:
-        plan.run("noisy_images")
+        "{params.command}"

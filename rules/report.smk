@@ -31,5 +31,6 @@ for name, item in registry.items(study).items():
         params:
             settings=plan.settings(name),
             code=plan.code(name),
+            command=plan.command(name),
         shell:
-            plan.run(name)
+            "{params.command}"

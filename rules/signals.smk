@@ -23,8 +23,9 @@ rule signals:
     params:
         settings=plan.settings("signals"),
         code=plan.code("signals"),
+        command=plan.command("signals"),
     shell:
-        plan.run("signals")
+        "{params.command}"
 
 
 rule draws:
@@ -45,8 +46,9 @@ rule draws:
     params:
         settings=plan.settings("draws"),
         code=plan.code("draws"),
+        command=plan.command("draws"),
     shell:
-        plan.run("draws")
+        "{params.command}"
 
 
 rule member:
@@ -67,8 +69,9 @@ rule member:
     params:
         settings=plan.settings("member"),
         code=plan.code("member"),
+        command=plan.command("member"),
     shell:
-        plan.run("member")
+        "{params.command}"
 
 
 rule ensemble:
@@ -89,8 +92,9 @@ rule ensemble:
     params:
         settings=plan.settings("ensemble"),
         code=plan.code("ensemble"),
+        command=plan.command("ensemble"),
     shell:
-        plan.run("ensemble")
+        "{params.command}"
 
 
 rule boundary:
@@ -111,8 +115,9 @@ rule boundary:
     params:
         settings=plan.settings("boundary"),
         code=plan.code("boundary"),
+        command=plan.command("boundary"),
     shell:
-        plan.run("boundary")
+        "{params.command}"
 
 
 rule adversary:
@@ -133,8 +138,9 @@ rule adversary:
     params:
         settings=plan.settings("adversary"),
         code=plan.code("adversary"),
+        command=plan.command("adversary"),
     shell:
-        plan.run("adversary")
+        "{params.command}"
 
 
 rule latents:
@@ -155,5 +161,6 @@ rule latents:
     params:
         settings=plan.settings("latents"),
         code=plan.code("latents"),
+        command=plan.command("latents"),
     shell:
-        plan.run("latents")
+        "{params.command}"

@@ -22,8 +22,9 @@ rule stop_set:
     params:
         settings=plan.settings("stop_set"),
         code=plan.code("stop_set"),
+        command=plan.command("stop_set"),
     shell:
-        plan.run("stop_set")
+        "{params.command}"
 
 
 rule stopping:
@@ -43,5 +44,6 @@ rule stopping:
     params:
         settings=plan.settings("stopping"),
         code=plan.code("stopping"),
+        command=plan.command("stopping"),
     shell:
-        plan.run("stopping")
+        "{params.command}"

@@ -19,5 +19,6 @@ rule optical_flow:
     params:
         settings=plan.settings("optical_flow"),
         code=plan.code("optical_flow"),
+        command=plan.command("optical_flow"),
     shell:
-        plan.run("optical_flow")
+        "{params.command}"

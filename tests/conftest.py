@@ -16,6 +16,7 @@ import yaml
 import dagal
 from dagal import tasks
 from dagal.artifacts import Kind
+from dagal.config.loader import read
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
@@ -47,6 +48,11 @@ def kinds() -> list[Kind]:
     declared = [found for module in modules for found in vars(module).values() if isinstance(found, Kind)]
     declared += [tasks.find(name).labeled for name in tasks.TASKS]
     return [kind for place, kind in enumerate(declared) if kind not in declared[:place]]
+
+
+def written(name: str) -> dict:
+    """The settings of a study of the repository as they are written, with what it extends."""
+    return read(ROOT / name)[0]
 
 
 class Workflow:

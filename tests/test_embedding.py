@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from dagal import artifacts
 from dagal.config import load
 from dagal.errors import UserError
-from dagal.learners import architectures, backbones, embedding, inference
+from dagal.learners import architectures, backbones, embedding, inference, weights
 
 SETTINGS = {
     "kind": "triplet", "architecture": "mlp", "hidden_units": [32], "embedding": 8, "margin": 0.2, "batch_size": 32,
@@ -197,7 +197,7 @@ def test_held_images_fit_into_the_memory_of_the_jobs():
 
 def test_images_of_another_size_are_a_mistake_of_the_user(tmp_path):
     backbone = fresh(SETTINGS)
-    architectures.write(tmp_path / "x.safetensors", backbone, {"backbone": SETTINGS, "shape": (1, 4, 4)})
+    weights.write(tmp_path / "x.safetensors", backbone, {"backbone": SETTINGS, "shape": (1, 4, 4)})
     loaded = backbones.load(str(tmp_path / "x.safetensors"), (1, 4, 4))
     images, _ = some_data(5)
     with torch.no_grad():

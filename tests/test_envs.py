@@ -19,6 +19,7 @@ from dagal.tasks import Stage
 LOCK = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.M))
 ENVIRONMENTS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "envs").glob("*.yaml")}
 IMPORTED_AS = {
+    "annotated_types": "annotated-types",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "maxflow": "pymaxflow",

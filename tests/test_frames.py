@@ -30,11 +30,11 @@ def test_error_scores_are_the_counts():
     assert frame_scores.estimated_false_negatives(fn).tolist() == frame_scores.false_negatives(fn).tolist() == [1, 0, 1]
 
 
-def spread(score, video, frame, budget, labeled=(), neighbours=1, seed=0):
+def spread(score, video, frame, budget, labeled=(), neighbors=1, seed=0):
     labeled = np.array(labeled, np.int64).reshape(-1, 2)
     rng = np.random.default_rng(seed)
     arrays = (np.array(score, float), np.array(video), np.array(frame))
-    return temporal_spread(*arrays, labeled[:, 0], labeled[:, 1], budget, rng, neighbours)
+    return temporal_spread(*arrays, labeled[:, 0], labeled[:, 1], budget, rng, neighbors)
 
 
 def test_no_neighbour_of_labeled_or_selected_frames():
@@ -45,7 +45,7 @@ def test_no_neighbour_of_labeled_or_selected_frames():
 
 
 def test_neighbours_count_frames_not_positions():
-    found = spread([3, 2, 1], [0, 0, 0], [0, 10, 11], 2, neighbours=3)
+    found = spread([3, 2, 1], [0, 0, 0], [0, 10, 11], 2, neighbors=3)
     assert found.positions.tolist() == [0, 1]
 
 
@@ -64,7 +64,7 @@ def test_too_small_a_video_is_filled_up_and_reported():
     found = spread([3, 2, 1], [0, 0, 0], [0, 1, 2], 3)
     assert found.positions.tolist() == [0, 2, 1]
     assert found.too_close == 1
-    assert spread([3, 2, 1], [0, 0, 0], [0, 1, 2], 3, neighbours=0).too_close == 0
+    assert spread([3, 2, 1], [0, 0, 0], [0, 1, 2], 3, neighbors=0).too_close == 0
 
 
 def test_ties_are_random():

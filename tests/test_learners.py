@@ -12,7 +12,7 @@ import yaml
 
 from dagal.config import load
 from dagal.errors import UserError
-from dagal.learners import architectures, augmentation, devices, inference, training
+from dagal.learners import architectures, augmentation, devices, inference, optimizers, training
 from dagal.learners.optimizers import learning_rate, stepper
 
 DEFAULT = load(yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text()))["learners"]["mlp"]
@@ -142,11 +142,23 @@ def test_crop_and_flip_against_a_loop():
         assert np.array_equal(result[i].numpy(), expected)
 
 
+@pytest.mark.parametrize(
+    ("n_classes", "dtype"), [(10, "int16"), (32_768, "int16"), (32_769, "int32"), (40_000, "int32")]
+)
+def test_predicted_classes_of_many_classes(n_classes, dtype):
+    model = build(architecture="linear", n_classes=n_classes)
+    with torch.no_grad():
+        model.head.bias[n_classes - 1] = 1e6
+    found = inference.predicted_classes(model, torch.zeros(3, 1, 8, 8, dtype=torch.uint8), 2, "float32")
+    assert found.dtype == dtype and found.tolist() == [n_classes - 1] * 3
+
+
 def test_no_augmentation_leaves_the_images():
     images = torch.randint(0, 256, (5, 3, 7, 6), dtype=torch.uint8)
     assert torch.equal(augmentation.random_crop_flip(images, DEFAULT["augmentation"], torch.Generator()), images)
 
 
+@pytest.mark.parametrize("kernels", ["fused", "missing"])
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -156,11 +168,15 @@ def test_no_augmentation_leaves_the_images():
         ("adam", {"weight_decay": 0.01}),
     ],
 )
-def test_steps_equal_torch_optim(name, options):
+def test_steps_equal_torch_optim(name, options, kernels, monkeypatch):
+    """Also where torch has no fused kernels, which are private."""
+    if kernels == "missing":
+        monkeypatch.delattr(torch, optimizers.FUSED[name])
     ours, theirs = torch.nn.Linear(7, 5), torch.nn.Linear(7, 5)
     theirs.load_state_dict(ours.state_dict())
     reference = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[name](theirs.parameters(), lr=0.1, **options)
-    step = stepper(list(ours.parameters()), {"momentum": 0, "nesterov": False} | options | {"name": name})
+    momenta = [torch.zeros_like(parameter) for parameter in ours.parameters()]
+    step = stepper(list(ours.parameters()), {"momentum": 0, "nesterov": False} | options | {"name": name}, momenta)
     for i in range(20):
         batch = torch.randn(4, 7)
         reference.param_groups[0]["lr"] = 0.1 * 0.9**i
@@ -171,6 +187,21 @@ def test_steps_equal_torch_optim(name, options):
         reference.step()
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(mine, other, rtol=1e-5, atol=1e-6)
+        assert mine.grad is None
+    if options.get("momentum"):  # in the buffers that were handed in, for those who store them
+        for momentum, parameter in zip(momenta, theirs.parameters(), strict=True):
+            assert torch.allclose(momentum, reference.state[parameter]["momentum_buffer"], rtol=1e-5, atol=1e-3)
+
+
+def test_steps_use_the_fused_kernels(monkeypatch):
+    """`torch.optim` is only for a torch without them: it costs seconds to load."""
+    assert all(hasattr(torch, kernel) for kernel in optimizers.FUSED.values())
+    monkeypatch.setattr(optimizers, "unfused", None)
+    weight = torch.ones(2, requires_grad=True)
+    step = stepper([weight], {"name": "adam", "weight_decay": 0.0})
+    weight.sum().backward()
+    step(0.1)
+    assert torch.allclose(weight, torch.tensor(0.9))
 
 
 @pytest.mark.parametrize(

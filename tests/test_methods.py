@@ -43,7 +43,7 @@ def test_built_in_names_lead_to_their_functions():
     assert methods.find("select", "top_k", CLASSIFICATION) is selection.top_k
 
 
-@pytest.mark.parametrize("task", map(tasks.find, tasks.TASKS), ids=tasks.TASKS)
+@pytest.mark.parametrize("task", list(map(tasks.find, tasks.TASKS)), ids=tasks.TASKS)
 @pytest.mark.parametrize("part", methods.HOMES)
 def test_everything_available_is_found_and_reads_known_signals(part, task):
     assert methods.available(part, task)
@@ -51,7 +51,7 @@ def test_everything_available_is_found_and_reads_known_signals(part, task):
         assert methods.find(part, name, task).__name__ == name
 
 
-@pytest.mark.parametrize("task", map(tasks.find, tasks.TASKS), ids=tasks.TASKS)
+@pytest.mark.parametrize("task", list(map(tasks.find, tasks.TASKS)), ids=tasks.TASKS)
 def test_every_signal_is_a_data_set_of_an_artifact(task):
     declared = {kind.schema: set(kind.datasets) for kind in kinds() if kind.name in dict(task.signals.values())}
     for kind, name in task.signals.values():

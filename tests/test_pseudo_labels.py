@@ -244,7 +244,7 @@ def study(learner, **changes):
     [
         ({"pseudo_labels": {"share": 0.1}}, ["'learners.mlp.pseudo_labels.kind' is missing"]),
         ({"pseudo_labels": {"kind": "three"}}, ["'three'", "two_model, ceal"]),
-        ({"pseudo_labels": {"kind": "two_model", "share": 1}}, ["pseudo_labels.share' is 1", "less than 1"]),
+        ({"pseudo_labels": {"kind": "two_model", "share": 1}}, ["pseudo_labels.share' is 1", "below 1"]),
         ({"pseudo_labels": {"kind": "ceal", "share": 0.2}}, ["pseudo_labels.share' is for two_model only", "ceal"]),
         ({"pseudo_labels": {"kind": "two_model", "decay": 0.1}}, ["pseudo_labels.decay' is for ceal only"]),
         ({"pseudo_labels": {"kind": "ceal"}, "fixmatch": {}}, ["'learners.mlp'", "both pseudo_labels and fixmatch"]),

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
-from conftest import ROOT, SMALL
+from conftest import SMALL, written
 from docutils.core import publish_doctree
 from test_envs import ENVIRONMENTS, IMPORTED_AS, pins
 
@@ -46,7 +45,7 @@ IMAGES = {
 LIMITS = {"supervised": [30, "all"], "stopping": {"target_accuracy": 0.9}, "seeds": [3, 4]}
 POINTS = {"dataset": {"name": "two_moons"}, "pool": {"initial": {"size": 20}}}
 SURVEY = {"dataset": {"name": "survey", "loader": "camera_trap", "path": "survey"}, "pool": {"initial": {"size": 20}}}
-VIDEOS = yaml.safe_load((ROOT / "experiments/video_small.yaml").read_text())
+VIDEOS = written("experiments/video_small.yaml")
 STUDIES = {
     "images": Study(load(SMALL | IMAGES)),
     "chains that may stop": Study(load(SMALL | LIMITS | {"pool": SMALL["pool"] | {"validation": 20}})),
@@ -139,7 +138,7 @@ def test_environment_of_an_item_holds_what_its_function_reaches(name, tmp_path):
     home = (item.make.__module__, item.make.__name__)
     needed = set()
     for module, text in code.reached(str(tmp_path / "nothing.py"), [home], str(code.WORKFLOW)):
-        of_module = code.parse(str(code.file_of(module, str(code.WORKFLOW), tmp_path))).imports.values()
+        of_module = code.parse(str(code.file_of(module, str(code.WORKFLOW)))).imports.values()
         within = re.findall(r"Import\(names=\[alias\(name='(\w+)|ImportFrom\(module='(\w+)", text)
         needed |= {target.split(".")[0] for target, _ in of_module} | {"".join(names) for names in within}
     packages = {IMPORTED_AS.get(name, name) for name in needed - sys.stdlib_module_names - {"dagal"}}

@@ -30,7 +30,7 @@ def test_more_labels_than_there_are(workflow):
     workflow.write(study(supervised=[1500]))
     done = workflow.snakemake(check=False)
     assert done.returncode and not (workflow.folder / "results").exists()
-    assert "dagal: config key 'supervised' asks for 1500 labels, but pool and initial set hold 1387" in done.stderr
+    assert "config key 'supervised' asks for 1500 labels, but pool and initial set hold 1387" in done.stderr
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def blobs(labels, size=6, seed=0):
 
 def fitted(features, labels, n_classes, penalty=5.0):
     model = architectures.build(settings(), tuple(features.shape[1:]), n_classes, torch.zeros(6), torch.ones(6))
-    return model, svm.fit(model, features, labels, penalty, seed=1)
+    return model, svm.fit(model, features, labels, {"C": penalty}, seed=1)
 
 
 def test_logits_are_the_decision_values_of_scikit_learn():
@@ -80,7 +80,7 @@ def test_pixels_are_normalised_before():
     images = torch.randint(0, 256, (30, 1, 3, 2), dtype=torch.uint8)
     labels = torch.arange(30) % 3
     model = architectures.build(settings(), (1, 3, 2), 3, [0.5], [0.25])
-    svm.fit(model, images, labels, 1.0, 0)
+    svm.fit(model, images, labels, {"C": 1.0}, 0)
     pixels = ((images / 255 - 0.5) / 0.25).flatten(1).numpy()
     machine = LinearSVC(C=1, max_iter=20_000, random_state=0).fit(pixels, labels)
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_min_margin_by_moving_points_to_the_boundary():
         ({"epochs": 5}, {"random": {}}, ["'learners.svm.epochs'", "networks", "delete it"]),
         ({"augmentation": {"flip": True}}, {"random": {}}, ["'learners.svm.augmentation'", "networks"]),
         ({"precision": "bfloat16"}, {"random": {}}, ["'learners.svm.precision'", "networks", "delete it"]),
-        ({"C": 0}, {"random": {}}, ["'learners.svm.C' is 0", "more than 0"]),
+        ({"C": 0}, {"random": {}}, ["'learners.svm.C' is 0", "above 0"]),
         ({"architecture": "linear"}, {"random": {}}, ["'learners.svm.epochs' is missing"]),
         ({"architecture": "linear", "epochs": 1, "C": 3}, {"random": {}}, ["'learners.svm.C' is for svm only"]),
         ({"architecture": "linear", "epochs": 1}, {"svm_min_margin": {}}, ["'methods.svm_min_margin'", "svm"]),

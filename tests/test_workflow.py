@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SMALL, Workflow
+from conftest import ROOT, SMALL, Workflow, written
 
 DRAWN = ("learning_curves", "class_distribution", "informativeness", "class_entropy", "selection_costs")
 FIGURES = {f"figure_{name}": 1 for name in DRAWN}
@@ -43,7 +43,7 @@ def test_learner_of_its_own_gets_a_start_of_its_own(workflow):
 
 
 def test_costs_of_true_errors_are_those_of_the_detections_too(workflow):
-    config = yaml.safe_load((ROOT / "experiments" / "video_small.yaml").read_text())
+    config = written("experiments/video_small.yaml")
     workflow.write(config | {"methods": {"random": {}, "oracle_fp": {}}, "cycles": 2, "supervised": [30]})
     output = workflow.snakemake("--dry-run").stdout
     (costs,) = [
@@ -88,9 +88,9 @@ def test_planning_1800_nodes_is_quick(workflow):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"budgets": 3}, "dagal: config key 'budgets' is unknown (did you mean 'budget'?)"),
-        ({"cycles": 1000}, "dagal: config key 'cycles' is 1000: 1000 x 10 queries exceed the pool"),
-        ({"methods": {"entropi": {}}}, "dagal: config key 'methods.entropi': unknown score 'entropi'"),
+        ({"budgets": 3}, "config key 'budgets' is unknown (did you mean 'budget'?)"),
+        ({"cycles": 1000}, "config key 'cycles' is 1000: 1000 x 10 queries exceed the pool"),
+        ({"methods": {"entropi": {}}}, "config key 'methods.entropi' is no method or score of classification"),
     ],
 )
 def test_mistakes_end_before_any_job_with_one_sentence(workflow, changes, sentence):

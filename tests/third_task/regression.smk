@@ -16,8 +16,9 @@ rule train:
     params:
         settings=plan.settings("train"),
         code=plan.code("train"),
+        command=plan.command("train"),
     shell:
-        plan.run("train")
+        "{params.command}"
 
 
 rule evaluate:
@@ -35,5 +36,6 @@ rule evaluate:
     params:
         settings=plan.settings("evaluate"),
         code=plan.code("evaluate"),
+        command=plan.command("evaluate"),
     shell:
-        plan.run("evaluate")
+        "{params.command}"

@@ -8,19 +8,19 @@ from dagal.pool import unlabeled
 
 job = start()
 
-from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import architectures, classifier, devices, inference  # noqa: E402  a chain that stopped needs no torch
 from dagal.learners.deepfool import BOUNDARY, deepfool_distance  # noqa: E402
 
 source = job.input
 device = devices.prepare(job.gpu, job.params.learner["threads"])
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
-with inference.seen(source.seen) as inputs:
+with inference.inputs_of(source.seen) as inputs:
     of_images = inputs.ndim > 2
 
     def logits(moved):
         """Of features, or of intensities that are moved as floats."""
-        return model(architectures.standardise(moved, model.channel_mean, model.channel_std) if of_images else moved)
+        return model(classifier.standardise(moved, model.channel_mean, model.channel_std) if of_images else moved)
 
     distance_N = [
         deepfool_distance(logits, batch.float(), min(10, model.head.out_features)).cpu().numpy()

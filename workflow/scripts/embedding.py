@@ -5,7 +5,7 @@ import torch
 from job import start
 
 from dagal import artifacts
-from dagal.learners import architectures, backbones, devices, embedding
+from dagal.learners import backbones, devices, embedding, weights
 from dagal.pool import channel_statistics
 from dagal.seeding import seed_for
 
@@ -24,6 +24,4 @@ with artifacts.opened(source.images, "images") as file:
     embedding.train(
         backbone, fetch, labels_N[ids], settings, settings["epochs"], settings["lr"], settings["seed"], device
     )
-architectures.write(
-    job.output.backbone, backbone, {"backbone": settings, "shape": (channels, height, width), **job.origin}
-)
+weights.write(job.output.backbone, backbone, {"backbone": settings, "shape": (channels, height, width), **job.origin})

@@ -7,7 +7,7 @@ from dagal.seeding import seed_for
 
 job = start()
 
-from dagal.learners import architectures, backbones, devices, embedding  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import backbones, devices, embedding, weights  # noqa: E402  a chain that stopped needs no torch
 
 source, settings, output = job.input, job.params.backbone, job.output
 seed = seed_for(int(job.wildcards.seed), "finetune", int(job.wildcards.cycle))
@@ -21,6 +21,6 @@ with artifacts.opened(source.images, "images") as file:
     embedding.train(
         backbone, fetch, labels, settings, settings["finetune_epochs"], settings["finetune_lr"], seed, device
     )
-    about = {"backbone": architectures.read_about(source.backbone)["backbone"], "shape": (channels, height, width)}
-    architectures.write(output.backbone, backbone, {**about, **job.origin})
+    about = {"backbone": weights.read_about(source.backbone)["backbone"], "shape": (channels, height, width)}
+    weights.write(output.backbone, backbone, {**about, **job.origin})
     backbones.write_features(output.features, job.origin, backbone, file, device, settings["precision"])

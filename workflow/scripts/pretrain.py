@@ -9,7 +9,7 @@ import torch
 from job import start
 
 from dagal import artifacts
-from dagal.learners import architectures, devices, inference, simsiam
+from dagal.learners import devices, inference, simsiam, weights
 from dagal.pool import channel_statistics
 
 job = start()
@@ -31,7 +31,7 @@ del pixels
 backbone, history = simsiam.train(images, settings, mean_C, std_C, checkpoint, key.hexdigest())
 history["queries"], history["neighbours"] = ids[history["queries"]], ids[history["neighbours"]]
 shape = tuple(images.shape[1:])
-architectures.write(output.backbone, backbone, {"backbone": settings, "shape": shape, **job.origin})
+weights.write(output.backbone, backbone, {"backbone": settings, "shape": shape, **job.origin})
 artifacts.write(output.pretraining, simsiam.PRETRAINING, job.origin, history, outputs=settings["projection"][-1])
 for leftover in (checkpoint, *folder.glob(f".{checkpoint.name}.*.tmp")):
     leftover.unlink(missing_ok=True)

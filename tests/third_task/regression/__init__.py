@@ -57,7 +57,10 @@ TASK = Task(
             log="{node}/train",
         ),
         "evaluate": Stage(
-            "dagal/tasks/regression/evaluate.py", {"metrics": "{node}/metrics.json"}, evaluate_reads, log="{node}/evaluate"
+            "dagal/tasks/regression/evaluate.py",
+            {"metrics": "{node}/metrics.json"},
+            evaluate_reads,
+            log="{node}/evaluate",
         ),
     },
     rules=("regression.smk",),

@@ -11,7 +11,11 @@ PREDICTIONS = Kind("predictions", 1, {"ids": "test ids (n,)", "numbers": "predic
 SIGNALS = Kind(
     "signals",
     1,
-    {"ids": "unlabeled ids (n,)", "embeddings": "pixels (n,D)", "labeled_embeddings": "pixels of the labeled ids (L,D)"},
+    {
+        "ids": "unlabeled ids (n,)",
+        "embeddings": "pixels (n,D)",
+        "labeled_embeddings": "pixels of the labeled ids (L,D)",
+    },
 )
 
 job = start()

@@ -1,6 +1,9 @@
 """BatchBALD: the batch whose labels together say most about the weights."""
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge
 
 from dagal.acquisition.scores import entropy
 from dagal.errors import UserError
@@ -13,8 +16,8 @@ def batch_bald(
     draws_T_N_C: np.ndarray,
     budget: int,
     rng: np.random.Generator,
-    max_joint: int = 10_000,
-    n_samples: int = 2_000,
+    max_joint: Annotated[int, Ge(1)] = 10_000,
+    n_samples: Annotated[int, Ge(1)] = 2_000,
 ) -> np.ndarray:
     """Greedily the candidate that adds most to I[y_1..y_b; weights] = H[y_1..y_b] - sum_i mean_t H[p_ti] (Kirsch et al. 2019, alg. 1).
 

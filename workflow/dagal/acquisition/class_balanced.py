@@ -20,8 +20,10 @@ with an LP solver and NumPy only, in three steps:
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb, isclose
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge
 from scipy.optimize import linprog, minimize
 from scipy.special import expit
 
@@ -49,7 +51,11 @@ class Selection:
 
 
 def class_balanced(
-    score_N: np.ndarray, probs_N_C: np.ndarray, required_C: np.ndarray, budget: int, weight: float = 0.6
+    score_N: np.ndarray,
+    probs_N_C: np.ndarray,
+    required_C: np.ndarray,
+    budget: int,
+    weight: Annotated[float, Ge(0)] | Literal["auto"] = 0.6,
 ) -> Selection:
     """Samples of high score whose expected class counts come near the required ones (CBAL, thesis 003, eq. 4.8).
 

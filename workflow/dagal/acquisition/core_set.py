@@ -2,8 +2,10 @@
 
 import time
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -30,10 +32,10 @@ def core_set(
     embeddings_N_D: np.ndarray,
     centers_L_D: np.ndarray,
     budget: int,
-    time_limit: float = 1000.0,
-    outlier_fraction: float = 1e-4,
-    node_limit: int = 1000,
-    max_pairs: int = 4_000_000,
+    time_limit: Annotated[float, Gt(0)] = 1000.0,
+    outlier_fraction: Annotated[float, Ge(0), Lt(1)] = 1e-4,
+    node_limit: Annotated[int, Ge(1)] = 1000,
+    max_pairs: Annotated[int, Ge(1)] = 4_000_000,
 ) -> Selection:
     """Robust k-center (Sener & Savarese 2018, eq. 6 and alg. 2): b samples of the smallest radius, outliers left out.
 

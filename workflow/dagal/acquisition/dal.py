@@ -1,6 +1,9 @@
 """Discriminative active learning: label what a classifier tells apart from the labeled set."""
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from dagal.errors import UserError
 
@@ -12,11 +15,11 @@ def dal(
     centers_L_D: np.ndarray,
     budget: int,
     rng: np.random.Generator,
-    mini_queries: int = 10,
-    hidden_units: tuple = (256, 256, 256),
-    learning_rate: float = 0.001,
-    max_steps: int = 300,
-    stop_accuracy: float = 0.98,
+    mini_queries: Annotated[int, Ge(1)] = 10,
+    hidden_units: tuple[Annotated[int, Ge(1)], ...] = (256, 256, 256),
+    learning_rate: Annotated[float, Gt(0)] = 0.001,
+    max_steps: Annotated[int, Ge(1)] = 300,
+    stop_accuracy: Annotated[float, Gt(0), Le(1)] = 0.98,
 ) -> np.ndarray:
     """The candidates that a labeled-or-unlabeled classifier of embeddings finds least labeled (Gissin & Shalev-Shwartz 2019, sec. 3).
 

@@ -37,9 +37,9 @@ def squared_distance(
 
 
 def checked(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray) -> tuple[np.ndarray, np.ndarray, type]:
-    """Both arrays, copied to float64 unless they hold floats up to that, and the precision for products of them:
+    """Both arrays, copied to float64 unless they hold floats up to that, and the precision for products of them.
 
-    float32 where its squares neither overflow nor vanish, else float64. Raises UserError unless both are 2-D, of the same
+    That is float32 where its squares neither overflow nor vanish, else float64. Raises UserError unless both are 2-D, of the same
     dimension, finite and below 1e150.
     """
     arrays, largest = [], 0.0

@@ -1,6 +1,9 @@
 """Diverse mini-batch active learning: one sample from each cluster of the best-scored candidates."""
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge
 
 from dagal.errors import UserError
 
@@ -10,8 +13,8 @@ def diverse_mini_batch(
     embeddings_N_D: np.ndarray,
     budget: int,
     rng: np.random.Generator,
-    prefilter: int = 10,
-    max_iterations: int = 100,
+    prefilter: Annotated[float, Ge(1)] = 10,
+    max_iterations: Annotated[int, Ge(1)] = 100,
 ) -> np.ndarray:
     """k-means with b centers on the ``prefilter`` x b best candidates, weighted by score; of each cluster the one nearest to its center.
 

@@ -1,6 +1,9 @@
 """Informative and diverse: the best-scored candidates of each cluster, as many as its share of the whole pool."""
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge
 
 from dagal.errors import UserError
 
@@ -13,8 +16,8 @@ def informative_diverse(
     budget: int,
     n_classes: int,
     rng: np.random.Generator,
-    n_clusters: int | None = None,
-    max_points: int = 4000,
+    n_clusters: Annotated[int, Ge(1)] | None = None,
+    max_points: Annotated[int, Ge(2)] = 4000,
 ) -> np.ndarray:
     """The best-scored of each cluster: the query is spread over the clusters as the pool is. Best score first.
 

@@ -4,7 +4,10 @@ All distances are those of `dagal.acquisition.distances.squared_distance`, so pi
 and number of threads, and exact ties (duplicates, grids) go to the lowest position.
 """
 
+from typing import Annotated, Literal
+
 import numpy as np
+from annotated_types import Ge
 
 from dagal.acquisition import distances
 from dagal.acquisition.distances import CENTERS, ROWS, Block
@@ -12,11 +15,11 @@ from dagal.errors import UserError
 
 
 class Nearest:
-    """Squared distance of each point to its nearest center, brought up to date only where somebody looks.
+    """Squared distance of each point to its nearest center, brought up to date only where it is asked for.
 
     A center can only lower a distance, so a distance that misses the last centers is an upper bound. ``squared_N`` holds
-    these bounds (float64, -1 for chosen points) and ``seen_N`` how many of the centers each has seen: first the labeled ones,
-    then the chosen points in order. ``squared_N`` may be handed in, complete for the labeled ones. Products are made on
+    these bounds (float64, -1 for chosen points) and ``compared_N`` how many of the centers each was compared with: first the
+    labeled ones, then the chosen points in order. ``squared_N`` may be handed in, complete for the labeled ones. Products are made on
     ``device`` ("cpu" or a device of torch). Memory beside the embeddings: O(N) and blocks of some MB.
     Raises UserError for embeddings that `distances.checked` refuses and a device that `distances.check_device` refuses.
     """
@@ -38,10 +41,10 @@ class Nearest:
             squared_N = distances.nearest_in_regions(points_N_D, centers_L_D, self.dtype, *regions, device)
         if squared_N is not None:
             self.squared_N = squared_N.copy()
-            self.seen_N = np.full(len(points_N_D), len(centers_L_D))
+            self.compared_N = np.full(len(points_N_D), len(centers_L_D))
         else:  # isotropic embeddings: only points that reach the top meet all labeled ones
             self.squared_N = np.full(len(points_N_D), np.inf)
-            self.seen_N = np.zeros(len(points_N_D), np.int64)
+            self.compared_N = np.zeros(len(points_N_D), np.int64)
             if len(centers_L_D):
                 self.update(np.arange(len(points_N_D)), np.inf)
 
@@ -60,35 +63,35 @@ class Nearest:
 
     def stale(self, rows: np.ndarray) -> np.ndarray:
         """Those of the rows whose distance may still fall."""
-        return rows[(self.seen_N[rows] < self.n_centers) & (self.squared_N[rows] > 0)]
+        return rows[(self.compared_N[rows] < self.n_centers) & (self.squared_N[rows] > 0)]
 
     def update(self, rows: np.ndarray, floor: float = -1.0) -> None:
-        """Show the rows all centers that they have not seen; rows that fall below ``floor`` on the way stay stale.
+        """Compare the rows with all centers that they were not compared with yet; rows that fall below ``floor`` on the way stay stale.
 
         Rows are taken together when they lack about as many centers, so at most half of the products are repetitions.
         """
         n_labeled, n_centers = len(self.centers_L_D), self.n_centers
         while len(rows := self.stale(rows)) and len(rows := rows[self.squared_N[rows] >= floor]):
-            seen = self.seen_N[rows]
-            first = int(seen.min())
+            compared = self.compared_N[rows]
+            first = int(compared.min())
             last = min(first + min(max(first, 128), CENTERS), n_labeled if first < n_labeled else n_centers)
             if first < n_labeled:
                 centers = self.centers_L_D[first:last]
             else:
                 centers = self.points_N_D[self.chosen[first - n_labeled : last - n_labeled]]
-            together = rows[(seen < last) & (seen <= (first + n_centers) // 2)]
+            together = rows[(compared < last) & (compared <= (first + n_centers) // 2)]
             for start in range(0, len(together), ROWS):
                 part = together[start : start + ROWS]
                 values = self.squared_N[part]
                 self.block(part).tighten(values, centers)
                 self.squared_N[part] = values
-            self.seen_N[together] = last
+            self.compared_N[together] = last
 
 
 def largest(value_N: np.ndarray, count: int) -> tuple[np.ndarray, float, int]:
-    """Positions of the ``count`` largest values, ascending, equal ones by lowest position; and what stays outside:
+    """Positions of the ``count`` largest values, ascending, equal ones by lowest position; and bounds of all others.
 
-    its values are at most the second result, and those equal to it are at the third or later positions. O(N).
+    The other values are at most the second result, and those equal to it are at the third or later positions. O(N).
     """
     if count >= len(value_N):
         return np.arange(len(value_N)), -np.inf, 0
@@ -104,7 +107,7 @@ def kcenter_greedy(embeddings_N_D: np.ndarray, centers_L_D: np.ndarray, budget: 
 
     Returns positions (b,) int64 in order of choice; ties go to the lowest position, and without labeled samples the first
     is position 0. Exactly the picks of the plain algorithm on `squared_distance`, which updates all N distances after every
-    pick, but lazily: a distance that has not seen the last picks is an upper bound, so while the farthest of a few hundred
+    pick, but lazily: a distance not compared with the last picks is an upper bound, so while the farthest of a few hundred
     up-to-date candidates is above all other bounds, nobody else needs an update (Minoux 1978, in blocks for matrix products).
 
     O((L + b) N D) time at worst, mostly far less: products with the labeled samples where the triangle inequality cannot
@@ -146,7 +149,7 @@ def farthest_first(nearest: Nearest, budget: int) -> np.ndarray:
             values[best] = -1
             nearest.choose(int(top[best]))
             block.tighten(values, points_N_D[[top[best]]])
-        squared_N[top], nearest.seen_N[top] = values, nearest.n_centers
+        squared_N[top], nearest.compared_N[top] = values, nearest.n_centers
         width = reach = min(max(4 * (len(nearest.chosen) - before), 64), ROWS)
     return np.pad(squared_b, (0, budget - len(squared_b)))
 
@@ -197,13 +200,13 @@ def kcenter_class_balanced(
     probs_N_C: np.ndarray,
     required_C: np.ndarray,
     budget: int,
-    weight: float = 0.5,
+    weight: Annotated[float, Ge(0)] | Literal["auto"] = 0.5,
     device: str = "cpu",
 ) -> np.ndarray:
-    """KCenterGreedy-CB (thesis 003, alg. 2): repeatedly the candidate j of least -d_j + weight ||required - P_j - P^T z||_1,
+    """KCenterGreedy-CB (thesis 003, alg. 2): repeatedly the candidate j of least -d_j + weight ||required - P_j - P^T z||_1.
 
-    d_j = Euclidean distance to the nearest labeled or selected sample, P = class probabilities (N, C), z = what this query
-    has selected, required = labels that each class still lacks (C,) (`balance.required_per_class`). Without labeled samples all
+    d_j is the Euclidean distance to the nearest labeled or selected sample, P the class probabilities (N, C), z what this query
+    has selected, and required the labels that each class still lacks (C,) (`balance.required_per_class`). Without labeled samples all
     d_j of the first pick are equal. Returns positions (b,) int64 in order of choice, ties to the lowest position. The default
     weight is that of the authors' code on CIFAR-10 and CIFAR-100 (5 / C and 50 / C).
 

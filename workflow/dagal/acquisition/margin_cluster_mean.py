@@ -1,6 +1,9 @@
 """Margin cluster mean: the middles of the clusters of what lies inside the margin of a support vector machine."""
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge, Gt
 
 from dagal.errors import UserError
 
@@ -11,8 +14,8 @@ def margin_cluster_mean(
     labels_L: np.ndarray,
     budget: int,
     rng: np.random.Generator,
-    regularization: float = 1.0,
-    max_iterations: int = 100,
+    regularization: Annotated[float, Gt(0)] = 1.0,
+    max_iterations: Annotated[int, Ge(1)] = 100,
 ) -> np.ndarray:
     """Of each of ``budget`` clusters (k-means) of the candidates inside the SVM's margin, the one nearest to the mean.
 

@@ -1,6 +1,9 @@
 """ProbCover: balls of one radius around the choices are to hold as much of the pool as possible."""
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from dagal.acquisition.distances import nearest_squared_distance
 from dagal.errors import UserError
@@ -14,9 +17,9 @@ def probcover(
     budget: int,
     n_classes: int,
     rng: np.random.Generator,
-    radius: float | None = None,
-    purity: float = 0.95,
-    purity_sample: int = 5_000,
+    radius: Annotated[float, Gt(0)] | None = None,
+    purity: Annotated[float, Gt(0), Le(1)] = 0.95,
+    purity_sample: Annotated[int, Ge(1)] = 5_000,
     normalize: bool = True,
 ) -> np.ndarray:
     """Greedily the candidate whose ball of ``radius`` holds most samples that no earlier ball holds (Yehuda et al. 2022, alg. 1).

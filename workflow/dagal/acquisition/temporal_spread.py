@@ -1,8 +1,10 @@
 """The best frames of every video, none of them beside another labeled one (Random+R and all methods of 003 ch. 2)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,9 @@ def temporal_spread(
     labeled_frame_L: np.ndarray,
     budget: int,
     rng: np.random.Generator,
-    neighbours: int = 1,
+    neighbors: Annotated[int, Ge(0)] = 1,
 ) -> Spread:
-    """In turns, every video's best frame by score that is more than ``neighbours`` frames away from all labeled or selected ones.
+    """In turns, every video's best frame by score that is more than ``neighbors`` frames away from all labeled or selected ones.
 
     Within a turn the videos follow by falling score of their frame, so that a budget below the number of videos takes the best
     of them. Ties are random. Where such frames run out, the best of the others follow. ``video_N`` and ``frame_N`` number the
@@ -40,7 +42,7 @@ def temporal_spread(
     def best(video):
         for rank, position in queues[video]:
             frame = int(frame_N[position])
-            if not any((video, near) in taken for near in range(frame - neighbours, frame + neighbours + 1)):
+            if not any((video, near) in taken for near in range(frame - neighbors, frame + neighbors + 1)):
                 return rank, position, video
         return None
 

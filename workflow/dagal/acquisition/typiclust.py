@@ -1,6 +1,9 @@
 """TypiClust: one typical sample of each region that has no label yet."""
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge
 
 from dagal.errors import UserError
 
@@ -10,9 +13,9 @@ def typiclust(
     centers_L_D: np.ndarray,
     budget: int,
     rng: np.random.Generator,
-    neighbors: int = 20,
-    max_clusters: int = 500,
-    min_cluster: int = 6,
+    neighbors: Annotated[int, Ge(1)] = 20,
+    max_clusters: Annotated[int, Ge(1)] = 500,
+    min_cluster: Annotated[int, Ge(1)] = 6,
     normalize: bool = True,
 ) -> np.ndarray:
     """The most typical candidate of the largest cluster without a label, again and again (Hacohen et al. 2022, alg. 1).

@@ -12,8 +12,10 @@ from torch.nn.functional import interpolate, normalize
 from dagal import artifacts
 from dagal.artifacts import Kind
 from dagal.errors import UserError
-from dagal.learners import IMAGE_NETWORKS, architectures
+from dagal.learners import IMAGE_NETWORKS, NETWORKS
+from dagal.learners.classifier import standardise
 from dagal.learners.inference import autocast, stream
+from dagal.learners.weights import load_backbone, read_about
 
 FEATURES = Kind(
     "features",
@@ -57,7 +59,7 @@ class Backbone(nn.Module):
         if self.image_size:
             images = interpolate(images, (self.image_size, self.image_size), mode="bilinear", antialias=True)
         images = images.expand(-1, self.channels, -1, -1)
-        return self.network(architectures.standardise(images, self.channel_mean, self.channel_std)).flatten(1)
+        return self.network(standardise(images, self.channel_mean, self.channel_std)).flatten(1)
 
 
 def torchvision_network(name: str) -> tuple[nn.Module, str]:
@@ -99,10 +101,10 @@ def from_file(settings: dict, path: str, shape: tuple[int, int, int], channel_me
             )
     input_shape = (channels, size, size) if size else (channels, *shape[1:])
     if name in IMAGE_NETWORKS:
-        (network, _), head = architectures.network(name, input_shape, settings.get("hidden_units")), "fc"
+        (network, _), head = NETWORKS.find(name)(input_shape, settings | {"weights": None}), "fc"
     else:
         network, head = torchvision_network(name)
-    architectures.load_backbone(network, path, f"{head}.")
+    load_backbone(network, path, f"{head}.")
     backbone = Backbone(network, channels, size, channel_mean, channel_std)
     try:
         with torch.no_grad():
@@ -123,7 +125,7 @@ def fresh(
 
     ``weights``: local weights of its architecture to start from, or None.
     """
-    network, size = architectures.network(settings["architecture"], shape, settings.get("hidden_units"), weights)
+    network, size = NETWORKS.find(settings["architecture"])(shape, settings | {"weights": weights})
     if settings["kind"] in HEADS:
         network = nn.Sequential(network, nn.Linear(size, settings["embedding"]), HEADS[settings["kind"]]())
     return Backbone(network, shape[0], None, channel_mean, channel_std)
@@ -131,7 +133,7 @@ def fresh(
 
 def load(path: str, shape: tuple[int, int, int]) -> Backbone:
     """The backbone that a training has saved, for images of ``shape``. Raises UserError if it was trained on others."""
-    about = architectures.read_about(path)
+    about = read_about(path)
     settings, trained = about["backbone"], tuple(about["shape"])
     if trained != shape:
         sizes = [f"{height} x {width} x {channels}" for channels, height, width in (trained, shape)]

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate, pad
 
 from dagal.artifacts import Kind
 from dagal.errors import UserError
-from dagal.learners import architectures
+from dagal.learners import weights
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import learning_rate, stepper
 
@@ -100,10 +100,10 @@ def as_float(outputs):
 
 
 class Detector(nn.Module):
-    """Faster R-CNN of uint8 frames (B,3,H,W). In training, `forward` returns the losses of the targets, by name; in
-    evaluation the class logits (M,1+C), box codes (M,4(1+C)) and proposals (list of (m,4)) of the box head.
+    """Faster R-CNN of uint8 frames (B,3,H,W).
 
-    In bfloat16 only the networks compute in it: coordinates of 300 would be rounded to multiples of 2.
+    In training, `forward` returns the losses of the targets, by name; in evaluation the class logits (M,1+C), box codes
+    (M,4(1+C)) and proposals (list of (m,4)) of the box head. In bfloat16 only the networks compute in it: coordinates of 300 would be rounded to multiples of 2.
     """
 
     def __init__(self, network, channel_mean, channel_std, settings):
@@ -326,12 +326,12 @@ def features(model: Detector, images: torch.Tensor) -> tuple[torch.Tensor, int]:
 def save(path: str | Path, model: Detector, settings: dict, shape: tuple, origin: dict) -> None:
     """Write a detector for `load`."""
     classes = model.roi_heads.box_predictor.cls_score.out_features - 1
-    architectures.write(path, model, {"learner": settings, "shape": shape, "classes": classes, **origin})
+    weights.write(path, model, {"learner": settings, "shape": shape, "classes": classes, **origin})
 
 
 def load(path: str | Path, device: torch.device) -> Detector:
     """The detector saved by `save`, in evaluation mode."""
-    about = architectures.read_about(path)
+    about = weights.read_about(path)
     model = untrained(about["learner"], about["classes"], IMAGENET_MEAN, IMAGENET_STD)
     model.load_state_dict(load_file(path))
     return model.to(device).eval()

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from dagal import artifacts
-from dagal.learners.architectures import Classifier
+from dagal.learners.classifier import Classifier
 from dagal.learners.loss_prediction import taps, with_features
 
 STREAM_BYTES = 128 << 20  # images read at a time
 
 
 @contextmanager
-def seen(path: str) -> Iterator[h5py.Dataset]:
-    """What a learner sees, a row for every id: images (N,H,W,C) uint8, or features (N,D) float32 of a backbone."""
+def inputs_of(path: str) -> Iterator[h5py.Dataset]:
+    """The inputs of a learner, a row for every id: images (N,H,W,C) uint8, or features (N,D) float32 of a backbone."""
     kind = "features" if Path(path).name == "features.h5" else "images"
     with artifacts.opened(path, kind) as file:
         yield file[kind]
@@ -89,9 +89,10 @@ def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -
 
 @torch.no_grad()
 def predicted_classes(model: Classifier, images: torch.Tensor, batch_size: int, precision: str) -> np.ndarray:
-    """Predicted class (N,) int16 of uint8 images held on the device."""
+    """Predicted class (N,) of uint8 images held on the device: int16, or int32 where that cannot hold all classes."""
     model.eval()
+    dtype = torch.int16 if model.head.out_features <= torch.iinfo(torch.int16).max + 1 else torch.int32
     with autocast(images.device, precision):
         return np.concatenate([
-            model(batch).argmax(1).to(torch.int16).cpu().numpy() for batch in torch.split(images, batch_size)
+            model(batch).argmax(1).to(dtype).cpu().numpy() for batch in torch.split(images, batch_size)
         ])  # fmt: skip

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dagal.errors import UserError
-from dagal.learners.architectures import Classifier
+from dagal.learners.classifier import Classifier
 
 
 class LossPrediction(nn.Module):

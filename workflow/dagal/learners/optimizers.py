@@ -1,13 +1,17 @@
 """SGD and Adam steps by torch's own fused kernels, and the learning rate as a function of the epoch.
 
-`torch.optim` gives the same numbers (tests compare them) but imports the compiler at its first use: 3 s in every
-training job, more than a small network needs to train.
+`torch.optim` gives the same numbers up to rounding (tests compare them) but imports the compiler at its first use: 3 s in
+every training job, more than a small network needs to train. The kernels are private: a torch without them gets `torch.optim`.
 """
 
 import math
 from collections.abc import Callable
 
 import torch
+
+FUSED = {"sgd": "_fused_sgd_", "adam": "_fused_adam_"}  # kernel of torch behind each optimizer
+ADAM = {"betas": (0.9, 0.999), "eps": 1e-8}
+Step = Callable[[float], None]  # moves parameters by their gradients, at a learning rate
 
 
 def learning_rate(optimizer: dict, schedule: dict, epoch: int, epochs: int) -> float:
@@ -18,41 +22,67 @@ def learning_rate(optimizer: dict, schedule: dict, epoch: int, epochs: int) -> f
     return optimizer["lr"] * schedule["gamma"] ** passed
 
 
-def stepper(
-    parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None = None
-) -> Callable[[float], None]:
+def stepper(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None = None) -> Step:
     """``step(lr)``: update the parameters in place from their gradients, then drop the gradients.
 
     ``momenta``: buffers of the momentum of sgd, zeros at the start, for whoever has to store them.
     """
-    decay = settings["weight_decay"]
-    if settings["name"] == "sgd":
-        if momenta is None:
-            momenta = [torch.zeros_like(p) for p in parameters]
-        if not settings["momentum"]:
-            momenta = []
-
-        def update(gradients, lr):
-            torch._fused_sgd_(
-                parameters, gradients, momenta, weight_decay=decay, momentum=settings["momentum"], lr=lr,
-                dampening=0.0, nesterov=settings["nesterov"], maximize=False, is_first_step=False,
-            )  # fmt: skip
-
-    else:
-        means, squares = [torch.zeros_like(p) for p in parameters], [torch.zeros_like(p) for p in parameters]
-        steps = [torch.zeros((), device=p.device) for p in parameters]
-
-        def update(gradients, lr):
-            torch._foreach_add_(steps, 1)
-            torch._fused_adam_(
-                parameters, gradients, means, squares, [], steps, lr=lr, beta1=0.9, beta2=0.999, weight_decay=decay,
-                eps=1e-8, amsgrad=False, maximize=False,
-            )  # fmt: skip
+    if settings["name"] == "sgd" and momenta is None:
+        momenta = [torch.zeros_like(p) for p in parameters]
+    update = (fused if hasattr(torch, FUSED[settings["name"]]) else unfused)(parameters, settings, momenta)
 
     @torch.no_grad()
     def step(lr: float) -> None:
-        update([p.grad for p in parameters], lr)
+        update(lr)
         for parameter in parameters:
             parameter.grad = None
 
     return step
+
+
+def fused(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None) -> Step:
+    """Steps by the fused kernels."""
+    decay = settings["weight_decay"]
+    if settings["name"] == "sgd":
+        buffers = momenta if settings["momentum"] else []
+
+        def update(lr):
+            torch._fused_sgd_(
+                parameters, [p.grad for p in parameters], buffers, weight_decay=decay, momentum=settings["momentum"], lr=lr,
+                dampening=0.0, nesterov=settings["nesterov"], maximize=False, is_first_step=False,
+            )  # fmt: skip
+
+        return update
+
+    means, squares = [torch.zeros_like(p) for p in parameters], [torch.zeros_like(p) for p in parameters]
+    count = torch.zeros(len(parameters), device=parameters[0].device)
+    steps, (beta1, beta2) = list(count.unbind()), ADAM["betas"]  # the kernel reads a count for every parameter
+
+    def update(lr):
+        count.add_(1)
+        torch._fused_adam_(
+            parameters, [p.grad for p in parameters], means, squares, [], steps, lr=lr, beta1=beta1, beta2=beta2,
+            weight_decay=decay, eps=ADAM["eps"], amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    return update
+
+
+def unfused(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None) -> Step:
+    """Steps by `torch.optim`."""
+    decay = settings["weight_decay"]
+    if settings["name"] == "adam":
+        optimizer = torch.optim.Adam(parameters, weight_decay=decay, **ADAM)
+    else:
+        nesterov = settings["nesterov"] and settings["momentum"] > 0  # torch.optim refuses the one without the other
+        optimizer = torch.optim.SGD(
+            parameters, lr=0.0, momentum=settings["momentum"], weight_decay=decay, nesterov=nesterov
+        )
+        for parameter, momentum in zip(parameters, momenta, strict=True):
+            optimizer.state[parameter]["momentum_buffer"] = momentum
+
+    def update(lr):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.step()
+
+    return update

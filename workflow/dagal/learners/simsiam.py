@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, normalize
 
 from dagal.artifacts import Kind
-from dagal.learners import architectures
+from dagal.learners import NETWORKS, weights
 from dagal.learners.backbones import Backbone
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import learning_rate, stepper
@@ -116,9 +116,7 @@ def train(
     """
     device, epochs, batch_size = images.device, settings["epochs"], min(settings["batch_size"], len(images))
     torch.manual_seed(seed_for(settings["seed"], "simsiam", "initialise"))
-    network, size = architectures.network(
-        settings["architecture"], tuple(images.shape[1:]), settings.get("hidden_units")
-    )
+    network, size = NETWORKS.find(settings["architecture"])(tuple(images.shape[1:]), settings | {"weights": None})
     model = SimSiam(network, size, settings["projection"], settings["prediction"]).to(device)
     backbone = Backbone(network, images.shape[1], None, channel_mean, channel_std).to(device)
     momenta = [torch.zeros_like(parameter) for parameter in model.parameters()]
@@ -189,14 +187,14 @@ def save_checkpoint(path, key: str, epoch: int, model: nn.Module, momenta: list,
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"momentum.{at}": tensor for at, tensor in enumerate(momenta)}
     tensors |= {f"history.{name}": torch.from_numpy(np.stack(values)) for name, values in history.items()}
-    architectures.write_tensors(path, tensors, {"key": key, "epoch": epoch})
+    weights.write_tensors(path, tensors, {"key": key, "epoch": epoch})
 
 
 @torch.no_grad()
 def resume(path, key: str, model: nn.Module, momenta: list, history: dict) -> int:
     """Load what `save_checkpoint` wrote, in place; returns its epoch, or 0 if there is none with this key."""
     try:
-        about, tensors = architectures.read_about(path), load_file(path)
+        about, tensors = weights.read_about(path), load_file(path)
     except (OSError, ValueError, KeyError, SafetensorError):
         return 0
     if about.get("key") != key:

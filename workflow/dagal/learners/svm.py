@@ -7,7 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from dagal.learners.architectures import Classifier
+from dagal.learners.classifier import Classifier
 
 ITERATIONS = 20_000
 NEVER = -1e4  # decision value of a class without labels
@@ -15,11 +15,11 @@ NEVER = -1e4  # decision value of a class without labels
 
 @torch.no_grad()
 def fit(
-    model: Classifier, inputs: torch.Tensor, labels: torch.Tensor, penalty: float, seed: int
+    model: Classifier, inputs: torch.Tensor, labels: torch.Tensor, settings: dict, seed: int
 ) -> dict[str, list[float]]:
     """Fit scikit-learn's LinearSVC (squared hinge, regularised intercept) to what the head reads; its weights become the head's.
 
-    ``inputs`` (L,C,H,W) uint8 or features (L,D,1,1), ``labels`` (L,) int64, ``penalty`` the C of the SVM. The head's outputs
+    ``inputs`` (L,C,H,W) uint8 or features (L,D,1,1), ``labels`` (L,) int64, ``settings["C"]`` the penalty. The head's outputs
     are the decision values: of two labeled classes the one is minus the other, and a class without labels has the constant
     `NEVER`, so that it is never predicted and no boundary is its own; a single labeled class has the constant 0, and is always predicted.
     Returns ``loss`` (squared hinge, mean over samples and labeled classes) and ``accuracy`` on the labels, for one epoch.
@@ -31,9 +31,9 @@ def fit(
     weight_C_D, bias_C = np.zeros(model.head.weight.shape), np.full(len(model.head.bias), NEVER)
     bias_C[classes] = 0
     if len(classes) > 1:
-        machine = LinearSVC(C=penalty, random_state=seed % 2**31, max_iter=ITERATIONS)
+        machine = LinearSVC(C=settings["C"], random_state=seed % 2**31, max_iter=ITERATIONS)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # told below, in one sentence
+            warnings.simplefilter("ignore", ConvergenceWarning)  # reported below in one sentence
             machine.fit(features_L_D, labels_L)
         if machine.n_iter_ >= ITERATIONS:
             print(f"the SVM has not converged after {ITERATIONS:,} iterations; a smaller C helps.", flush=True)
@@ -47,5 +47,5 @@ def fit(
     target_L_C = np.where(labels_L[:, None] == classes, 1, -1)
     loss = np.square(np.maximum(1 - target_L_C * decision_L_C, 0)).mean()
     accuracy = (classes[decision_L_C.argmax(1)] == labels_L).mean()
-    print(f"SVM with C = {penalty:g}: loss {loss:.4f}  accuracy {accuracy:.4f}", flush=True)
+    print(f"SVM with C = {settings['C']:g}: loss {loss:.4f}  accuracy {accuracy:.4f}", flush=True)
     return {"loss": [float(loss)], "accuracy": [float(accuracy)]}

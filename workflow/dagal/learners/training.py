@@ -11,11 +11,11 @@ from torch.nn.functional import cross_entropy
 
 from dagal import artifacts
 from dagal.artifacts import Kind
-from dagal.learners import architectures
-from dagal.learners.architectures import Classifier
+from dagal.learners import SOLVERS, architectures
 from dagal.learners.augmentation import random_crop_flip
+from dagal.learners.classifier import Classifier
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
-from dagal.learners.inference import autocast, seen, to_tensor
+from dagal.learners.inference import autocast, inputs_of, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.pool import unlabeled
@@ -91,9 +91,9 @@ def fit(
         with_head = head and (joint or prediction["loss"] == "margin")
         total_loss, total_prediction = torch.zeros((2,), device=images.device)
         total_consistency, correct = torch.zeros((2,), device=images.device), torch.zeros((), device=images.device)
-        seen = 0
+        n_images = 0
         for batch in batches(len(images), settings["batch_size"], fixmatch and fixmatch["steps_per_epoch"], generator):
-            if len(batch) == 1 and seen:
+            if len(batch) == 1 and n_images:
                 continue
             batch = batch.to(images.device)
             augmented, target = random_crop_flip(images[batch], settings["augmentation"], generator), labels[batch]
@@ -125,15 +125,15 @@ def fit(
             step(lr)
             total_loss += loss.detach() * len(batch)
             correct += (logits.argmax(1) == target).sum()
-            seen += len(batch)
-        history["loss"].append(total_loss.item() / seen)
-        history["accuracy"].append(correct.item() / seen)
+            n_images += len(batch)
+        history["loss"].append(total_loss.item() / n_images)
+        history["accuracy"].append(correct.item() / n_images)
         history["learning_rate"].append(lr)
         if head:
-            history["prediction_loss"].append(total_prediction.item() / seen if with_head else math.nan)
+            history["prediction_loss"].append(total_prediction.item() / n_images if with_head else math.nan)
         if fixmatch:
             for name, total in zip(("consistency_loss", "confident"), total_consistency.tolist(), strict=True):
-                history[name].append(total / seen)
+                history[name].append(total / n_images)
         after_epoch(model)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  accuracy "
@@ -153,17 +153,17 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
     ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
     n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
     mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
-    told = f"{len(labels):,} labels"
+    content = f"{len(labels):,} labels"
     if source.get("pseudo"):
         pseudo = artifacts.read(source.pseudo, "pseudo_labels", "ids", "labels")
         ids, labels = np.concatenate([ids, pseudo[0]]), np.concatenate([labels, pseudo[1]])
-        told += f" and {len(pseudo[0]):,} pseudo-labels"
+        content += f" and {len(pseudo[0]):,} pseudo-labels"
     pool = None
-    with seen(source.seen) as inputs:
+    with inputs_of(source.seen) as inputs:
         images = to_tensor(artifacts.rows(inputs, ids), device)
         if settings["fixmatch"]:
             pool = to_tensor(artifacts.rows(inputs, unlabeled(source.split, source.labeled)), device)
-            told += f" and {len(pool):,} images without label"
+            content += f" and {len(pool):,} images without label"
     if images.is_floating_point():  # the statistics are those of the pixels
         mean_C, std_C = torch.zeros(images.shape[1]), torch.ones(images.shape[1])
     torch.manual_seed(seed_for(seed, "initialise", *purpose))
@@ -172,10 +172,8 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
     else:
         model = architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C).to(device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"training on {told}, {n_classes} classes, {parameters:,} parameters", flush=True)
+    print(f"training on {content}, {n_classes} classes, {parameters:,} parameters", flush=True)
     labels, seed = torch.from_numpy(labels).to(device), seed_for(seed, "train", *purpose)
-    if settings["architecture"] == "svm":
-        from dagal.learners import svm  # scikit-learn costs a second; only this learner needs it
-
-        return model, svm.fit(model, images, labels, settings["C"], seed)
+    if settings["architecture"] in SOLVERS:
+        return model, SOLVERS.find(settings["architecture"])(model, images, labels, settings, seed)
     return model, fit(model, images, labels, settings, seed, after_epoch, pool)

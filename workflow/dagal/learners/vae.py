@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from dagal.artifacts import Kind
-from dagal.learners import architectures
+from dagal.learners.classifier import normalise
 
 LATENTS = Kind(
     "latents",
@@ -109,7 +109,7 @@ class VAE(nn.Module):
 
     def normalise(self, images):
         """uint8 images, or features, as the network sees, and reconstructs, them."""
-        return architectures.normalise(images, self.channel_mean, self.channel_std)
+        return normalise(images, self.channel_mean, self.channel_std)
 
     def encode(self, normalised) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Mean and log variance (B,latent) of the unsupervised posterior, then of the supervised one if there is one."""

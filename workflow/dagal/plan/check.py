@@ -9,13 +9,13 @@ from dagal.plan import record
 from dagal.plan.study import Study
 
 
-def planned(settings, trusted: bool = False) -> Study:
+def planned(files, overrides: dict, trusted: bool = False) -> Study:
     """The plan of a study. A mistake of the user ends the program with one sentence before any job starts.
 
-    ``trusted``: take the results that are there, whatever they were made with.
+    ``files`` and ``overrides`` as in `dagal.config.load`. ``trusted``: take the results that are there, whatever they were made with.
     """
     try:
-        checked = config.load(settings)
+        checked = config.load(files, overrides)
         config.check_files(checked)
         study = Study(checked)
         size = pool_size(study)

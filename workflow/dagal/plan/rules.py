@@ -69,20 +69,29 @@ class Rules:
     def conda(self, stage: str) -> str:
         return f"../envs/{self.study.stage(stage).environment}.yaml"
 
-    def run(self, stage: str) -> str:
-        """The shell command of a stage's jobs: its script, with the settings of the study and where the job stands.
+    def command(self, stage: str) -> Callable:
+        """Params function: the shell command of a job, its script with the settings of the study and where the job stands.
 
-        What a job reads and is set to follows from these (`dagal.plan.job.describe`), so each can be run by hand.
+        What a job reads and is set to follows from these (`dagal.plan.job.describe`), so each can be run by hand. Snakemake does not
+        compare params that depend on threads and resources, so where the clone lies reruns nothing.
         """
-        wildcards = [f"{name}={{wildcards.{name}}}" for name in job.wildcards_of(self.study, stage)]
-        place = ["threads={threads}", "gpu={resources.gpu}", *wildcards]
-        script = shlex.quote(str(job.script(self.study, stage)))
-        command = " ".join([script, str(self.settings_file), stage, *place])
-        if not self.warm:
-            return f"{self.cold} {command}"
-        # the server's libraries run with one thread
-        environment = self.study.stage(stage).environment
-        return f"if [ {{threads}} = 1 ]; then {self.warm} {environment} {command}; else {self.cold} {command}; fi"
+        script, environment = shlex.quote(str(job.script(self.study, stage))), self.study.stage(stage).environment
+
+        def command(wildcards, threads, resources):
+            # the libraries of a warm process run with one thread
+            start = f"{self.warm} {environment}" if self.warm and threads == 1 else self.cold
+            place = [f"{name}={value}" for name, value in sorted(wildcards.items())]
+            words = [
+                start,
+                script,
+                str(self.settings_file),
+                stage,
+                f"threads={threads}",
+                f"gpu={resources.get('gpu', 0)}",
+            ]
+            return " ".join([*words, *place])
+
+        return command
 
     def _at(self, wildcards):
         return self.study.at(dict(wildcards.items()))

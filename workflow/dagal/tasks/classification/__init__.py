@@ -32,6 +32,8 @@ METHODS = {
     "entropy_pseudo_label": {"score": "entropy", "select": "pseudo_label"},
 }
 
+CLASSIFIERS = ("linear", "svm", "mlp", "lenet", "resnet18_cifar", "resnet18", "resnet50", "resnet101")
+
 TASK = Task(
     name="classification",
     answer={"labels": "label given to each id (L,)"},
@@ -43,7 +45,9 @@ TASK = Task(
     default={"select": "top_k"},
     measures=("accuracy", "balanced_accuracy", "validation_accuracy", "l1_score"),
     per_class="accuracy_per_class",
-    learners=Registry(),
+    learners=Registry(
+        dict.fromkeys(CLASSIFIERS, "dagal.config.learners:Classifier") | {"svm": "dagal.config.learners:Svm"}
+    ),
     stages=STAGES,
     rules=("images.smk", "classification.smk", "signals.smk", "backbones.smk", "balance.smk", "stopping.smk"),
     reads_besides=reads_besides,

@@ -1,6 +1,6 @@
 """The steps of a study of classification, besides those that all tasks share (`dagal.plan.stages`)."""
 
-from dagal.learners import NETWORKS
+from dagal.learners import NETWORKS, SOLVERS
 from dagal.tasks import Stage, any_of
 from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS
 
@@ -41,7 +41,8 @@ def backbone_gpu(study, at) -> int:
 
 
 def network(study, at):
-    return [NETWORKS.get(study.learner_of(at.node)["architecture"])]
+    architecture = study.learner_of(at.node)["architecture"]
+    return [NETWORKS.get(architecture), *filter(None, [SOLVERS.get(architecture)])]
 
 
 def backbone_network(study, at):
@@ -413,6 +414,7 @@ STAGES = {
         sweep_reads,
         sweep_settings,
         sweep_looks_up,
+        log="{results}/lambda/{method}.sweep",
     ),
     "stop_set": Stage(
         "stop_set",

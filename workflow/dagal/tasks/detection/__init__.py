@@ -41,6 +41,8 @@ def file_of(method: dict, kind: str) -> str:
     return f"coherence_{method['tracker']}" if kind == "coherence" else kind
 
 
+DETECTORS = ("faster_rcnn_small", "faster_rcnn_mobilenet", "faster_rcnn_resnet50")
+
 TASK = Task(
     name="detection",
     answer={
@@ -56,7 +58,7 @@ TASK = Task(
     default=SPREAD,
     measures=("mean_ap", "boxes", "false_positives_per_frame", "false_negatives_per_frame"),
     per_class="ap_per_class",
-    learners=Registry(),
+    learners=Registry(dict.fromkeys(DETECTORS, "dagal.config.learners:Detector")),
     stages=STAGES,
     rules=("videos.smk", "detection.smk"),
     file_of=file_of,

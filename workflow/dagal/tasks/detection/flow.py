@@ -44,7 +44,7 @@ def raft(weights: str, device) -> Callable[[np.ndarray, np.ndarray], np.ndarray]
     from torch.nn.functional import interpolate, pad
     from torchvision.models.optical_flow import raft_large, raft_small
 
-    from dagal.learners.architectures import read_weights
+    from dagal.learners.weights import read_weights
 
     state = read_weights(weights)
     for build in (raft_large, raft_small):

@@ -1,0 +1,54 @@
+"""Adversarial trainings: VAE and discriminator."""
+
+from typing import Literal
+
+from dagal.config.fields import Number, Section, Whole, setting
+
+
+class Adversary(Section):
+    kind: Literal["vaal", "ta_vaal", "sraal"] | None = setting(
+        "`ta_vaal` is conditioned on predicted losses, `sraal` relabels the unlabeled by their uncertainty.",
+        None,
+        otherwise="same as the name",
+    )
+    steps: Whole = setting(
+        "Training steps, whatever the size of the pool.", 10000, ge=1, papers="none says: 004 counts epochs"
+    )
+    batch_size: Whole = setting("Images of each pool per step.", 128, ge=2, papers="004: 128")
+    vae_steps: Whole = setting("Updates of the VAE per step.", 2, ge=1, papers="authors' code: 2")
+    discriminator_steps: Whole = setting("Updates of the discriminator per step.", 1, ge=1, papers="authors' code: 1")
+    lr: Number = setting("Learning rate of both (Adam).", 0.0005, gt=0, papers="004: 0.0005; Caltech-101: 0.0001")
+    latent: Whole = setting("Dimensions of the latent.", 64, ge=1, papers="004: 64; Caltech-101: 128")
+    channels: Whole = setting(
+        "Channels of the first convolution of the VAE, doubled up to 8 times; hidden units where images are smaller than 8 pixels.",
+        128,
+        ge=1,
+        papers="VAAL: 128",
+    )
+    discriminator_layers: Whole = setting("Layers of the discriminator.", 5, ge=1, papers="004: 5")
+    discriminator_units: Whole = setting("Units of each of them.", 512, ge=1, papers="VAAL: 512")
+    beta: Number = setting(
+        "Weight of the Kullback-Leibler divergence; for points 0.1 or less, for features of a backbone, whose variance is small, "
+        "0.01 or so.",
+        1,
+        ge=0,
+        papers="004: 1",
+    )
+    weight: Number = setting(
+        "Weight of the adversarial loss of the VAE (lambda).", 1, ge=0, papers="004: 1; Caltech-101: 15"
+    )
+    unsupervised_weight: Number = setting(
+        "`sraal`: weight of reconstruction and divergence.", 1, ge=0, papers="SRAAL: lambda 1"
+    )
+    supervised_weight: Number = setting(
+        "`sraal`: weight of the supervised learner; 0 leaves it out.", 1, ge=0, papers="SRAAL: lambda 2"
+    )
+    supervised_beta: Number = setting(
+        "`sraal`: weight of the divergence of its latent.",
+        0.01,
+        ge=0,
+        papers="SRAAL prints 1, at which nothing is learnt",
+    )
+    indicator: Literal["sraal", "entropy", "standard_deviation", "least_confidence", "binary"] = setting(
+        "`sraal`: how unlabeled a sample counts; `binary` is 1 for all.", "sraal", papers="SRAAL: its own"
+    )

@@ -1,0 +1,245 @@
+"""What a key alone does not show: settings that contradict each other, the pool, and files that must be there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dagal import datasets
+from dagal.config.backbones import EMBEDDING_KINDS
+from dagal.config.dataset import may_download, reads_files, same_labels
+from dagal.config.fields import Mistake
+from dagal.config.loader import places_of
+from dagal.datasets.source import PUBLISHED_COUNTS
+from dagal.errors import UserError
+
+# architectures that learn on the features of a backbone
+FEATURE_ARCHITECTURES = ("linear", "mlp", "svm")
+
+
+def check_combinations(study: dict) -> None:
+    """Raise Mistake for settings that contradict each other or would be ignored in silence."""
+    if study["study"] == "datasets":
+        raise Mistake("study", "is 'datasets', where the prepared data sets lie; take another name.")
+    check_pool_settings(study)
+    check_oracle(study)
+    check_stopping(study)
+    check_sources(study)
+    check_backbones(study)
+    for name, learner in study["learners"].items():
+        if learner.get("fixmatch") and (learner["backbone"] or study["dataset"]["loader"] == "two_moons"):
+            raise Mistake(
+                f"learners.{name}.fixmatch",
+                "augments images, and neither the features of a backbone nor points are any; delete it.",
+            )
+
+
+def check_pool_settings(study: dict) -> None:
+    """Imbalance, what videos allow, and a balanced set of published data."""
+    pool, imbalance = study["pool"], study["pool"]["imbalance"]
+    if (imbalance["kind"] == "none") != (imbalance["factor"] == 1):
+        raise Mistake(
+            "pool.imbalance",
+            f"has kind {imbalance['kind']!r} and factor {imbalance['factor']}: an imbalance needs both a kind other than none and a "
+            "factor below 1.",
+        )
+    drawn = {"pool.initial.kind": pool["initial"]["kind"], "pool.imbalance": imbalance["kind"]}
+    if study["task"] == "detection":
+        for key, given, default in (
+            ("pool.initial.kind", drawn["pool.initial.kind"], "random"),
+            ("pool.validation", pool["validation"], 0),
+            ("pool.imbalance", drawn["pool.imbalance"], "none"),
+        ):
+            if given != default:
+                raise Mistake(
+                    key,
+                    "is for images only: of 'pool' videos may set initial.size, as their first frames are drawn at random.",
+                )
+    published = PUBLISHED_COUNTS.get(study["dataset"]["loader"])
+    if published:
+        check_balanced(study, len(published))
+
+
+def check_balanced(study: dict, n_classes: int) -> None:
+    """A balanced set holds every class."""
+    initial = study["pool"]["initial"]
+    if initial["kind"] == "balanced" and initial["size"] < n_classes:
+        raise Mistake(
+            "pool.initial.size",
+            f"is {initial['size']}, but a balanced set of {n_classes} classes needs at least {n_classes} labels; make it larger or "
+            "draw it with kind random.",
+        )
+
+
+def check_oracle(study: dict) -> None:
+    """Annotators who err, and noise in the images."""
+    oracle = study["oracle"]
+    if (oracle["noise"] == "none") != (oracle["rate"] == 0):
+        raise Mistake(
+            "oracle",
+            f"has noise {oracle['noise']!r} and rate {oracle['rate']}: annotators who err need both a noise other than none and a "
+            "rate above 0.",
+        )
+    for key, kind in (("oracle.noise", oracle["noise"]), ("pool.noise", study["pool"]["noise"]["kind"])):
+        if study["task"] == "detection" and kind != "none":
+            raise Mistake(key, "is for classification only, not for videos; delete it.")
+
+
+def check_stopping(study: dict) -> None:
+    """Stopping needs a classifier, cycles to stop in, and for a target accuracy a validation set."""
+    stopping = study["stopping"]
+    used = [f"stopping.{key}" for key, value in stopping.items() if value is not None]
+    if not used:
+        return
+    if study["task"] == "detection":
+        raise Mistake(used[0], "is for classification only, not for videos; delete it.")
+    if study["cycles"] == 0:
+        raise Mistake(used[0], "is set, but with 'cycles' 0 there is nothing to stop; delete it.")
+    if stopping["target_accuracy"] and not study["pool"]["validation"]:
+        raise Mistake("stopping.target_accuracy", "is measured on the validation set: set 'pool.validation' above 0.")
+    if stopping["kappa"] and stopping["kappa"]["cycles"] > study["cycles"]:
+        raise Mistake(
+            "stopping.kappa.cycles",
+            f"is {stopping['kappa']['cycles']}, but there are only {study['cycles']} cycles; make it smaller.",
+        )
+
+
+def check_sources(study: dict) -> None:
+    """Embeddings are learnt on labeled images, of which none are the study's own."""
+    own = study["dataset"]
+    by_name = {own["name"]: own}
+    for name, backbone in study["backbones"].items():
+        if backbone["kind"] not in EMBEDDING_KINDS:
+            continue
+        key, source = f"backbones.{name}.source", backbone["source"]
+        if source["loader"] in datasets.VIDEO_LOADERS or source["loader"] == "two_moons":
+            raise Mistake(key, f"is {source['name']!r}, but an embedding is learnt on labeled images.")
+        if source["name"] == own["name"] or same_labels(source, own):
+            raise Mistake(key, "is the data set of the study, whose labels are hidden; name another one.")
+        if by_name.setdefault(source["name"], source) != source:
+            raise Mistake(key, "and another source have one name and different settings; rename one.")
+
+
+def check_backbones(study: dict) -> None:
+    """Backbones, and the learners that see their features."""
+    backbones = study["backbones"]
+    if backbones and (study["task"] == "detection" or study["dataset"]["loader"] == "two_moons"):
+        raise Mistake("backbones", f"is for data sets of images, not for {study['dataset']['loader']!r}; delete it.")
+    for name, learner in study["learners"].items():
+        key = f"learners.{name}"
+        if learner.get("finetune_every"):
+            check_finetuning(key, learner, backbones)
+        if not learner.get("backbone"):
+            continue
+        if learner["backbone"] not in backbones:
+            allowed = ", ".join(backbones) or "none, as there is no 'backbones'"
+            raise Mistake(f"{key}.backbone", f"is {learner['backbone']!r}; allowed: {allowed}.")
+        if learner["architecture"] not in FEATURE_ARCHITECTURES:
+            raise Mistake(
+                f"{key}.architecture",
+                f"is {learner['architecture']!r}, but the features of a backbone are no images; allowed: "
+                f"{', '.join(FEATURE_ARCHITECTURES)}.",
+            )
+        if any(learner["augmentation"].values()):
+            raise Mistake(f"{key}.augmentation", "is set, but the features of a backbone are no images; delete it.")
+
+
+def check_finetuning(key: str, learner: dict, backbones: dict) -> None:
+    """Only embeddings are trained further, and nothing may then rest on the features of the cycle before."""
+    if backbones.get(learner["backbone"], {}).get("kind") not in EMBEDDING_KINDS:
+        raise Mistake(
+            f"{key}.finetune_every",
+            f"is set, but only a backbone of kind {' or '.join(EMBEDDING_KINDS)} is trained further; delete it.",
+        )
+    if learner["warm_start"] or (learner["pseudo_labels"] or {}).get("kind") == "ceal":
+        raise Mistake(
+            f"{key}.finetune_every",
+            "changes the features, which the model of the cycle before cannot read; delete warm_start, and pseudo_labels of kind "
+            "ceal.",
+        )
+
+
+def check_files(study: dict) -> None:
+    """Raise UserError if raw data or weights that the user is to bring are not there."""
+    datasets_of = {"dataset": study["dataset"]} | {
+        f"backbones.{name}.source": backbone["source"]
+        for name, backbone in study["backbones"].items()
+        if backbone.get("source")
+    }
+    with places_of(study):
+        for key, dataset in datasets_of.items():
+            prepared = Path(f"results/datasets/{dataset['name']}/images.h5")
+            if reads_files(dataset) and not Path(dataset["path"]).exists() and not prepared.exists():
+                download = f", or set '{key}.download' to true" if may_download(dataset["loader"]) else ""
+                raise Mistake(
+                    f"{key}.path",
+                    f"is {dataset['path']!r}, and there is nothing; put the raw data there (data/README.md){download}.",
+                )
+        for section in ("learners", "backbones"):
+            for name, network in study[section].items():
+                if network.get("weights") and not Path(network["weights"]).is_file():
+                    raise Mistake(
+                        f"{section}.{name}.weights",
+                        f"is {network['weights']!r}, and there is no such file; put the weights there.",
+                    )
+        if study["video"]["flow_weights"] and not Path(study["video"]["flow_weights"]).is_file():
+            raise Mistake(
+                "video.flow_weights",
+                f"is {study['video']['flow_weights']!r}, and there is no such file; put the weights there.",
+            )
+
+
+def pool_size(study: dict, counts_C: np.ndarray | Sequence[int]) -> int:
+    """Size of the unlabeled pool of the first seed, from the number of training images per class.
+
+    Exact but for the chance in a random initial draw from a thinned pool. Raises UserError if a set cannot be drawn.
+    """
+    from dagal.pool import make_split
+
+    labels_N = np.repeat(np.arange(len(counts_C)), counts_C)
+    with places_of(study):
+        check_balanced(study, len(counts_C))
+        try:
+            split = make_split(np.zeros(len(labels_N)), labels_N, len(counts_C), study["pool"], study["seeds"][0])
+        except UserError as error:
+            raise Mistake("pool", f"cannot be drawn: {error}") from None
+    return len(split["pool"])
+
+
+def check_pool(study: dict, size: int) -> None:
+    """Raise UserError if the study asks for more labels than a pool of ``size`` images holds."""
+    with places_of(study):
+        _check_pool(study, size)
+
+
+def _check_pool(study: dict, size: int) -> None:
+    from dagal.learners import pseudo_labels
+
+    budget, cycles, initial = study["budget"], study["cycles"], study["pool"]["initial"]["size"]
+    available = size + initial
+    if size < 0:
+        raise Mistake("pool.initial.size", f"is {initial}, but there are only {available} training images.")
+    if budget > size and cycles:
+        raise Mistake("budget", f"is {budget}: the pool of {study['dataset']['name']} holds only {size} images.")
+    if budget * cycles > size:
+        raise Mistake(
+            "cycles",
+            f"is {cycles}: {cycles} x {budget} queries exceed the pool of {size} images; at most {size // budget} cycles are "
+            "possible.",
+        )
+    kappa = study["stopping"]["kappa"]
+    if kappa and kappa["size"] > size:
+        raise Mistake("stopping.kappa.size", f"is {kappa['size']}, but the pool holds {size} images.")
+    for n in study["supervised"]:
+        if n != "all" and n > available:
+            raise Mistake("supervised", f"asks for {n} labels, but pool and initial set hold {available} images.")
+    left = size - budget * cycles
+    for name in dict.fromkeys(settings["learner"] for settings in study["methods"].values()):
+        settings = study["learners"][name].get("pseudo_labels") or {}
+        n_pseudo = pseudo_labels.number(settings.get("share", 0), available)
+        if n_pseudo > left:
+            raise Mistake(
+                f"learners.{name}.pseudo_labels.share",
+                f"asks for {n_pseudo} pseudo-labels beside the {budget} queries of each cycle, but the last one leaves {left} "
+                "unlabeled images; make the share, the budget or the cycles smaller.",
+            )

@@ -1,0 +1,192 @@
+"""The data set of a study, and the labeled source of an embedding: which keys a loader has."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from dagal import datasets
+from dagal.config.fields import File, Mistake, Name, Number, Section, Seed, Variants, Whole, setting, shown
+from dagal.tasks import TASKS
+
+# loaders that read nothing, or may download what is missing
+SELF_SUFFICIENT = {"digits", "two_moons", "synthia_al"}
+
+
+class Dataset(Section):
+    name: Name = setting("Name of the data set, also its folder in `results/datasets`.")
+    loader: str = setting(
+        "How the raw data is read.",
+        "",
+        otherwise="same as `dataset.name`",
+        papers="000: `cifar10`, `cifar100`; 001: `mnist`, `fashion_mnist`, `cifar10`; 003: + `tiny_imagenet`; 004: + "
+        "`caltech101`, `two_moons`",
+    )
+    task: str | None = setting("What is learnt from the data set.", None, otherwise="what the loader is for")
+    path: File | None = setting("Where the raw data is.", None, otherwise="`data/raw/<name>`")
+    test_fraction: Number | None = setting(
+        "Share of each class (of the videos; of the crops, by whole locations) that becomes the test set where the raw data has "
+        "no test part; by default 0.2, or for `caltech101` 1019/9144.",
+        None,
+        gt=0,
+        lt=1,
+        papers="004 (Caltech-101)",
+    )
+
+    def check(self, key: str) -> None:
+        self.path = self.path or f"data/raw/{self.name}"
+        self.task = self.task or datasets.task(self.loader)
+        if self.task not in TASKS:
+            raise Mistake(f"{key}.task", f"is {self.task!r}: must be one of {', '.join(TASKS)}.")
+
+    def plain(self) -> dict:
+        """Without the task, which the study has at its top."""
+        return {name: value for name, value in super().plain().items() if name != "task"}
+
+
+class Images(Dataset):
+    label = "images"
+    download: bool = setting(
+        "Allow the official download (checksum verified) of CIFAR, MNIST, Fashion-MNIST and SVHN.", False
+    )
+    image_size: Whole | None = setting(
+        "Resize every image to this many pixels, square; needed where the files differ in size (`camera_trap`: by default 256).",
+        None,
+        ge=8,
+        papers="002, camera traps: 256",
+    )
+    grayscale: bool = setting("Convert colour images to one channel.", False)
+
+
+class CameraTraps(Images):
+    label = "camera_trap"
+    detections: File | None = setting(
+        "What a detector found, as MegaDetector or COCO JSON.",
+        None,
+        otherwise="`detections.json` in `dataset.path`",
+        papers="002, camera traps: MegaDetector v2",
+    )
+    annotations: File | None = setting(
+        "Species (and number, box, location) of each image, as COCO Camera Traps JSON.",
+        None,
+        otherwise="`annotations.json` in `dataset.path`",
+    )
+    confidence: Number = setting(
+        "Detections of at least this confidence are animals: cropped and counted.",
+        0.9,
+        ge=0,
+        le=1,
+        papers="002, camera traps: 0.9",
+    )
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        self.detections = self.detections or f"{self.path}/detections.json"
+        self.annotations = self.annotations or f"{self.path}/annotations.json"
+        self.image_size = self.image_size or 256
+
+
+class Videos(Dataset):
+    label = "videos"
+    height: Whole | None = setting(
+        "Rows of the stored frames in pixels; by default those of the files (300 where rendered).",
+        None,
+        ge=32,
+        papers="003: 300",
+    )
+    width: Whole | None = setting(
+        "Columns of the stored frames; frames of another shape are fitted in and padded. By default those of the files (400 "
+        "where rendered).",
+        None,
+        ge=32,
+    )
+    classes: list[str] | None = setting(
+        "Names of the classes to keep; by default all.",
+        None,
+        min_length=1,
+        unique=True,
+        papers="003 ImageNet-VID: the three of the loader",
+    )
+
+
+class RenderedVideos(Videos):
+    label = "synthia_al"
+    seed: Seed = setting("Seed of the rendered scenes.", 0)
+    scale: Number = setting(
+        "Share of the paper's 197 training and 97 test sequences that is rendered; at least one of each subset.",
+        1,
+        gt=0,
+        papers="003: 1",
+    )
+    seconds: list[Annotated[Number, Field(gt=0)]] = setting(
+        "Shortest and longest sequence.", [10, 30], min_length=2, max_length=2, papers="003: 10 to 30"
+    )
+    fps: Whole = setting("Frames per second.", 25, ge=1, papers="003: 25")
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        for name in ("classes", "test_fraction"):
+            if getattr(self, name) is not None:
+                raise Mistake(f"{key}.{name}", "has no meaning for rendered videos (synthia_al); delete it.")
+        self.height, self.width = self.height or 300, self.width or 400
+
+
+OWN_SECTION = {"camera_trap": CameraTraps, "synthia_al": RenderedVideos}
+
+
+def table() -> dict[str, type[Dataset]]:
+    """Loader -> its section."""
+    images = {loader: OWN_SECTION.get(loader, Images) for loader in datasets.IMAGE_LOADERS}
+    return images | {loader: OWN_SECTION.get(loader, Videos) for loader in datasets.VIDEO_LOADERS}
+
+
+class DatasetVariants(Variants):
+    """The sections of loaders; without a loader, that which is called like the data set."""
+
+    def prepare(self, value: dict, context: dict) -> dict:
+        return {"loader": value["name"], **value} if isinstance(value.get("name"), str) else value
+
+    def choose(self, value: dict, key: str, context: dict) -> tuple[str, type[Section]]:
+        if "loader" not in value:
+            return "", Dataset  # whose name is missing or no text
+        if value["loader"] == value.get("name") and value["name"] not in self.table():
+            raise Mistake(
+                f"{key}.name",
+                f"is {shown(value['name'])}, which is no built-in data set: set '{key}.loader' to one of {', '.join(self.table())}.",
+            )
+        loader, section = super().choose(value, key, context)
+        return f"data set {loader!r}", section
+
+
+class SourceVariants(DatasetVariants):
+    """The source of an embedding, which takes the size of the study's images."""
+
+    repeated = True  # the documentation has these keys under dataset
+
+    def prepare(self, value: dict, context: dict) -> dict:
+        own = context.get("dataset")
+        size = {name: getattr(own, name) for name in ("image_size", "grayscale") if hasattr(own, name)}
+        value = super().prepare(value, context)
+        return {**size, **value} if table().get(value.get("loader"), Videos).label != "videos" else value
+
+
+DATASET = DatasetVariants("loader", table)
+SOURCE = SourceVariants("loader", table)
+
+
+def may_download(loader: str) -> bool:
+    """Whether a loader can fetch the official files."""
+    return datasets.LOADERS[loader].startswith("dagal.datasets.torchvision_sets:")
+
+
+def reads_files(dataset: dict) -> bool:
+    """Whether the raw data must lie at ``path`` before anything runs."""
+    return not (dataset["loader"] in SELF_SUFFICIENT or (dataset.get("download") and may_download(dataset["loader"])))
+
+
+def same_labels(one: dict, other: dict) -> bool:
+    """Whether two data sets are the same published one, or are read from the same place."""
+    if one["loader"] != other["loader"] or one["loader"] not in ("image_folder", "camera_trap"):
+        return one["loader"] == other["loader"]
+    places = [(one[key], other[key]) for key in ("path", "annotations") if one.get(key) and other.get(key)]
+    return any(Path(place).resolve() == Path(another).resolve() for place, another in places)

@@ -1,0 +1,161 @@
+"""A study: all of its sections."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+
+from dagal import tasks
+from dagal.config.adversaries import Adversary
+from dagal.config.backbones import BACKBONE
+from dagal.config.dataset import DATASET
+from dagal.config.fields import Mistake, Name, Number, Section, Seed, Variants, Whole, part, setting, shown, whole
+from dagal.config.methods import METHOD
+from dagal.config.pool import Oracle, Pool
+from dagal.config.video import Video
+
+
+class LearnerVariants(Variants):
+    """The sections of architectures, those of the study's task."""
+
+    def choose(self, value: dict, key: str, context: dict) -> tuple[str, type[Section]]:
+        architecture, section = super().choose(value, key, context)
+        task = context["dataset"].task
+        own = learners_of(task)
+        if architecture not in own:
+            raise Mistake(
+                f"{key}.architecture",
+                f"is {architecture!r}, which is no architecture for {task}; must be one of {', '.join(own)}.",
+            )
+        return architecture, section
+
+
+def learners_of(task: str) -> dict[str, type[Section]]:
+    """Architecture -> its section, of a task."""
+    learners = tasks.find(task).learners
+    return {architecture: learners.find(architecture) for architecture in learners}
+
+
+def learners() -> dict[str, type[Section]]:
+    """Architecture -> its section, of all tasks."""
+    return {name: section for task in tasks.TASKS for name, section in learners_of(task).items()}
+
+
+LEARNER = LearnerVariants("architecture", learners)
+
+
+def count_or_all(value: object) -> object:
+    value = whole(value)
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise ValueError(f"each must be a whole number of at least 1, or all, and not {shown(value)}.")
+
+
+Size = Annotated[
+    object,
+    AfterValidator(count_or_all),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}),
+]
+
+
+class Signals(Section):
+    draws: Whole = setting("Passes with dropout, for `bald`.", 20, ge=2, papers="none says")
+    members: Whole = setting("Number of models of a deep ensemble, the node's own included.", 5, ge=2)
+    batch_size: Whole = setting("Images per batch of a pass over the pool.", 512, ge=1)
+
+
+class Kappa(Section):
+    threshold: Number = setting("Cohen's kappa must be above this.", 0.99, ge=0, lt=1, papers="0.99")
+    cycles: Whole = setting("In how many cycles in a row.", 3, ge=1, papers="3")
+    size: Whole = setting(
+        "Images of the stop set, drawn from the pool once per seed. Their labels are not used, and they stay in the pool.",
+        2000,
+        ge=1,
+        papers="2000",
+    )
+
+
+class Stopping(Section):
+    target_accuracy: Number | None = setting(
+        "Stop at a model with this accuracy on the validation set, which `pool.validation` must provide.",
+        None,
+        gt=0,
+        le=1,
+    )
+    kappa: Kappa | None = setting(
+        "Stabilizing Predictions: stop when consecutive models agree on a fixed stop set.",
+        None,
+        papers="Bloodgood and Vijay-Shanker 2009",
+    )
+
+
+class LambdaStudy(Section):
+    weights: list[Annotated[Number, Field(ge=0)]] = setting(
+        "Weights to try, ascending.",
+        [0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 3],
+        min_length=2,
+        unique=True,
+        papers="003: 0 to 3",
+    )
+    tolerance: Number = setting(
+        "A fall of the L1 loss counts if it is more than this share of its range.", 0.02, ge=0, le=1
+    )
+
+
+class Plots(Section):
+    dpi: Whole = setting("Resolution.", 150, ge=30, le=1200)
+
+
+class Study(Section):
+    study: Name = setting("Name of the study; its results are in `results/<study>`.")
+    dataset: Annotated[Section, DATASET] = part(
+        "The images. Prepared once, shared by all studies that use the same name."
+    )
+    pool: Pool = part("Initial labeled set, validation set and simulated imbalance, drawn once per seed.")
+    budget: Whole = setting("Labels queried per cycle.", ge=1, papers="000, 003: 5 % of the training images; 001: 10")
+    cycles: Whole = setting(
+        "Number of query cycles. One model more is trained, on the initial set; 0 trains only that.",
+        ge=0,
+        papers="000, 003: 4; 001: 100",
+    )
+    seeds: list[Seed] = setting(
+        "Independent repeats. Each draws its own initial set, which all methods of the seed share.",
+        min_length=1,
+        unique=True,
+        papers="all: 3 repeats or more",
+    )
+    oracle: Oracle = part(
+        "Simulated annotators of classes, who may err. Test and validation sets keep their true labels.", Oracle
+    )
+    backbones: dict[str, Annotated[Section, BACKBONE]] = part(
+        "Frozen networks by name, which a learner names to learn on their features.", dict, papers="003, ch. 5"
+    )
+    learners: dict[str, Annotated[BaseModel, LEARNER]] = setting(
+        "Networks with their training, by name. Every method uses the only one, or the one that it names.", min_length=1
+    )
+    methods: dict[str, Annotated[Section, METHOD]] = setting(
+        "Acquisition methods by name; a name alone stands for the score of that name. No name begins with `start`.",
+        min_length=1,
+    )
+    adversaries: dict[str, Adversary] = part(
+        "Adversarial trainings by name, each run once per cycle of the methods that read it; `vaal`, `ta_vaal` and `sraal` exist without being listed.",
+        dict,
+    )
+    signals: Signals = part("How the signals of a model are computed.", Signals)
+    video: Video = part("Optical flow and temporal coherence of videos.", Video)
+    stopping: Stopping = part(
+        "When a chain of cycles stops before its last one; it then trains and scores nothing further. Raising a target later trains only what is new. Set it before the first run, as every training reads it. Figures of the last query leave out the chains that stopped before it.",
+        Stopping,
+        papers="002, sec. 3.4",
+    )
+    supervised: list[Size] = setting(
+        "Numbers of labels of supervised baselines, or `all`: one more model per learner and seed each, trained on labels drawn at random from pool and initial set, with the noise, annotators and training that the methods have.",
+        [],
+        unique=True,
+        papers="001: 1100",
+    )
+    lambda_study: LambdaStudy = part(
+        "How `weight: auto` is chosen: the first query of the first seed at every weight; the smallest weight after which the L1 loss no longer falls.",
+        LambdaStudy,
+        papers="003, sec. 4.3.3",
+    )
+    plots: Plots = part("Appearance of the figures.", Plots)

@@ -1,0 +1,29 @@
+"""Optical flow and temporal coherence of videos."""
+
+from typing import Literal
+
+from dagal.config.fields import File, Mistake, Number, Section, Whole, setting
+
+
+class Video(Section):
+    flow: Literal["dis", "raft"] = setting(
+        "Optical flow, computed once per data set: OpenCV's DIS, or torchvision's RAFT.",
+        "dis",
+        papers="003, ch. 2: PWC-Net",
+    )
+    flow_weights: File | None = setting("Local weights of `raft`.", None)
+    flow_stride: Whole = setting("One motion is stored for every cell of this many pixels squared.", 4, ge=1)
+    shards: Whole = setting(
+        "Files, and so parallel jobs, over which the videos are spread to compute the flow.", 8, ge=1
+    )
+    overlap: Number = setting(
+        "Intersection over union above which detections are linked and candidates merged (theta of 003, sec. 2.3.2).",
+        0.5,
+        gt=0,
+        lt=1,
+        papers="003: theta, not stated",
+    )
+
+    def check(self, key: str) -> None:
+        if self.flow == "raft" and not self.flow_weights:
+            raise Mistake(f"{key}.flow", "is raft, which needs local weights: set 'video.flow_weights'.")

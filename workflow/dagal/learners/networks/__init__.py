@@ -1,0 +1,1 @@
+"""Networks without a head, one file per family."""
