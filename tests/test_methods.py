@@ -107,7 +107,9 @@ def test_a_file_of_its_own_is_a_method(folder):
     assert methods.inputs(function) == ["probs_N_C", "rng"]
     assert methods.options(function) == {"temperature": 2.0, "hard": True}
     assert inspect.getsourcefile(function) == str(folder / "my_score.py")
-    assert methods.signals(methods.compose("my_score", {}, CLASSIFICATION), CLASSIFICATION) == [("signals", "probabilities")]
+    assert methods.signals(methods.compose("my_score", {}, CLASSIFICATION), CLASSIFICATION) == [
+        ("signals", "probabilities")
+    ]
     assert "my_score" in methods.available("score", CLASSIFICATION)
     assert "my_score" not in methods.available("select", CLASSIFICATION)  # it does not ask for the budget
     for part in methods.HOMES:
