@@ -697,7 +697,7 @@ def test_counting_needs_no_heavy_import(tmp_path):
 import sys
 from dagal import datasets
 files = {{"detections": "none.json", "annotations": "none.json", "confidence": 0.9}}
-for loader in datasets.LOADERS:
+for loader in datasets.IMAGE_LOADERS:
     datasets.train_counts({{"name": "x", "loader": loader, "path": {str(raw)!r}, **files}})
 heavy = {{"torch", "torchvision", "sklearn", "cv2", "scipy"}} & set(sys.modules)
 assert not heavy, heavy
