@@ -10,7 +10,6 @@ rule pretrain:
         unpack(plan.reads("pretrain")),
     output:
         **plan.writes("pretrain"),
-        benchmark=plan.benchmark("pretrain"),
     log:
         plan.log("pretrain"),
     wildcard_constraints:
@@ -35,7 +34,6 @@ rule features:
         unpack(plan.reads("features")),
     output:
         **plan.writes("features"),
-        benchmark=plan.benchmark("features"),
     log:
         plan.log("features"),
     conda:
@@ -58,7 +56,6 @@ rule source_dataset:
         unpack(plan.reads("source_dataset")),
     output:
         **plan.writes("source_dataset"),
-        benchmark=plan.benchmark("source_dataset"),
     log:
         plan.log("source_dataset"),
     wildcard_constraints:
@@ -82,7 +79,6 @@ rule embedding:
         unpack(plan.reads("embedding")),
     output:
         **plan.writes("embedding"),
-        benchmark=plan.benchmark("embedding"),
     log:
         plan.log("embedding"),
     wildcard_constraints:
@@ -107,7 +103,6 @@ rule finetune:
         unpack(plan.reads("finetune")),
     output:
         **plan.writes("finetune"),
-        benchmark=plan.benchmark("finetune"),
     log:
         plan.log("finetune"),
     conda:

@@ -9,7 +9,6 @@ rule lambda_sweep:
         unpack(plan.reads("lambda_sweep")),
     output:
         **plan.writes("lambda_sweep"),
-        benchmark=plan.benchmark("lambda_sweep"),
     log:
         plan.log("lambda_sweep"),
     conda:

@@ -10,7 +10,6 @@ rule train:
         unpack(plan.reads("train")),
     output:
         **plan.writes("train"),
-        benchmark=plan.benchmark("train"),
     log:
         plan.log("train"),
     conda:
@@ -33,7 +32,6 @@ rule train_labeled_only:
         unpack(plan.reads("train_labeled_only")),
     output:
         **plan.writes("train_labeled_only"),
-        benchmark=plan.benchmark("train_labeled_only"),
     log:
         plan.log("train_labeled_only"),
     conda:
@@ -56,7 +54,6 @@ rule pseudo_labels:
         unpack(plan.reads("pseudo_labels")),
     output:
         **plan.writes("pseudo_labels"),
-        benchmark=plan.benchmark("pseudo_labels"),
     log:
         plan.log("pseudo_labels"),
     conda:
@@ -79,7 +76,6 @@ rule evaluate:
         unpack(plan.reads("evaluate")),
     output:
         **plan.writes("evaluate"),
-        benchmark=plan.benchmark("evaluate"),
     log:
         plan.log("evaluate"),
     conda:

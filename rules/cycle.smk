@@ -9,7 +9,6 @@ rule score:
         unpack(plan.reads("score")),
     output:
         **plan.writes("score"),
-        benchmark=plan.benchmark("score"),
     log:
         plan.log("score"),
     wildcard_constraints:
@@ -33,7 +32,6 @@ rule select:
         unpack(plan.reads("select")),
     output:
         **plan.writes("select"),
-        benchmark=plan.benchmark("select"),
     log:
         plan.log("select"),
     wildcard_constraints:
@@ -57,7 +55,6 @@ rule oracle:
         unpack(plan.reads("oracle")),
     output:
         **plan.writes("oracle"),
-        benchmark=plan.benchmark("oracle"),
     log:
         plan.log("oracle"),
     wildcard_constraints:

@@ -10,7 +10,6 @@ rule dataset:
         unpack(plan.reads("dataset")),
     output:
         **plan.writes("dataset"),
-        benchmark=plan.benchmark("dataset"),
     log:
         plan.log("dataset"),
     conda:
@@ -33,7 +32,6 @@ rule split:
         unpack(plan.reads("split")),
     output:
         **plan.writes("split"),
-        benchmark=plan.benchmark("split"),
     log:
         plan.log("split"),
     conda:
@@ -55,7 +53,6 @@ rule supervised:
         unpack(plan.reads("supervised")),
     output:
         **plan.writes("supervised"),
-        benchmark=plan.benchmark("supervised"),
     log:
         plan.log("supervised"),
     conda:
@@ -77,7 +74,6 @@ rule initial:
         unpack(plan.reads("initial")),
     output:
         **plan.writes("initial"),
-        benchmark=plan.benchmark("initial"),
     log:
         plan.log("initial"),
     conda:

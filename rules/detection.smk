@@ -10,7 +10,6 @@ rule train:
         unpack(plan.reads("train")),
     output:
         **plan.writes("train"),
-        benchmark=plan.benchmark("train"),
     log:
         plan.log("train"),
     conda:
@@ -33,7 +32,6 @@ rule detections:
         unpack(plan.reads("detections")),
     output:
         **plan.writes("detections"),
-        benchmark=plan.benchmark("detections"),
     log:
         plan.log("detections"),
     conda:
@@ -56,7 +54,6 @@ rule flow_tracks:
         unpack(plan.reads("flow_tracks")),
     output:
         **plan.writes("flow_tracks"),
-        benchmark=plan.benchmark("flow_tracks"),
     log:
         plan.log("flow_tracks"),
     wildcard_constraints:
@@ -80,7 +77,6 @@ rule siamfc_tracks:
         unpack(plan.reads("siamfc_tracks")),
     output:
         **plan.writes("siamfc_tracks"),
-        benchmark=plan.benchmark("siamfc_tracks"),
     log:
         plan.log("siamfc_tracks"),
     conda:
@@ -103,7 +99,6 @@ rule coherence:
         unpack(plan.reads("coherence")),
     output:
         **plan.writes("coherence"),
-        benchmark=plan.benchmark("coherence"),
     log:
         plan.log("coherence"),
     conda:
@@ -125,7 +120,6 @@ rule errors:
         unpack(plan.reads("errors")),
     output:
         **plan.writes("errors"),
-        benchmark=plan.benchmark("errors"),
     log:
         plan.log("errors"),
     conda:
@@ -147,7 +141,6 @@ rule evaluate:
         unpack(plan.reads("evaluate")),
     output:
         **plan.writes("evaluate"),
-        benchmark=plan.benchmark("evaluate"),
     log:
         plan.log("evaluate"),
     conda:

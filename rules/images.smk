@@ -6,7 +6,6 @@ rule noisy_images:
         unpack(plan.reads("noisy_images")),
     output:
         **plan.writes("noisy_images"),
-        benchmark=plan.benchmark("noisy_images"),
     log:
         plan.log("noisy_images"),
     conda:

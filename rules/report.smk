@@ -19,7 +19,6 @@ for name, item in registry.items(study).items():
                 )
                 for output, path in plan.writes(name).items()
             },
-            benchmark=plan.benchmark(name),
         log:
             plan.log(name),
         conda:

@@ -10,7 +10,6 @@ rule signals:
         unpack(plan.reads("signals")),
     output:
         **plan.writes("signals"),
-        benchmark=plan.benchmark("signals"),
     log:
         plan.log("signals"),
     conda:
@@ -33,7 +32,6 @@ rule draws:
         unpack(plan.reads("draws")),
     output:
         **plan.writes("draws"),
-        benchmark=plan.benchmark("draws"),
     log:
         plan.log("draws"),
     conda:
@@ -56,7 +54,6 @@ rule member:
         unpack(plan.reads("member")),
     output:
         **plan.writes("member"),
-        benchmark=plan.benchmark("member"),
     log:
         plan.log("member"),
     conda:
@@ -79,7 +76,6 @@ rule ensemble:
         unpack(plan.reads("ensemble")),
     output:
         **plan.writes("ensemble"),
-        benchmark=plan.benchmark("ensemble"),
     log:
         plan.log("ensemble"),
     conda:
@@ -102,7 +98,6 @@ rule boundary:
         unpack(plan.reads("boundary")),
     output:
         **plan.writes("boundary"),
-        benchmark=plan.benchmark("boundary"),
     log:
         plan.log("boundary"),
     conda:
@@ -125,7 +120,6 @@ rule adversary:
         unpack(plan.reads("adversary")),
     output:
         **plan.writes("adversary"),
-        benchmark=plan.benchmark("adversary"),
     log:
         plan.log("adversary"),
     conda:
@@ -148,7 +142,6 @@ rule latents:
         unpack(plan.reads("latents")),
     output:
         **plan.writes("latents"),
-        benchmark=plan.benchmark("latents"),
     log:
         plan.log("latents"),
     conda:

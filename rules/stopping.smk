@@ -10,7 +10,6 @@ rule stop_set:
         unpack(plan.reads("stop_set")),
     output:
         **plan.writes("stop_set"),
-        benchmark=plan.benchmark("stop_set"),
     log:
         plan.log("stop_set"),
     conda:
@@ -32,7 +31,6 @@ rule stopping:
         unpack(plan.reads("stopping")),
     output:
         **plan.writes("stopping"),
-        benchmark=plan.benchmark("stopping"),
     log:
         plan.log("stopping"),
     conda:

@@ -6,7 +6,6 @@ rule optical_flow:
         unpack(plan.reads("optical_flow")),
     output:
         **plan.writes("optical_flow"),
-        benchmark=plan.benchmark("optical_flow"),
     log:
         plan.log("optical_flow"),
     conda:

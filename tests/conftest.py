@@ -4,6 +4,7 @@ import importlib
 import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,10 +57,10 @@ def written(name: str) -> dict:
 
 
 class Workflow:
-    """The project's Snakefile run in a folder of its own on a config of its own."""
+    """The project's Snakefile, or that of another copy of the project, run in a folder of its own on a config of its own."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, root: Path = ROOT):
+        self.folder, self.root = folder, root
         self.config = folder / "study.yaml"
 
     def write(self, config: dict) -> None:
@@ -67,8 +68,8 @@ class Workflow:
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         command = [
-            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder),
-            "--profile", str(ROOT / "profiles" / "default"), *arguments, "--configfile", str(self.config),
+            sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile"), "--directory", str(self.folder),
+            "--profile", str(self.root / "profiles" / "default"), *arguments, "--configfile", str(self.config),
         ]  # fmt: skip
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=environment, timeout=900)
@@ -94,6 +95,14 @@ class Workflow:
             for path in sorted(results.glob(pattern))
             if path.is_file()
         }
+
+
+def copied_project(folder: Path) -> Path:
+    """A copy of what the workflow runs from, for a test to edit."""
+    for name in ("rules", "workflow", "envs", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "Snakefile", folder)
+    return folder
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ rule train:
         unpack(plan.reads("train")),
     output:
         **plan.writes("train"),
-        benchmark=plan.benchmark("train"),
     log:
         plan.log("train"),
     conda:
@@ -26,7 +25,6 @@ rule evaluate:
         unpack(plan.reads("evaluate")),
     output:
         **plan.writes("evaluate"),
-        benchmark=plan.benchmark("evaluate"),
     log:
         plan.log("evaluate"),
     conda:
@@ -37,5 +35,24 @@ rule evaluate:
         settings=plan.settings("evaluate"),
         code=plan.code("evaluate"),
         command=plan.command("evaluate"),
+    shell:
+        "{params.command}"
+
+
+rule signals:
+    input:
+        unpack(plan.reads("signals")),
+    output:
+        **plan.writes("signals"),
+    log:
+        plan.log("signals"),
+    conda:
+        plan.conda("signals")
+    resources:
+        gpu=0,
+    params:
+        settings=plan.settings("signals"),
+        code=plan.code("signals"),
+        command=plan.command("signals"),
     shell:
         "{params.command}"

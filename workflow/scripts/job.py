@@ -44,7 +44,7 @@ def start() -> SimpleNamespace:
     study = plan.stored(settings)
     described = plan.describe(study, stage, wildcards)
     to_log(described["log"])
-    atexit.register(write_costs, described["benchmark"], time.monotonic())
+    atexit.register(write_costs, described["output"].pop("benchmark"), time.monotonic())
     origin = artifacts.provenance(stage, described["params"], int(wildcards.get("seed", -1)))
     job = SimpleNamespace(stage=stage, study=study, task=study.task, threads=threads, gpu=gpu, origin=origin)
     for part in ("input", "output", "params"):

@@ -1,5 +1,3 @@
-# ruff: noqa: PTH
-# The start of a client is part of the cost of every job, and pathlib would double it.
 """Local jobs start warm: a server that has the libraries loaded forks a process for each, instead of 4 s of imports per job.
 
 ``python -IS warm.py SOCKET LIBRARIES SCRIPT ARGUMENT...`` runs a script as ``python SCRIPT ARGUMENT...`` would: same arguments, folder,

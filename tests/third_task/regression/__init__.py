@@ -51,11 +51,12 @@ TASK = Task(
     stages={
         "train": Stage(
             "dagal/tasks/regression/fit.py",
-            {"predictions": "{node}/predictions.h5", "signals": "{node}/signals.h5"},
+            {"predictions": "{node}/predictions.h5"},
             fit_reads,
             lambda study, at: {"alpha": study.learner_of(at.node)["alpha"]},
             log="{node}/train",
         ),
+        "signals": Stage("dagal/tasks/regression/embed.py", {"signals": "{node}/signals.h5"}, fit_reads),
         "evaluate": Stage(
             "dagal/tasks/regression/evaluate.py",
             {"metrics": "{node}/metrics.json"},

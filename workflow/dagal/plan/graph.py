@@ -36,8 +36,9 @@ def counts(found: dict[Job, list[str]]) -> dict[str, int]:
 
 def made_by(study: Study, path: str) -> Job | None:
     """The job that writes a file; None for a file that the user brings."""
+    by_name, others = patterns(study)
     found = []
-    for stage, pattern in patterns(study):
+    for stage, pattern in (*by_name.get(path.rpartition("/")[2], ()), *others):
         if match := pattern.fullmatch(path):
             found.append((stage, tuple(sorted(match.groupdict().items()))))
     if len(found) > 1:
@@ -46,13 +47,17 @@ def made_by(study: Study, path: str) -> Job | None:
 
 
 @functools.cache
-def patterns(study: Study) -> list[tuple[str, re.Pattern]]:
-    """(stage, pattern of an output) of every stage."""
-    return [
-        (stage, re.compile(expression(pattern, WILDCARDS | study.stage(stage).where(study))))
-        for stage in study.stages
-        for pattern in job.writes(study, stage).values()
-    ]
+def patterns(study: Study) -> tuple[dict[str, list], list]:
+    """(stage, expression) of every output: by the file's name, and those whose file's name has a wildcard."""
+    by_name, others = {}, []
+    for stage in study.stages:
+        wildcards = WILDCARDS | study.stage(stage).where(study)
+        for pattern in job.writes(study, stage).values():
+            name = pattern.rpartition("/")[2]
+            (others if "{" in name else by_name.setdefault(name, [])).append(
+                (stage, re.compile(expression(pattern, wildcards)))
+            )
+    return by_name, others
 
 
 def expression(pattern: str, wildcards: dict[str, str]) -> str:

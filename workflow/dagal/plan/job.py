@@ -42,10 +42,11 @@ def reads(study: Study, stage: str, at: At) -> dict[str, str | list[str]]:
 
 
 def writes(study: Study, stage: str) -> dict[str, str]:
-    """The named outputs of a stage, with wildcards in braces."""
+    """The named outputs of a stage, with wildcards in braces; the last one, ``benchmark``, holds what the job cost."""
     declared = study.stage(stage)
     patterns = {**declared.writes_besides(study), **declared.writes}
-    return {name: study.pattern(pattern) for name, pattern in patterns.items()}
+    found = {name: study.pattern(pattern) for name, pattern in patterns.items()}
+    return found | {"benchmark": stem(study, stage) + ".benchmark.tsv"}
 
 
 def stem(study: Study, stage: str) -> str:
@@ -73,6 +74,5 @@ def describe(study: Study, stage: str, wildcards: dict[str, str]) -> dict:
         "output": {name: fill(pattern, wildcards) for name, pattern in writes(study, stage).items()},
         "params": study.stage(stage).settings(study, at),
         "log": fill(stem(study, stage), wildcards) + ".log",
-        "benchmark": fill(stem(study, stage), wildcards) + ".benchmark.tsv",
         "goes_on": study.stage(stage).goes_on,
     }

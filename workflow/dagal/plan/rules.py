@@ -49,9 +49,6 @@ class Rules:
     def log(self, stage: str) -> str:
         return job.stem(self.study, stage) + ".log"
 
-    def benchmark(self, stage: str) -> str:
-        return job.stem(self.study, stage) + ".benchmark.tsv"
-
     def settings(self, stage: str) -> Callable:
         """Params function: the settings that a stage's jobs depend on."""
         return lambda wildcards: self.study.stage(stage).settings(self.study, self._at(wildcards))
