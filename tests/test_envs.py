@@ -74,7 +74,6 @@ def test_a_rule_declares_its_own_stage_and_all_of_it(rule):
     own = f'"{name}"' if name else "name"
     for needed in (
         f"unpack(plan.reads({own}))",
-        f"benchmark=plan.benchmark({own})",
         f"plan.log({own})",
         f"plan.conda({own})",
         f"settings=plan.settings({own})",
