@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 import pytest
 from conftest import SMALL, Workflow
-from dagal.annotation import mistaken
 
 from dagal import artifacts
 from dagal.pool import add_noise
