@@ -1,6 +1,8 @@
 """Running the real workflow on small studies."""
 
+import importlib
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -12,6 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
+import dagal
+from dagal import tasks
+from dagal.artifacts import Kind
 from dagal.config.loader import read
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +40,15 @@ SMALL = {
     },
     "methods": {"random": {}, "entropy": {}},
 }
+
+
+def kinds() -> list[Kind]:
+    """Every kind of file that a module of the library or a task declares, each once."""
+    names = [module.name for module in pkgutil.walk_packages(dagal.__path__, "dagal.")]
+    modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+    declared = [found for module in modules for found in vars(module).values() if isinstance(found, Kind)]
+    declared += [tasks.find(name).labeled for name in tasks.TASKS]
+    return [kind for place, kind in enumerate(declared) if kind not in declared[:place]]
 
 
 def written(name: str) -> dict:

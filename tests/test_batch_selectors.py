@@ -9,6 +9,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import chi2
 
+from dagal import tasks
 from dagal.acquisition import batch_bald as batch_bald_module
 from dagal.acquisition import methods, scores
 from dagal.acquisition import probcover as probcover_module
@@ -66,7 +67,7 @@ def run(selector, inputs, budget, seed=0, **options):
 @pytest.mark.parametrize("selector", SELECTORS)
 def test_selector_is_found_and_reads_known_signals(selector):
     name = selector.__name__
-    assert methods.find("select", name) is selector
+    assert methods.find("select", name, tasks.find("classification")) is selector
     assert all(value is not inspect.Parameter.empty for value in methods.options(selector).values())
 
 

@@ -81,7 +81,7 @@ def test_settings_left_out_take_the_papers(survey, tmp_path):
 
 
 def test_crops_their_species_and_where_they_are_from(survey, capsys):
-    source = datasets.camera_trap(survey())
+    source = traps.camera_trap(survey())
     assert source.class_names == ["lion", "zebra", "empty"]  # by ids of the categories
     assert source.about["files"].tolist() == [name.encode() for name in SURVEY]
     assert source.about["detected"].tolist() == [1, 2, 1, 0, 1, 0]
@@ -111,7 +111,7 @@ def test_crops_are_cut_from_their_images_and_files_hold_all_of_it(survey, tmp_pa
         assert set(file) == {"images", "split", "source", "box", "confidence", "files", "detected"}
     with h5py.File(tmp_path / "truth.h5") as file:
         assert set(file) == {"labels", "animals"}
-    assert datasets.train_counts(settings).sum() == datasets.camera_trap(settings).n_train
+    assert datasets.train_counts(settings).sum() == traps.camera_trap(settings).n_train
 
 
 def test_crop_is_the_pixels_of_its_box(tmp_path):
@@ -198,7 +198,7 @@ def test_location_else_sequence_else_image_is_kept_together(survey):
     nights = ["sequence hill-night", "sequence hill-night", "sequence lake-night"]
     assert groups(survey(without("location")))[:3] == nights
     assert groups(survey(without("location", "seq_id")))[:3] == [None] * 3
-    source = datasets.camera_trap(survey(without("location", "seq_id")))
+    source = traps.camera_trap(survey(without("location", "seq_id")))
     parts = [set(source.about["source"][part]) for part in (slice(source.n_train), slice(source.n_train, None))]
     assert all(parts) and not parts[0] & parts[1]
 
@@ -210,7 +210,7 @@ def test_images_without_location_leave_the_others_with_theirs(survey, capsys, mo
 
     drawn = []
     monkeypatch.setattr(traps, "drawn_groups", lambda groups, *_: drawn.extend(groups) or np.arange(4) == 3)
-    next(datasets.camera_trap(survey(change)).images)
+    next(traps.camera_trap(survey(change)).images)
     alone = "sequence hill" if seq_id else "image 000000002"
     assert drawn == ["location hill"] * 3 + [alone]
     assert "1 crops have no location: " in capsys.readouterr().out
@@ -219,7 +219,7 @@ def test_images_without_location_leave_the_others_with_theirs(survey, capsys, mo
 def test_coco_boxes_are_detections_too(survey, tmp_path):
     """Those of the annotations themselves: a perfect detector."""
     settings = survey(detections=str(tmp_path / "annotations.json"))
-    source = datasets.camera_trap(survey(lambda a, d: a["annotations"][-1].update(bbox=[20, 10, 20, 10]), **settings))
+    source = traps.camera_trap(survey(lambda a, d: a["annotations"][-1].update(bbox=[20, 10, 20, 10]), **settings))
     assert source.about["detected"].tolist() == [1, 0, 0, 0, 0, 1]
     assert sorted(source.about["box"].tolist()) == [[0, 0, 1, 1], [0.5, 0.5, 1, 1]]
 
@@ -239,7 +239,7 @@ def test_of_coco_categories_only_animals_count(survey):
             "categories": [{"id": 1, "name": "animal"}, {"id": 2, "name": "car"}],
         }
 
-    source = datasets.camera_trap(survey(coco))
+    source = traps.camera_trap(survey(coco))
     assert source.about["detected"].tolist() == [1, 0, 0, 1, 0, 0]
     assert source.about["box"].max() == 1  # cut at the edge
 
@@ -251,7 +251,7 @@ def test_images_without_result_are_left_out(survey, capsys):
         del annotations["images"][5], annotations["annotations"][4:]
         detections["images"][2]["file"] = ".\\b\\2.jpg"
 
-    source = datasets.camera_trap(survey(change, test_fraction=0.5) | {"confidence": 0})
+    source = traps.camera_trap(survey(change, test_fraction=0.5) | {"confidence": 0})
     assert source.about["files"].tolist() == [b"b/2.jpg", b"b/3.jpg", b"c/4.jpg"]
     next(source.images)
     assert "left out 3 images that have no result in one of the two files" in capsys.readouterr().out
@@ -287,7 +287,7 @@ def cut_off(annotations, detections):
 )  # fmt: skip
 def test_mistakes_are_one_sentence(survey, change, sentence):
     with pytest.raises(UserError, match=sentence) as error:
-        datasets.camera_trap(survey(change))
+        traps.camera_trap(survey(change))
     assert "\n" not in str(error.value)
 
 
@@ -304,10 +304,10 @@ def test_damaged_or_missing_files_are_one_sentence(survey, tmp_path):
     text = (tmp_path / "detections.json").read_text()
     (tmp_path / "detections.json").write_text(text[:-20])
     with pytest.raises(UserError, match=r"detections\.json is not JSON"):
-        datasets.camera_trap(settings)
+        traps.camera_trap(settings)
     (tmp_path / "detections.json").unlink()
     with pytest.raises(UserError, match=r"detections\.json cannot be read"):
-        datasets.camera_trap(settings)
+        traps.camera_trap(settings)
 
 
 @pytest.mark.slow
@@ -380,7 +380,7 @@ def rendered(tmp_path_factory):
 
 def test_rendered_survey_is_read_and_holds_what_it_should(rendered):
     dataset = {"name": "survey", "loader": "camera_trap", "path": str(rendered), "image_size": 16}
-    source = datasets.camera_trap(load(STUDY | {"dataset": dataset})["dataset"])
+    source = traps.camera_trap(load(STUDY | {"dataset": dataset})["dataset"])
     assert len(source.class_names) == 9
     assert len(set(source.labels)) > 4
     animals, detected = source.sealed["animals"], source.about["detected"]

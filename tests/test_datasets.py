@@ -250,10 +250,10 @@ def test_the_order_on_disk_does_not_matter(tmp_path, monkeypatch):
             yield place, inside, sorted(files, reverse=True)
 
     raw = painted_folder(tmp_path / "raw", ("",))
-    expected = datasets.LOADERS["image_folder"](folder(raw))
+    expected = datasets.LOADERS.find("image_folder")(folder(raw))
     rows = [row for row, _ in expected.images]
     monkeypatch.setattr(os, "walk", backwards)
-    found = datasets.LOADERS["image_folder"](folder(raw))
+    found = datasets.LOADERS.find("image_folder")(folder(raw))
     assert [row for row, _ in found.images] == rows
     np.testing.assert_array_equal(found.labels, expected.labels)
 
@@ -617,7 +617,7 @@ def test_class_names_of_torchvision_sets(tmp_path, monkeypatch):
     }.items():
         write, *_ = MINIATURES[loader]
         write(tmp_path / loader, monkeypatch)
-        source = datasets.LOADERS[loader]({"loader": loader, "path": str(tmp_path / loader)})
+        source = datasets.LOADERS.find(loader)({"loader": loader, "path": str(tmp_path / loader)})
         assert len(source.class_names) == 10 and source.class_names[7] == expected
 
 
@@ -697,7 +697,7 @@ def test_counting_needs_no_heavy_import(tmp_path):
 import sys
 from dagal import datasets
 files = {{"detections": "none.json", "annotations": "none.json", "confidence": 0.9}}
-for loader in datasets.LOADERS:
+for loader in datasets.IMAGE_LOADERS:
     datasets.train_counts({{"name": "x", "loader": loader, "path": {str(raw)!r}, **files}})
 heavy = {{"torch", "torchvision", "sklearn", "cv2", "scipy"}} & set(sys.modules)
 assert not heavy, heavy

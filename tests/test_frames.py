@@ -4,11 +4,12 @@ import h5py
 import numpy as np
 import pytest
 
-from dagal import annotation, artifacts
+from dagal import artifacts, tasks
 from dagal.acquisition import frame_scores, methods, scores
 from dagal.acquisition.temporal_spread import temporal_spread
-from dagal.tasks.detection import detections
+from dagal.tasks.detection import answers, detections
 
+TASK = tasks.find("detection")
 PROBS = np.array([[0.1, 0.9, 0], [0.3, 0.2, 0.5], [0.2, 0.7, 0.1]])
 FRAME = np.array([0, 0, 2])  # frame 1 of 3 is empty
 
@@ -114,13 +115,13 @@ def truth(tmp_path):
 
 def test_annotation_of_frames_in_any_order(truth):
     with h5py.File(truth) as file:
-        answers = annotation.ask(file, np.array([3, 1, 0]))
-        more = annotation.ask(file, np.array([2]))
-        nothing = annotation.ask(file, np.array([], np.int64))
-    assert answers["offsets"].tolist() == [0, 2, 2, 4]
-    assert answers["box_labels"].tolist() == [0, 1, 0, 1]
-    assert answers["boxes"][:, 0].tolist() == [12, 16, 0, 4]
-    together = annotation.append(answers, more)
+        first = answers.ask(file, np.array([3, 1, 0]))
+        more = answers.ask(file, np.array([2]))
+        nothing = answers.ask(file, np.array([], np.int64))
+    assert first["offsets"].tolist() == [0, 2, 2, 4]
+    assert first["box_labels"].tolist() == [0, 1, 0, 1]
+    assert first["boxes"][:, 0].tolist() == [12, 16, 0, 4]
+    together = answers.append(first, more)
     assert together["offsets"].tolist() == [0, 2, 2, 4, 5]
     assert together["box_labels"].tolist() == [0, 1, 0, 1, 2]
     assert nothing["offsets"].tolist() == [0]
@@ -159,7 +160,7 @@ def test_gather_takes_the_detections_of_the_candidates(tmp_path):
     ):
         pass
 
-    found = methods.gather(score, files, np.array([5, 6, 9]), {"n_candidates": 3})
+    found = methods.gather(score, files, np.array([5, 6, 9]), {"n_candidates": 3}, TASK)
     assert found["detection_frame_M"].tolist() == [0, 0, 2]
     assert found["true_fp_N"].tolist() == [1, 2, 3]
     np.testing.assert_array_equal(found["detection_probs_M_K"], probs[1:])
@@ -186,8 +187,8 @@ def test_runs_of_videos():
     assert runs([0] * 3, [30, 60, 90]) == [(0, 3)]  # one frame a second
 
 
-@pytest.mark.parametrize("name", methods.DETECTION)
+@pytest.mark.parametrize("name", TASK.methods)
 def test_every_method_can_be_composed(name):
-    settings = methods.compose(name, {}, "detection")
-    assert {kind for kind, _ in methods.signals(settings)} <= set(methods.KINDS["detection"])
+    settings = methods.compose(name, {}, TASK)
+    assert set(methods.signals(settings, TASK)) <= set(TASK.signals.values())
     assert (settings["select"] == "temporal_spread") == (name != "random")

@@ -5,11 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import kinds
 
-from dagal import acquisition, artifacts
+from dagal import acquisition, artifacts, tasks
 from dagal.acquisition import methods, scores, selection
 from dagal.errors import UserError
 
+CLASSIFICATION = tasks.find("classification")
 SCORES = {
     "random",
     "least_confidence",
@@ -34,22 +36,26 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_built_in_names_lead_to_their_functions():
-    assert set(methods.available("score")) >= SCORES
-    assert {"top_k", "kcenter_greedy"} <= set(methods.available("select"))
+    assert set(methods.available("score", CLASSIFICATION)) >= SCORES
+    assert {"top_k", "kcenter_greedy"} <= set(methods.available("select", CLASSIFICATION))
     for name in SCORES:
-        assert methods.find("score", name) is getattr(scores, name)
-    assert methods.find("select", "top_k") is selection.top_k
+        assert methods.find("score", name, CLASSIFICATION) is getattr(scores, name)
+    assert methods.find("select", "top_k", CLASSIFICATION) is selection.top_k
 
 
+@pytest.mark.parametrize("task", list(map(tasks.find, tasks.TASKS)), ids=tasks.TASKS)
 @pytest.mark.parametrize("part", methods.HOMES)
-def test_everything_available_is_found_and_reads_known_signals(part):
-    for name in methods.available(part):
-        assert methods.find(part, name).__name__ == name
+def test_everything_available_is_found_and_reads_known_signals(part, task):
+    assert methods.available(part, task)
+    for name in methods.available(part, task):
+        assert methods.find(part, name, task).__name__ == name
 
 
-def test_every_signal_is_a_data_set_of_an_artifact():
-    for kind, name in methods.SIGNALS.values():
-        assert name in artifacts.SCHEMAS[kind][1]
+@pytest.mark.parametrize("task", list(map(tasks.find, tasks.TASKS)), ids=tasks.TASKS)
+def test_every_signal_is_a_data_set_of_an_artifact(task):
+    declared = {kind.schema: set(kind.datasets) for kind in kinds() if kind.name in dict(task.signals.values())}
+    for kind, name in task.signals.values():
+        assert name in declared[f"{kind}/1"], (kind, name)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,7 @@ def test_every_signal_is_a_data_set_of_an_artifact():
     ],
 )
 def test_config_comes_before_the_table_before_the_name(name, settings, expected):
-    assert methods.compose(name, settings) == expected
+    assert methods.compose(name, settings, CLASSIFICATION) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,12 +84,12 @@ def test_config_comes_before_the_table_before_the_name(name, settings, expected)
     ],
 )
 def test_a_method_reads_the_signals_it_declares_and_no_others(name, expected):
-    assert methods.signals(methods.compose(name, {})) == expected
+    assert methods.signals(methods.compose(name, {}, CLASSIFICATION), CLASSIFICATION) == expected
 
 
 def test_signals_of_score_and_selector_are_joined():
-    composed = methods.compose("entropy", {"select": "kcenter_greedy"})
-    assert methods.signals(composed) == [
+    composed = methods.compose("entropy", {"select": "kcenter_greedy"}, CLASSIFICATION)
+    assert methods.signals(composed, CLASSIFICATION) == [
         ("signals", "embeddings"),
         ("signals", "labeled_embeddings"),
         ("signals", "probabilities"),
@@ -96,16 +102,18 @@ def test_a_file_of_its_own_is_a_method(folder):
         "def my_score(probs_N_C, rng, temperature=2.0, hard=True):\n"
         "    return temperature * probs_N_C[:, 0]\n"
     )
-    function = methods.find("score", "my_score")
+    function = methods.find("score", "my_score", CLASSIFICATION)
     assert function(np.array([[0.5, 0.5]]), None).tolist() == [1.0]
     assert methods.inputs(function) == ["probs_N_C", "rng"]
     assert methods.options(function) == {"temperature": 2.0, "hard": True}
-    assert methods.source(function) == str(folder / "my_score.py")
-    assert methods.signals(methods.compose("my_score", {})) == [("signals", "probabilities")]
-    assert "my_score" in methods.available("score")
-    assert "my_score" not in methods.available("select")  # it does not ask for the budget
+    assert inspect.getsourcefile(function) == str(folder / "my_score.py")
+    assert methods.signals(methods.compose("my_score", {}, CLASSIFICATION), CLASSIFICATION) == [
+        ("signals", "probabilities")
+    ]
+    assert "my_score" in methods.available("score", CLASSIFICATION)
+    assert "my_score" not in methods.available("select", CLASSIFICATION)  # it does not ask for the budget
     for part in methods.HOMES:
-        assert not {"helper", "methods", "distances", "scores"} & set(methods.available(part))
+        assert not {"helper", "methods", "distances", "scores"} & set(methods.available(part, CLASSIFICATION))
 
 
 @pytest.mark.parametrize(
@@ -121,8 +129,8 @@ def test_a_file_of_its_own_is_a_method(folder):
 )
 def test_an_unknown_name_is_answered_with_the_known_ones(part, name):
     with pytest.raises(UserError) as error:
-        methods.find(part, name)
-    assert str(error.value) == f"unknown {part} '{name}'; allowed: {', '.join(methods.available(part))}"
+        methods.find(part, name, CLASSIFICATION)
+    assert str(error.value) == f"unknown {part} '{name}'; allowed: {', '.join(methods.available(part, CLASSIFICATION))}"
 
 
 @pytest.mark.parametrize(
@@ -130,10 +138,10 @@ def test_an_unknown_name_is_answered_with_the_known_ones(part, name):
     [
         (
             "def bad(probabilities):\n    return 0\n",
-            "'bad' asks for 'probabilities', which a score does not get; it may ask for probs_N_C,",
+            "'bad' asks for 'probabilities', which a score of classification does not get; it may ask for probs_N_C,",
         ),
         ("def bad(rng, *rest):\n    return 0\n", "asks for 'rest'"),
-        ("def bad(rng, budget):\n    return 0\n", "asks for 'budget', which a score does not get"),
+        ("def bad(rng, budget):\n    return 0\n", "asks for 'budget', which a score of classification does not get"),
         ("def bad(rng:\n", "acquisition/bad.py cannot be loaded: SyntaxError"),
         ("def other(rng):\n    return 0\n", "unknown score 'bad'"),
         ("import not_installed\n", "acquisition/bad.py cannot be loaded: No module named 'not_installed'"),
@@ -142,7 +150,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(part, name):
 def test_a_faulty_file_is_answered_with_a_sentence(folder, code, message):
     (folder / "bad.py").write_text(code)
     with pytest.raises(UserError) as error:
-        methods.find("score", "bad")
+        methods.find("score", "bad", CLASSIFICATION)
     assert message in str(error.value)
 
 
@@ -194,8 +202,7 @@ def files(tmp_path_factory):
 
 
 def test_the_example_asks_for_every_signal_of_a_classifier():
-    ours = {name for name, (kind, _) in methods.SIGNALS.items() if kind in methods.KINDS["classification"]}
-    assert ours <= set(inspect.signature(all_signals).parameters)
+    assert set(CLASSIFICATION.signals) <= set(inspect.signature(all_signals).parameters)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +218,7 @@ def test_the_example_asks_for_every_signal_of_a_classifier():
 )
 def test_gather_hands_over_the_rows_of_the_candidates(files, ids):
     context = {"rng": object(), "n_classes": N_CLASSES}
-    found = methods.gather(all_signals, files, ids, context)
+    found = methods.gather(all_signals, files, ids, context, CLASSIFICATION)
     expected = {
         "probs_N_C": encode(ids, trailing=N_CLASSES),
         "embeddings_N_D": encode(ids, trailing=7),
@@ -232,7 +239,7 @@ def test_gather_hands_over_the_rows_of_the_candidates(files, ids):
 
 
 def test_gather_opens_only_what_is_asked_for(files):
-    found = methods.gather(scores.entropy, {"signals": files["signals"]}, POOL[:3], {})
+    found = methods.gather(scores.entropy, {"signals": files["signals"]}, POOL[:3], {}, CLASSIFICATION)
     assert list(found) == ["probs_N_C"]
 
 
@@ -241,7 +248,7 @@ def test_gather_opens_only_what_is_asked_for(files):
 )
 def test_gather_refuses_candidates_that_the_signals_lack(files, ids):
     with pytest.raises(UserError, match=r"signals\.h5 lacks some of the candidates"):
-        methods.gather(scores.entropy, files, np.sort(ids), {})
+        methods.gather(scores.entropy, files, np.sort(ids), {}, CLASSIFICATION)
 
 
 def test_labels_of_a_selector_stand_in_the_order_of_the_labeled_embeddings(folder, tmp_path):
@@ -257,5 +264,6 @@ def test_labels_of_a_selector_stand_in_the_order_of_the_labeled_embeddings(folde
     signals = {"ids": np.array([1, 3]), "labeled_embeddings": np.sort(ids)[:, None] % 4}
     artifacts.write(tmp_path / "signals.h5", "signals", origin, signals)
     files = {kind: str(tmp_path / f"{kind}.h5") for kind in ("labeled", "signals")}
-    positions, _ = methods.query("probe", files, signals["ids"], np.zeros(2), 2, 1, np.random.default_rng(0), {})
+    rng = np.random.default_rng(0)
+    positions, _ = methods.query("probe", files, signals["ids"], np.zeros(2), 2, 1, rng, {}, CLASSIFICATION)
     assert positions.tolist() == [0, 1]

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 from conftest import SMALL, Workflow
-from dagal.annotation import mistaken
 
 from dagal import artifacts
 from dagal.pool import add_noise
+from dagal.tasks.classification.answers import mistaken
 
 N, C = 20_000, 5
 LABELS = np.random.default_rng(0).integers(0, C, N)

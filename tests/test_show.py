@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from dagal import artifacts
 from dagal.__main__ import main
+from dagal.datasets.source import TRUTH
 
 WORKFLOW = Path(__file__).parents[1] / "workflow"
 ORIGIN = artifacts.provenance("dataset", {"name": "made up"}, seed=3)
@@ -38,7 +39,7 @@ def images(tmp_path):
 @pytest.fixture
 def truth(tmp_path):
     path = tmp_path / "truth.h5"
-    artifacts.write(path, "truth", ORIGIN, {"labels": np.array([0, 2, 2, 0, 0])}, class_names=["cat", "dog", "emu"])
+    artifacts.write(path, TRUTH, ORIGIN, {"labels": np.array([0, 2, 2, 0, 0])}, class_names=["cat", "dog", "emu"])
     return path
 
 

@@ -1,6 +1,6 @@
 """Acquisition scores: one float64 number per candidate, larger = query first.
 
-A score says by the names of its arguments what it reads (see `dagal.acquisition.methods.SIGNALS`).
+A score says by the names of its arguments what it reads (see `dagal.tasks.Task.signals`).
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Selectors: positions (b,) int64 of the queried candidates, in order of choice.
 
-A selector says by the names of its arguments what it reads (see `dagal.acquisition.methods.SIGNALS`). Larger ones have a
+A selector says by the names of its arguments what it reads (see `dagal.tasks.Task.signals`). Larger ones have a
 file of their own and are found here by name: ``selection.badge`` is the function in ``badge.py``.
 """
 
