@@ -14,6 +14,7 @@ from dagal.acquisition.distances import nearest_squared_distance
 from dagal.acquisition.lambda_study import choose_weight
 from dagal.balance import required_per_class
 from dagal.pool import thumbnails
+from dagal.tasks.classification import TASK
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +138,7 @@ def test_boundary_distances(results):
 
 
 def test_table_names_existing_parts():
-    for name in methods.CLASSIFICATION:
-        settings = methods.compose(name, {})
+    for name in TASK.methods:
+        settings = methods.compose(name, {}, TASK)
         for part in methods.HOMES:
-            assert callable(methods.find(part, settings[part]))
+            assert callable(methods.find(part, settings[part], TASK))

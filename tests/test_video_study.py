@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, Workflow
 
 from dagal import artifacts
-from dagal.acquisition import methods
+from dagal.tasks import detection
 from dagal.tasks.detection import detections
 from dagal.tasks.detection.coherence import build_graph, energy, label_nodes
 from dagal.tasks.detection.evaluation import frame_errors
@@ -34,7 +34,7 @@ STUDY = {
             "optimizer": {"name": "adam", "lr": 0.002}, "score_threshold": 0.3, "device": "cpu",
         }
     },
-    "methods": dict.fromkeys(methods.DETECTION, {})
+    "methods": dict.fromkeys(detection.TASK.methods, {})
     | {
         "tc_siamfc": {"score": "estimated_false_positives", "tracker": "siamfc"},
         "tc_true": {"score": "estimated_false_positives", "tracker": "true_flow"},
