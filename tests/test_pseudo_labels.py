@@ -198,7 +198,7 @@ def node(tmp_path):
     source = Source({name: tmp_path / f"{name}.h5" for name in ("images", "split", "labeled", "pseudo")})
     source["seen"] = source.pop("images")
     split = {"pool": pool, "channel_mean": np.array([0.3]), "channel_std": np.array([0.2])}
-    artifacts.write(source.seen, "images", ORIGIN, {"images": images})
+    artifacts.write(source.inputs, "images", ORIGIN, {"images": images})
     artifacts.write(source.split, "split", ORIGIN, split)
     names = {"class_names": ["row", "column", "diagonal"]}
     artifacts.write(source.labeled, "labeled", ORIGIN, {"ids": labeled, "labels": labels[labeled]}, **names)

@@ -178,7 +178,7 @@ def nodes(folder, measured, methods, cycles=2):
 def test_methods_and_classes_of_any_name_stay_in_tables_and_figures(name, tmp_path):
     files = {key: str(tmp_path / f"{key}.csv") for key in ("metrics", "classes", "summary")}
     about = {"learner": "net", "deployable": True}
-    inputs = {"nodes": list(nodes(tmp_path, "accuracy", ["random", name])), "stops": []}
+    inputs = {"nodes": list(nodes(tmp_path, "accuracy", ["random", name])), "stop_records": []}
     settings = {"study": "s", "methods": {"random": about, name: about}, "measured": ["accuracy"]} | {
         "per_class": "accuracy_per_class"
     }
@@ -200,7 +200,7 @@ def test_a_task_without_classes_has_no_table_of_them(tmp_path):
     assert targets(study)[0] == "results/small/metrics.csv" and not any("classes" in path for path in targets(study))
     assert list(items(study)) == ["metrics", "summary", "costs", "figure_learning_curves"]
     files = {"metrics": str(tmp_path / "metrics.csv")}
-    inputs = {"nodes": list(nodes(tmp_path, "squared_error", ["random"])), "stops": []}
+    inputs = {"nodes": list(nodes(tmp_path, "squared_error", ["random"])), "stop_records": []}
     about = {"random": {"learner": "net", "deployable": True}}
     run(metrics.make, inputs, files, study="s", methods=about, measured=["squared_error"], per_class="")
     assert tables.read(files["metrics"])["squared_error"].tolist() == [0.5, 0.6]

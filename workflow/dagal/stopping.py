@@ -71,6 +71,6 @@ def last_cycles(paths: Iterable[str]) -> dict[tuple[int, str], int]:
     return found
 
 
-def passed_through(stops: dict[tuple[int, str], int], seed: int, branch: str, cycle: int) -> bool:
-    """Whether a chain had stopped before a cycle, whose files are then links; ``stops`` as from `last_cycles`."""
-    return cycle > stops.get((seed, branch), cycle)
+def passed_through(last_cycle: dict[tuple[int, str], int], seed: int, branch: str, cycle: int) -> bool:
+    """Whether a chain had stopped before a cycle, whose files are then links; ``last_cycle`` as from `last_cycles`."""
+    return cycle > last_cycle.get((seed, branch), cycle)

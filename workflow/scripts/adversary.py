@@ -27,7 +27,7 @@ if settings["kind"] == "ta_vaal":  # ranks are predicted losses through a sigmoi
 elif settings["kind"] == "sraal":
     reads = {"labels_L": labels, "probs_U": artifacts.read(source.signals, "signals", "probabilities")[0]}
 
-with inference.inputs_of(source.seen) as inputs:
+with inference.inputs_of(source.inputs) as inputs:
     pools = [inference.to_tensor(artifacts.rows(inputs, rows), torch.device("cpu")) for rows in (labeled_ids, ids)]
 mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
 if pools[0].is_floating_point():  # the statistics are those of the pixels

@@ -15,7 +15,7 @@ source = job.input
 device = devices.prepare(job.gpu, job.params.learner["threads"])
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
-with inference.inputs_of(source.seen) as inputs:
+with inference.inputs_of(source.inputs) as inputs:
     of_images = inputs.ndim > 2
 
     def logits(moved):

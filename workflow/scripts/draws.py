@@ -18,7 +18,7 @@ seed = seed_for(int(job.wildcards.seed), "draws", job.wildcards.cycle)
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
 with (
-    inference.inputs_of(source.seen) as inputs,
+    inference.inputs_of(source.inputs) as inputs,
     artifacts.create(job.output.draws, DRAWS, job.origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids

@@ -15,7 +15,7 @@ source, settings = job.input, job.params.learner
 device = devices.prepare(job.gpu, settings["threads"])
 ids = unlabeled(source.split, source.labeled)
 with (
-    inference.inputs_of(source.seen) as inputs,
+    inference.inputs_of(source.inputs) as inputs,
     artifacts.create(job.output.ensemble, DRAWS, job.origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids

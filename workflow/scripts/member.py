@@ -10,6 +10,6 @@ settings, source, wildcards = job.params.learner, job.input, job.wildcards
 device = devices.prepare(job.gpu, settings["threads"])
 purpose = (int(wildcards.cycle), "member", int(wildcards.member))
 model, _ = training.fit_node(source, settings, int(wildcards.seed), purpose, device)
-with inference.inputs_of(source.seen) as inputs:
+with inference.inputs_of(source.inputs) as inputs:
     shape = tuple(inference.to_tensor(inputs[:0], device).shape[1:])
 architectures.save(job.output.model, model, settings, shape, job.origin)

@@ -23,7 +23,7 @@ else:
 
     device = devices.prepare(job.gpu, params.learner["threads"])
     model = architectures.load(source.teacher, device)
-    with inference.inputs_of(source.seen) as inputs:
+    with inference.inputs_of(source.inputs) as inputs:
         probs_N_C = inference.probabilities(model, inputs, ids, params.batch_size, params.learner["precision"])
     labels_N, uncertainty_N = probs_N_C.argmax(1), entropy(probs_N_C)
 

@@ -36,7 +36,7 @@ with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer:
 
         device = devices.prepare(job.gpu, settings["threads"])
         model = architectures.load(source.model, device)
-        with inference.inputs_of(source.seen) as inputs:
+        with inference.inputs_of(source.inputs) as inputs:
             if {"probabilities", "embeddings", "predicted_loss", "logits"} & set(wanted):
                 infer(writer, ids, "probabilities", "embeddings", "predicted_loss", "logits")
             if "weight_norms" in wanted:

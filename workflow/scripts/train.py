@@ -22,7 +22,7 @@ unlabeled = np.setdiff1d(pool, labeled_ids) if job.params.trajectory else pool[:
 held_out = np.concatenate([test, validation])
 trajectory = []
 
-with inference.inputs_of(source.seen) as inputs:
+with inference.inputs_of(source.inputs) as inputs:
     followed = inference.to_tensor(artifacts.rows(inputs, unlabeled), device)
 
     def follow(model):

@@ -144,7 +144,7 @@ def fit(
 
 
 def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None):
-    """Train a classifier on the artifacts ``source.seen`` (images or features), ``.split`` and ``.labeled`` of a node.
+    """Train a classifier on the artifacts ``source.inputs`` (images or features), ``.split`` and ``.labeled`` of a node.
 
     Where the source has them: on the pseudo-labels ``.pseudo`` besides, and going on from the model ``.parent``. FixMatch also
     sees the images without label. Initialisation and training follow (seed, purpose). The purpose does not name the method:
@@ -159,7 +159,7 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
         ids, labels = np.concatenate([ids, pseudo[0]]), np.concatenate([labels, pseudo[1]])
         content += f" and {len(pseudo[0]):,} pseudo-labels"
     pool = None
-    with inputs_of(source.seen) as inputs:
+    with inputs_of(source.inputs) as inputs:
         images = to_tensor(artifacts.rows(inputs, ids), device)
         if settings["fixmatch"]:
             pool = to_tensor(artifacts.rows(inputs, unlabeled(source.split, source.labeled)), device)

@@ -121,7 +121,7 @@ STAGES = {
         lambda study, at: study.looked_up("score", study.methods[at.node.branch.method]["score"]),
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/score",
-        stops="before",
+        stopped_by="before",
     ),
     "select": Stage(
         "query",
@@ -131,7 +131,7 @@ STAGES = {
         lambda study, at: study.looked_up("select", study.methods[at.node.branch.method]["select"]),
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/select",
-        stops="before",
+        stopped_by="before",
     ),
     "oracle": Stage(
         "oracle",
@@ -141,7 +141,7 @@ STAGES = {
         answers,
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/oracle",
-        stops="before",
+        stopped_by="before",
         goes_on=True,
     ),
 }

@@ -371,7 +371,7 @@ class Study:
 
         The lambda study takes the first query of the first seed even of a chain that stops before it.
         """
-        whose = self.stage(stage).stops
+        whose = self.stage(stage).stopped_by
         if not self.stopping or not whose or (whose == "before" and at.node.branch.kind != "method"):
             return None
         if at.seed == self.seeds[0] and self._in_lambda_study(stage, at.node):

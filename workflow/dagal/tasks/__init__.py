@@ -49,10 +49,9 @@ class Stage:
     threads: Callable[..., int] = lambda study, at: 1
     gpu: Callable[..., int] = lambda study, at: 0
     # whose stopping.json says that the chain had stopped before this job: of the node "before", of the node itself ("here"), or None
-    stops: str | None = None
-    goes_on: bool = (
-        False  # whether a stopped chain takes over the files of the node before; else its files are left out
-    )
+    stopped_by: str | None = None
+    # whether a stopped chain takes over the files of the node before; else its files are left out
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)

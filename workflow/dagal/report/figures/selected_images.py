@@ -15,12 +15,12 @@ def make(job):
     source = job.input
     (labels_N,) = artifacts.read(source.truth, "truth", "labels")
     class_names = artifacts.attributes(source.truth, "truth")["class_names"]
-    stops = last_cycles(source.stops)
+    last_cycle = last_cycles(source.stop_records)
     strips, captions = [], []
     with artifacts.opened(source.images, "images") as file:
         for path in source.queries:
             seed, method, cycle = artifacts.node(path)
-            if passed_through(stops, seed, method, cycle):
+            if passed_through(last_cycle, seed, method, cycle):
                 continue
             ids = artifacts.read(path, "query", "ids")[0][:MOST]
             images = artifacts.rows(file["images"], ids)
@@ -44,7 +44,7 @@ ITEM = Item(
         "images": study.images(study.seeds[0]),
         "truth": study.truth,
         "queries": [study.path(study.node(study.seeds[0], method, 1), "query") for method in study.methods],
-        "stops": study.stop_records(),
+        "stop_records": study.stop_records(),
     },
     writes={"figure": "{results}/figures/selected.png"},
     # a point of two_moons is no picture

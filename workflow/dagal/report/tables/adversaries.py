@@ -10,10 +10,10 @@ TERMS = ("reconstruction", "kl", "adversarial", "supervised", "supervised_kl", "
 
 
 def make(job):
-    source, stops = job.input, last_cycles(job.input.stops)
+    source, last_cycle = job.input, last_cycles(job.input.stop_records)
     rows = []
     for (method, seed, cycle), path in zip(job.params.queries, source.adversaries, strict=True):
-        if passed_through(stops, seed, method, cycle):
+        if passed_through(last_cycle, seed, method, cycle):
             continue
         with artifacts.opened(path, "adversary") as file:
             step_S = file["step"][()]
@@ -25,7 +25,7 @@ def make(job):
     (labels_N,) = artifacts.read(source.truth, "truth", "labels")
     files = zip(source.last, source.signals, source.queries, strict=True)
     for (method, seed, cycle), (adversary, signals, query) in zip(job.params.last, files, strict=True):
-        if passed_through(stops, seed, method, cycle):
+        if passed_through(last_cycle, seed, method, cycle):
             continue
         ids, looks_labeled = artifacts.read(adversary, "adversary", "ids", "discriminator")
         (probs_N_C,) = artifacts.read(signals, "signals", "probabilities")
@@ -62,7 +62,7 @@ def reads(study, at):
         "signals": [study.path(study.parent(node), "signals") for node in last],
         "queries": [study.path(node, "query") for node in last],
         "truth": study.truth,
-        "stops": study.stop_records(),
+        "stop_records": study.stop_records(),
     }
 
 

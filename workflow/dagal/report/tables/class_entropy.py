@@ -10,7 +10,7 @@ from dagal.stopping import last_cycles
 def make(job):
     from scipy.stats import entropy
 
-    stops = last_cycles(job.input.stops)
+    last_cycle = last_cycles(job.input.stop_records)
     rows = []
     (labels_N,) = artifacts.read(job.input.truth, "truth", "labels")
     n_classes = len(artifacts.attributes(job.input.truth, "truth")["class_names"])
@@ -18,7 +18,7 @@ def make(job):
         seed, method, _ = artifacts.node(path)
         ids, cycle_L = artifacts.read(path, "labeled", "ids", "cycle")
         place = [method, job.params.methods[method]["deployable"], seed]
-        last = stops.get((seed, method), cycle_L.max())
+        last = last_cycle.get((seed, method), cycle_L.max())
         for cycle in np.unique(cycle_L[(cycle_L > 0) & (cycle_L <= last)]):
             counts_C = np.bincount(labels_N[ids[cycle_L == cycle]], minlength=n_classes)  # an oracle may err
             rows.append([*place, cycle, entropy(counts_C), n_classes])
@@ -32,7 +32,7 @@ def reads(study, at):
     return {
         "labeled": [study.path(node, "labeled") for node in last],
         "truth": study.truth,
-        "stops": study.stop_records(),
+        "stop_records": study.stop_records(),
     }
 
 

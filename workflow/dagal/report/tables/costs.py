@@ -13,7 +13,7 @@ OF_THE_CYCLE = ("score", "select", "finetune", "train", "train_labeled_only", "p
 
 
 def make(job):
-    stops = last_cycles(job.input.stops)
+    last_cycle = last_cycles(job.input.stop_records)
     rows = []
     for path in map(Path, job.input.benchmarks):
         rule, (owner, folder, backbone) = path.name.split(".")[0], path.parts[-4:-1]
@@ -21,7 +21,7 @@ def make(job):
             seed, branch, cycle = owner.removeprefix("seed") if owner.startswith("seed") else None, backbone, None
         else:
             seed, branch, cycle = artifacts.node(path)
-            if passed_through(stops, seed, branch, cycle if rule in OF_THE_CYCLE else cycle + 1):
+            if passed_through(last_cycle, seed, branch, cycle if rule in OF_THE_CYCLE else cycle + 1):
                 continue
         (measured,) = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
         numbers = [None if measured[name] == "NA" else measured[name] for name in ("s", "cpu_time", "max_rss")]
@@ -81,7 +81,7 @@ def query_jobs(study, method: str) -> list[str]:
 
 ITEM = Item(
     make=make,
-    reads=lambda study, at: {"benchmarks": benchmarks(study), "stops": study.stop_records()},
+    reads=lambda study, at: {"benchmarks": benchmarks(study), "stop_records": study.stop_records()},
     writes={"costs": "{results}/costs.csv"},
     settings=lambda study, at: {"study": study.name},
     caption="""

@@ -22,7 +22,7 @@ def rows(source, methods):
     from dagal.learners import architectures, inference
 
     (pool,) = artifacts.read(source.split, "split", "pool")
-    stops = last_cycles(source.stops)
+    last_cycle = last_cycles(source.stop_records)
     pixels = grid(EVERY)
     torch.set_num_threads(1)
     with artifacts.opened(source.images, "images") as file:
@@ -30,7 +30,7 @@ def rows(source, methods):
     for method, model_path, labeled_path, query_path in zip(
         methods, source.models, source.labeled, source.queries, strict=True
     ):
-        if passed_through(stops, *artifacts.node(query_path)):
+        if passed_through(last_cycle, *artifacts.node(query_path)):
             continue
         model = architectures.load(model_path, torch.device("cpu"))
         batch = inference.to_tensor(pixels.reshape(-1, 1, 1, 2), torch.device("cpu"))
@@ -63,7 +63,7 @@ def reads(study, at):
         "labeled": [study.path(node, "labeled") for node in last],
         "images": study.images(seed),
         "split": study.split(seed),
-        "stops": study.stop_records(),
+        "stop_records": study.stop_records(),
     }
 
 

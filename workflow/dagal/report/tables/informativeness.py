@@ -11,11 +11,11 @@ from dagal.stopping import last_cycles, passed_through
 def make(job):
     shares = np.arange(1, 101) / 100
     (labels_N,) = artifacts.read(job.input.truth, "truth", "labels")
-    stops = last_cycles(job.input.stops)
+    last_cycle = last_cycles(job.input.stop_records)
     curves, dispersion = [], []
     for score_file, signal_file in zip(job.input.scores, job.input.signals, strict=True):
         seed, method, cycle = artifacts.node(score_file)
-        if passed_through(stops, seed, method, cycle):
+        if passed_through(last_cycle, seed, method, cycle):
             continue
         ids, score_N = artifacts.read(score_file, "scores", "ids", "score")
         pool, probs_N_C = artifacts.read(signal_file, "signals", "ids", "probabilities")
@@ -36,7 +36,7 @@ def reads(study, at):
         "scores": [study.path(study.node(seed, method, 1), "scores") for seed, method in pairs],
         "signals": [study.path(study.node(seed, method, 0), "signals") for seed, method in pairs],
         "truth": study.truth,
-        "stops": study.stop_records(),
+        "stop_records": study.stop_records(),
     }
 
 

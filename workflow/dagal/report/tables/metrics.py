@@ -17,12 +17,12 @@ def make(job):
     measured = ["labels", *job.params.measured]
     of_class = ["class_names", "labels_per_class", job.params.per_class] if job.params.per_class else []
     seeds, cycles = sorted({key[0] for key in by_node}), sorted({key[2] for key in by_node})
-    stops = last_cycles(job.input.stops)
+    last_cycle = last_cycles(job.input.stop_records)
     metrics, classes = [], []
     for method, about in methods.items():
         for seed in seeds:
             for cycle in cycles:
-                if passed_through(stops, seed, method, cycle):
+                if passed_through(last_cycle, seed, method, cycle):
                     continue
                 found = by_node[seed, method if cycle else f"start-{about['learner']}", cycle]
                 key = [study, method, about["learner"], about["deployable"], seed, cycle]
@@ -45,7 +45,7 @@ ITEM = Item(
     make=make,
     reads=lambda study, at: {
         "nodes": [study.path(node, "metrics") for node in study.nodes()],
-        "stops": study.stop_records(),
+        "stop_records": study.stop_records(),
     },
     writes={"metrics": "{results}/metrics.csv"},
     writes_besides=lambda study: {"classes": "{results}/classes.csv"} if has_classes(study) else {},

@@ -8,11 +8,11 @@ from dagal.stopping import last_cycles, passed_through
 
 
 def make(job):
-    stops = last_cycles(job.input.stops)
+    last_cycle = last_cycles(job.input.stop_records)
     rows = []
     for (name, settings), path in zip(job.params.learners, job.input.histories, strict=True):
         seed, branch, cycle = artifacts.node(path)
-        if passed_through(stops, seed, branch, cycle):
+        if passed_through(last_cycle, seed, branch, cycle):
             continue
         (loss_E,) = artifacts.read(path, "history", "prediction_loss")
         prediction = settings["loss_prediction"]
@@ -37,7 +37,7 @@ def histories(study) -> dict[str, str]:
 
 ITEM = Item(
     make=make,
-    reads=lambda study, at: {"histories": list(histories(study)), "stops": study.stop_records()},
+    reads=lambda study, at: {"histories": list(histories(study)), "stop_records": study.stop_records()},
     writes={"prediction_loss": "{results}/prediction_loss.csv"},
     settings=lambda study, at: {"learners": [(name, study.learners[name]) for name in histories(study).values()]},
     when=lambda study: classifies(study) and bool(histories(study)),

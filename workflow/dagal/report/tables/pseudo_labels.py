@@ -9,11 +9,11 @@ from dagal.stopping import last_cycles, passed_through
 
 
 def make(job):
-    stops = last_cycles(job.input.stops)
+    last_cycle = last_cycles(job.input.stop_records)
     measured = ["labels", "accuracy", "labeled_only_accuracy", "pseudo_labels", "pseudo_label_error"]
     rows = []
     for (method, seed, cycle), path in zip(job.params.nodes, job.input.nodes, strict=True):
-        if passed_through(stops, seed, method, cycle):
+        if passed_through(last_cycle, seed, method, cycle):
             continue
         found, about = json.loads(Path(path).read_text()), job.params.methods[method]
         numbers = [found.get(name) for name in measured]
@@ -36,7 +36,7 @@ ITEM = Item(
     make=make,
     reads=lambda study, at: {
         "nodes": [study.path(study.node(seed, method, cycle), "metrics") for method, seed, cycle in models(study)],
-        "stops": study.stop_records(),
+        "stop_records": study.stop_records(),
     },
     writes={"pseudo_labels": "{results}/pseudo_labels.csv"},
     settings=lambda study, at: {"nodes": models(study), "methods": study.overview()},

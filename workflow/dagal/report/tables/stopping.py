@@ -10,7 +10,7 @@ from dagal.report.item import Item
 def make(job):
     params = job.params
     chains, cycles = [], []
-    for (method, seed), path in zip(params.chains, map(Path, job.input.stops), strict=True):
+    for (method, seed), path in zip(params.chains, map(Path, job.input.stop_records), strict=True):
         record = json.loads(path.read_text())
         last, stopped = record["cycle"], int(record["stopped"])
         accuracies, kappas = record["validation_accuracy"], [None, *record["kappa"]]
@@ -35,7 +35,9 @@ def chains(study) -> list[tuple[str, int]]:
 ITEM = Item(
     make=make,
     reads=lambda study, at: {
-        "stops": [study.path(study.node(seed, method, study.cycles[-1]), "stopping") for method, seed in chains(study)]
+        "stop_records": [
+            study.path(study.node(seed, method, study.cycles[-1]), "stopping") for method, seed in chains(study)
+        ]
     },
     writes={"chains": "{results}/stopping.csv", "cycles": "{results}/stopping_cycles.csv"},
     settings=lambda study, at: {

@@ -52,7 +52,7 @@ def backbone_network(study, at):
 def pool(study, at) -> dict:
     """What a pass over the unlabeled pool of a node reads."""
     files = {name: study.path(at.node, name) for name in ("labeled", "model")}
-    return {"seen": study.learner_input(at.node), "split": study.split(at.seed), **files}
+    return {"inputs": study.learner_input(at.node), "split": study.split(at.seed), **files}
 
 
 # ------------------------------------------------------------------------------------------------- data and backbones
@@ -101,7 +101,7 @@ def train_reads(study, at) -> dict:
 
 def labeled_only_reads(study, at) -> dict:
     return {
-        "seen": study.learner_input(at.node),
+        "inputs": study.learner_input(at.node),
         "split": study.split(at.seed),
         "labeled": study.path(at.node, "labeled"),
         "parent": study.warm_start(at.node, "labeled_only.safetensors"),
@@ -128,7 +128,7 @@ def teacher(study, node) -> str:
 
 def pseudo_label_reads(study, at) -> dict:
     return {
-        "seen": study.learner_input(at.node),
+        "inputs": study.learner_input(at.node),
         "split": study.split(at.seed),
         "labeled": study.path(at.node, "labeled"),
         "teacher": teacher(study, at.node),
@@ -266,7 +266,7 @@ def of_pool(script: str, file: str, settings=batch_size, **changes) -> Stage:
             "threads": threads,
             "gpu": gpu,
             "environment": "torch",
-            "stops": "here",
+            "stopped_by": "here",
         }
         | changes
     )
@@ -332,7 +332,7 @@ STAGES = {
         threads=threads,
         gpu=gpu,
         environment="torch",
-        stops="before",
+        stopped_by="before",
     ),
     "train": Stage(
         "train",
@@ -349,7 +349,7 @@ STAGES = {
         threads=threads,
         gpu=gpu,
         environment="torch",
-        stops="before",
+        stopped_by="before",
         goes_on=True,
     ),
     "train_labeled_only": Stage(
@@ -366,17 +366,17 @@ STAGES = {
         threads=threads,
         gpu=gpu,
         environment="torch",
-        stops="before",
+        stopped_by="before",
     ),
     "pseudo_labels": of_pool(
-        "pseudo_labels", "pseudo_labels", reads=pseudo_label_reads, stops="before", log="{node}/pseudo_labels"
+        "pseudo_labels", "pseudo_labels", reads=pseudo_label_reads, stopped_by="before", log="{node}/pseudo_labels"
     ),
     "evaluate": Stage(
         "evaluate",
         {"metrics": "{node}/metrics.json"},
         evaluate_reads,
         log="{node}/evaluate",
-        stops="before",
+        stopped_by="before",
         goes_on=True,
     ),
     "signals": of_pool("signals", "signals", reads=signals_reads, settings=signals_settings),
@@ -394,7 +394,7 @@ STAGES = {
         threads=threads,
         gpu=gpu,
         environment="torch",
-        stops="here",
+        stopped_by="here",
     ),
     "ensemble": of_pool("ensemble", "ensemble", reads=ensemble_reads),
     "boundary": of_pool("boundary", "boundary"),
@@ -406,7 +406,7 @@ STAGES = {
         threads=threads,
         gpu=gpu,
         environment="torch",
-        stops="here",
+        stopped_by="here",
     ),
     "lambda_sweep": Stage(
         "lambda_sweep",
@@ -427,7 +427,7 @@ STAGES = {
         {"stopping": "{node}/stopping.json"},
         stopping_reads,
         stopping_settings,
-        stops="before",
+        stopped_by="before",
         goes_on=True,
     ),
 }
