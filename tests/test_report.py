@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +11,10 @@ import numpy as np
 import pytest
 from conftest import SMALL, written
 from docutils.core import publish_doctree
-from test_envs import ENVIRONMENTS, IMPORTED_AS, pins
 
 from dagal import artifacts
 from dagal.config import load
-from dagal.plan import Study, code
+from dagal.plan import Study
 from dagal.report import tables
 from dagal.report.registry import ITEMS, items, targets, write_captions
 from dagal.report.tables import costs, metrics
@@ -129,20 +127,6 @@ def test_planning_imports_nothing_heavy():
     subprocess.run(
         [sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(Path(tables.__file__).parents[3])}
     )
-
-
-@pytest.mark.parametrize("name", ITEMS)
-def test_environment_of_an_item_holds_what_its_function_reaches(name, tmp_path):
-    (tmp_path / "nothing.py").touch()
-    item = ITEMS.find(name)
-    home = (item.make.__module__, item.make.__name__)
-    needed = set()
-    for module, text in code.reached(str(tmp_path / "nothing.py"), [home], str(code.WORKFLOW)):
-        of_module = code.parse(str(code.file_of(module, str(code.WORKFLOW)))).imports.values()
-        within = re.findall(r"Import\(names=\[alias\(name='(\w+)|ImportFrom\(module='(\w+)", text)
-        needed |= {target.split(".")[0] for target, _ in of_module} | {"".join(names) for names in within}
-    packages = {IMPORTED_AS.get(name, name) for name in needed - sys.stdlib_module_names - {"dagal"}}
-    assert "numpy" in packages and packages <= set(pins(ENVIRONMENTS[f"{item.environment}.yaml"]))
 
 
 # ---- tables
