@@ -33,7 +33,8 @@ data/raw/camera_traps_rendered: | $(VENV)/.ready
 data/raw/camera_traps_rendered_source: | $(VENV)/.ready
 	$(PYTHON) -m dagal camera-traps $@ --images 1000 --seed 1
 
-# the two halves side by side: a chain of small jobs leaves a core free
+# the two halves side by side: a chain of small jobs leaves a core free, and threads of both would wait for each other
+fast slow: export OMP_NUM_THREADS := 1
 test: lint
 	@$(MAKE) --no-print-directory --jobs 2 fast slow
 
