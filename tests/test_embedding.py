@@ -18,6 +18,7 @@ from dagal import artifacts
 from dagal.config import load
 from dagal.errors import UserError
 from dagal.learners import architectures, backbones, embedding, inference, weights
+from dagal.plan import Study, job
 
 SETTINGS = {
     "kind": "triplet", "architecture": "mlp", "hidden_units": [32], "embedding": 8, "margin": 0.2, "batch_size": 32,
@@ -190,7 +191,8 @@ def test_images_are_held_or_read_alike(tmp_path, monkeypatch):
 
 def test_held_images_fit_into_the_memory_of_the_jobs():
     """They are there twice while they are turned into a tensor; half of the memory is left to the network."""
-    reserved = re.findall(r"mem_mb=(\d+)", (ROOT / "rules/embeddings.smk").read_text())
+    rules = re.split(r"^rule ", (ROOT / "rules/backbones.smk").read_text(), flags=re.M)
+    reserved = [re.search(r"mem_mb=(\d+)", rule)[1] for rule in rules if rule.startswith(("embedding:", "finetune:"))]
     assert len(reserved) == 2
     assert min(map(int, reserved)) * 1e6 / 2 >= 2 * embedding.HELD_BYTES
 
@@ -235,7 +237,7 @@ def changed(backbone=None, learner=None, **changes):
 def test_nodes_that_reach_a_multiple_are_finetuned(workflow, every, cycles, finetuned):
     """20 labels, then 10 more each: at 20 and 40; 30 and 50; 30; all; none. The shared start is shared."""
     workflow.write(changed(learner={"finetune_every": every}, cycles=cycles))
-    planned = workflow.planned()
+    planned = workflow.counted()
     assert planned.get("finetune", 0) == finetuned
     assert planned["source_dataset"] == planned["embedding"] == planned["dataset"] == 1
     # the first features are not needed where the start is fine-tuned
@@ -243,13 +245,13 @@ def test_nodes_that_reach_a_multiple_are_finetuned(workflow, every, cycles, fine
     assert planned["train"] == 1 + 2 * cycles
 
 
-def test_images_of_a_source_lie_where_their_size_is_in_the_name(workflow):
+def test_images_of_a_source_lie_where_their_size_is_in_the_name():
     """A study on the source itself, in another size, has the name for itself."""
     source = STUDY["backbones"]["own"]["source"] | {"grayscale": False}
     for size, folder in ((None, "folder"), (16, "folder_16px")):
-        workflow.write(changed({"source": source}, dataset={"name": "digits", "image_size": size}))
-        done = workflow.snakemake("--dry-run", "--quiet", "progress")
-        assert f"results/datasets/{folder}/images.h5" in done.stdout + done.stderr
+        study = Study(load(changed({"source": source}, dataset={"name": "digits", "image_size": size})))
+        reads = job.reads(study, "embedding", study.at({"backbone": "own"}))
+        assert reads["images"] == f"results/datasets/{folder}/images.h5"
 
 
 @pytest.fixture(scope="module")
@@ -302,9 +304,11 @@ def test_embedding_is_learnt_on_the_source_alone_and_is_no_chance(finished):
     (labels,) = artifacts.read(finished.folder / "results/datasets/digits/truth.h5", "truth", "labels")
     backbone = backbones.load(str(folder / "backbone.safetensors"), tuple(images.shape[1:]))
     assert neighbour_accuracy(backbone, images, labels[1000:]) > 0.7
-    rules = (ROOT / "rules/embeddings.smk").read_text()
-    assert "truth" not in rules.split("rule finetune")[1]
-    assert rules.count("DATASET") == 0  # the truth of the study is not in it
+    study = Study(load(STUDY))
+    reads = job.reads(study, "embedding", study.at({"backbone": "own"}))
+    assert reads["truth"] == "results/datasets/folder/truth.h5" != study.truth
+    at = study.at({"seed": "0", "branch": "random", "cycle": "2"})
+    assert not any("truth" in path for path in job.reads(study, "finetune", at).values())
 
 
 @pytest.mark.slow

@@ -306,13 +306,13 @@ def test_jobs_of_the_two_models_and_of_ceal(workflow):
     config = study({"pseudo_labels": {"kind": "two_model"}, "warm_start": True})
     config["methods"] = {"entropy": {}, "margin": {}}
     workflow.write(config)
-    planned = workflow.planned()
+    planned = workflow.counted()
     assert planned["train"] == planned["train_labeled_only"] == planned["pseudo_labels"] == planned["evaluate"] == 5
     assert planned["pseudo_label_table"] == planned["figure_pseudo_labels"] == 1
     workflow.write(study({"pseudo_labels": {"kind": "ceal"}}))
-    planned = workflow.planned()
+    planned = workflow.counted()
     assert planned["pseudo_labels"] == 4 and planned["train"] == 5 and "train_labeled_only" not in planned
     workflow.write(study({"fixmatch": {}, "warm_start": True}))
-    planned = workflow.planned()
+    planned = workflow.counted()
     workflow.write(SMALL)
-    assert planned == workflow.planned()
+    assert planned == workflow.counted()

@@ -104,14 +104,14 @@ KAPPA_AT_WORK = {"threshold": 0.99, "cycles": 2, "size": 200}
 
 def test_without_stopping_there_is_no_job_of_it(workflow):
     workflow.write(study())
-    planned = workflow.planned()
+    planned = workflow.counted()
     assert not any("stop" in rule for rule in planned)
     workflow.write(study(target_accuracy=0.7))
-    more = workflow.planned()
+    more = workflow.counted()
     nodes = planned["train"]
     assert more == planned | {"stopping": nodes, "stopping_tables": 1, "figure_stopping": 1}
     workflow.write(study(kappa=KAPPA_AT_WORK))
-    assert workflow.planned() == more | {"stop_set": 1}
+    assert workflow.counted() == more | {"stop_set": 1}
 
 
 class Study:
