@@ -36,7 +36,7 @@ def start() -> SimpleNamespace:
     """The job: ``input``, ``output``, ``params``, ``wildcards`` by name, ``threads``, ``gpu``, ``stage``, ``study``, ``task``,
     ``code()``, the digest of its code, and ``origin``, the provenance of the files it writes.
 
-    All output goes to the job's log from here on. A job of a chain that has stopped (its input ``stopping`` says so) ends here.
+    All output goes to the job's log from here on. A job of a chain that has stopped (its input ``stop_record`` says so) ends here.
     """
     settings, stage, *place = sys.argv[1:]
     wildcards = dict(pair.split("=", 1) for pair in place)
@@ -51,7 +51,7 @@ def start() -> SimpleNamespace:
         setattr(job, part, Named(**described[part]))
     job.wildcards = Named(**wildcards)
     job.code = lambda: plan.code(study, stage, study.at(wildcards))
-    if job.input.get("stopping"):
+    if job.input.get("stop_record"):
         pass_through(job, described["goes_on"])
     return job
 
@@ -84,7 +84,7 @@ def pass_through(job: SimpleNamespace, goes_on: bool) -> None:
     They lead to the files of the cycle before, or to its stopping.json, which says why there are none. Links and no hard
     links: these would have the age of the file, and look older than the inputs.
     """
-    stopping = Path(job.input.stopping)
+    stopping = Path(job.input.stop_record)
     record = json.loads(stopping.read_text())
     if not record["stopped"]:
         return

@@ -12,7 +12,7 @@ from dagal.stopping import cohen_kappa, reason_to_stop
 job = start()
 source, params, cycle = job.input, job.params, int(job.wildcards.cycle)
 metrics = json.loads(Path(source.metrics).read_text())
-before = json.loads(Path(source.stopping).read_text()) if cycle else {"kappa": [], "validation_accuracy": []}
+before = json.loads(Path(source.stop_record).read_text()) if cycle else {"kappa": [], "validation_accuracy": []}
 kappas = before["kappa"]
 if params.kappa and cycle:
     value = cohen_kappa(*(artifacts.read(path, "stop_predictions", "predicted")[0] for path in source.predictions))

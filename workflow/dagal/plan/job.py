@@ -30,10 +30,10 @@ def wildcards_of(study: Study, stage: str) -> list[str]:
 
 
 def reads(study: Study, stage: str, at: At) -> dict[str, str | list[str]]:
-    """The named inputs of a job; ``stopping`` where its chain may have stopped before."""
+    """The named inputs of a job; ``stop_record`` where its chain may have stopped before."""
     found = dict(study.stage(stage).reads(study, at))
     record = study.stop_record(stage, at)
-    return found | {"stopping": record} if record else found
+    return found | {"stop_record": record} if record else found
 
 
 def writes(study: Study, stage: str) -> dict[str, str]:

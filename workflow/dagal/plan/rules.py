@@ -32,8 +32,12 @@ class Rules:
             found = job.reads(self.study, stage, self._at(wildcards))
             # a job that did its work keeps the result, whatever is decided later; one that found its chain stopped left a link,
             # which is made anew when the decision changes
-            if "stopping" in found and not Path(fill(self._first(stage), dict(wildcards.items()))).is_symlink():
-                found["stopping"] = self.ancient(found["stopping"])
+            if (
+                self.study.stage(stage).stopped_by
+                and "stop_record" in found
+                and not Path(fill(self._first(stage), dict(wildcards.items()))).is_symlink()
+            ):
+                found["stop_record"] = self.ancient(found["stop_record"])
             return found
 
         return inputs

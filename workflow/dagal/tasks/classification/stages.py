@@ -241,7 +241,7 @@ def stopping_reads(study, at) -> dict:
     return {
         "metrics": study.path(node, "metrics"),
         "predictions": pair if study.settings["stopping"]["kappa"] else [],
-        "stopping": study.path(parent, "stopping") if parent else [],
+        "stop_record": study.path(parent, "stopping") if parent else [],
     }
 
 
@@ -427,7 +427,6 @@ STAGES = {
         {"stopping": "{node}/stopping.json"},
         stopping_reads,
         stopping_settings,
-        stopped_by="before",
         goes_on=True,
     ),
 }
