@@ -10,7 +10,7 @@ NAME = import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["study"])
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run run-video run-camera-traps test quick fast slow lint format docs lock clean bench-selection
+.PHONY: run run-video run-camera-traps test quick lint format docs lock clean bench-selection
 
 run: $(VENV)/.ready
 	@$(PYTHON) -m dagal config $(CONFIG) > /dev/null
@@ -33,18 +33,14 @@ data/raw/camera_traps_rendered: | $(VENV)/.ready
 data/raw/camera_traps_rendered_source: | $(VENV)/.ready
 	$(PYTHON) -m dagal camera-traps $@ --images 1000 --seed 1
 
-# the two halves side by side: a chain of small jobs leaves a core free, and threads of both would wait for each other
-fast slow: export OMP_NUM_THREADS := 1
+# every test file on a core of its own, whose threads would wait for each other
+PYTEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --dist loadfile
+
 test: lint
-	@$(MAKE) --no-print-directory --jobs 2 fast slow
+	$(PYTEST)
 
-quick: lint fast
-
-fast: $(VENV)/.ready
-	$(PYTHON) -m pytest -m "not slow"
-
-slow: $(VENV)/.ready
-	$(PYTHON) -m pytest -m slow
+quick: lint
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
