@@ -43,6 +43,11 @@ def task(loader: str) -> str:
     return "detection" if loader in VIDEO_LOADERS else "classification"
 
 
+def looked_up(settings: dict) -> list:
+    """What `prepare` finds by the name of the loader: part of the code digest of its job."""
+    return [LOADERS[settings["loader"]], PUBLISHED_COUNTS.get(settings["loader"])]
+
+
 def train_counts(settings: dict) -> np.ndarray | None:
     """Training images per class (C,), without decoding any; None if the raw data are missing or unusable."""
     if settings["loader"] in PUBLISHED_COUNTS:

@@ -1,12 +1,7 @@
 """The steps that studies of all tasks share: data, the first labels, and score -> select -> oracle."""
 
 from dagal import datasets
-from dagal.datasets.source import PUBLISHED_COUNTS
-from dagal.tasks import QUERY_CYCLE, Stage, any_of
-
-
-def loader(settings: dict) -> list:
-    return [datasets.LOADERS[settings["loader"]], PUBLISHED_COUNTS.get(settings["loader"])]
+from dagal.tasks import QUERY_CYCLE, Stage
 
 
 def split_reads(study, at) -> dict:
@@ -76,19 +71,10 @@ STAGES = {
         "dataset",
         {"images": "{dataset}/images.h5", "truth": "{dataset}/truth.h5"},
         settings=lambda study, at: {"dataset": study.settings["dataset"]},
-        looks_up=lambda study, at: loader(study.settings["dataset"]),
+        looks_up=lambda study, at: datasets.looked_up(study.settings["dataset"]),
         log="{dataset}/dataset",
         environment="torch",
         threads=lambda study, at: 4 if study.settings["dataset"]["loader"] in datasets.VIDEO_LOADERS else 1,
-    ),
-    "source_dataset": Stage(
-        "dataset",
-        {"images": "{source}/images.h5", "truth": "{source}/truth.h5"},
-        settings=lambda study, at: {"dataset": study.sources[at.source]},
-        looks_up=lambda study, at: loader(study.sources[at.source]),
-        where=lambda study: {"source": any_of(study.sources)},
-        log="{source}/dataset",
-        environment="torch",
     ),
     "split": Stage(
         "split",

@@ -1,5 +1,6 @@
 """The steps of a study of classification, besides those that all tasks share (`dagal.plan.stages`)."""
 
+from dagal import datasets
 from dagal.learners import NETWORKS, SOLVERS
 from dagal.tasks import Stage, any_of
 from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS
@@ -279,6 +280,15 @@ STAGES = {
         noisy_images,
         lambda study, at: {"noise": study.settings["pool"]["noise"]},
         log="{seed_folder}/noisy_images",
+    ),
+    "source_dataset": Stage(
+        "dataset",
+        {"images": "{source}/images.h5", "truth": "{source}/truth.h5"},
+        settings=lambda study, at: {"dataset": study.sources[at.source]},
+        looks_up=lambda study, at: datasets.looked_up(study.sources[at.source]),
+        where=lambda study: {"source": any_of(study.sources)},
+        log="{source}/dataset",
+        environment="torch",
     ),
     "latents": Stage(
         "latents",
