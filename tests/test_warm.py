@@ -13,7 +13,7 @@ from conftest import ROOT, SMALL, Workflow
 WARM = ROOT / "workflow/scripts/warm.py"
 SCRIPT = """
 import os, sys, time
-print("out", sys.argv[1:], os.getcwd(), os.environ["WORD"], __name__, "numpy" in sys.modules)
+print("out", sys.argv[1:], os.getcwd(), os.environ["WORD"], __name__, "dagal.acquisition.scores" in sys.modules)
 print("err", file=sys.stderr)
 if sys.argv[1] == "wait":
     open("started", "w").write(str(os.getpid()))
@@ -66,7 +66,7 @@ def test_a_job_is_as_if_its_script_had_been_started(place):
         job = client(place, "go", str(code))
         out, err = job.communicate(timeout=60)
         assert job.returncode == code
-        assert out == f"out ['go', '{code}'] {place[0]} a b __main__ True\n"  # numpy was loaded before
+        assert out == f"out ['go', '{code}'] {place[0]} a b __main__ True\n"  # the library was loaded before
         assert err == "err\n"
     job = client(place, "fail", "0")
     _, err = job.communicate(timeout=60)

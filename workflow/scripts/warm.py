@@ -70,7 +70,9 @@ def run(path: str, libraries: str, script: str, arguments: list[str]) -> int:
     except OSError:
         started = b""
     if not started:
-        os.execv(sys.executable, [sys.executable, script, *arguments])
+        os.execv(
+            sys.executable, [sys.executable, os.path.join(os.path.dirname(__file__), "job.py"), script, *arguments]
+        )
     status = server.recv(1)  # nothing if the server, and with it the job, has been killed
     return status[0] if status else 1
 
