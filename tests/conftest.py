@@ -122,6 +122,12 @@ def copied_project(folder: Path) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items):
+    """Files that run whole studies come first, so that no core waits for the other one's last study."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def workflow(tmp_path):
     return Workflow(tmp_path)

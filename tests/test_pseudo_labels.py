@@ -196,7 +196,7 @@ def node(tmp_path):
     labeled, third = np.flatnonzero(labels[:150] < 2), np.flatnonzero(labels[:150] == 2)
     pool = np.setdiff1d(np.arange(150), labeled)
     source = Source({name: tmp_path / f"{name}.h5" for name in ("images", "split", "labeled", "pseudo")})
-    source["seen"] = source.pop("images")
+    source["inputs"] = source.pop("images")
     split = {"pool": pool, "channel_mean": np.array([0.3]), "channel_std": np.array([0.2])}
     artifacts.write(source.inputs, "images", ORIGIN, {"images": images})
     artifacts.write(source.split, "split", ORIGIN, split)
