@@ -306,7 +306,7 @@ def test_embedding_is_learnt_on_the_source_alone_and_is_no_chance(finished):
     assert neighbour_accuracy(backbone, images, labels[1000:]) > 0.7
     study = Study(load(STUDY))
     reads = job.reads(study, "embedding", study.at({"backbone": "own"}))
-    assert reads["truth"] == "results/datasets/folder/truth.h5" != study.truth
+    assert reads["truth"] == "results/datasets/folder_gray/truth.h5" != study.truth
     at = study.at({"seed": "0", "branch": "random", "cycle": "2"})
     assert not any("truth" in path for path in job.reads(study, "finetune", at).values())
 
