@@ -34,7 +34,7 @@ data/raw/camera_traps_rendered_source: | $(VENV)/.ready
 	$(PYTHON) -m dagal camera-traps $@ --images 1000 --seed 1
 
 # every test file on a core of its own, whose threads would wait for each other
-PYTEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(PYTEST)
