@@ -62,7 +62,9 @@ def digests(study, workflow=code.WORKFLOW):
         for branch in study.branches.values():
             cycle = 1 if branch.kind == "method" else 0
             place = {"seed": "0", "branch": branch.name, "cycle": str(cycle), "adversary": "vaal", "member": "1"}
-            if {*job.wildcards_of(study, stage)} - {*place} or (not cycle and stage in ("score", "select", "oracle")):
+            if {*re.findall(r"{(\w+)}", " ".join(job.writes(study, stage).values()))} - {*place} or (
+                not cycle and stage in ("score", "select", "oracle")
+            ):
                 continue
             looked_up = study.stages[stage].looks_up(study, study.at(place))
             script = workflow / "scripts" / job.script(study, stage).name

@@ -1,7 +1,6 @@
 """What one job reads, writes and is set to: the same for Snakemake, which plans it, and for the script, which does it."""
 
 import json
-import re
 from pathlib import Path
 
 from dagal import artifacts
@@ -22,11 +21,6 @@ def store(settings: dict) -> Path:
 def stored(path: str | Path) -> Study:
     """The study that `store` wrote."""
     return Study(json.loads(Path(path).read_text(encoding="utf-8")))
-
-
-def wildcards_of(study: Study, stage: str) -> list[str]:
-    """Names of the wildcards of a stage's jobs."""
-    return sorted({name for pattern in writes(study, stage).values() for name in re.findall(r"{(\w+)}", pattern)})
 
 
 def reads(study: Study, stage: str, at: At) -> dict[str, str | list[str]]:

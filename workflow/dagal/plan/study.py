@@ -226,9 +226,6 @@ class Study:
     def table(self, name: str) -> str:
         return f"{self.results}/{name}.csv"
 
-    def figure(self, name: str) -> str:
-        return f"{self.results}/figures/{name}.png"
-
     def backbone(self, at: At) -> str:
         """Folder of a backbone: of the study's own where its pool has noise, else shared by all studies of the data set."""
         return fill(self.places["backbone"], {"backbone": at.backbone, "seed": at.seed})

@@ -93,6 +93,21 @@ class Task:
         return Kind("labeled", 1, ids | dict(self.answer) | cycle)
 
 
+def learner(study, at) -> dict:
+    """`Stage.settings` of a job of a node's learner."""
+    return {"learner": study.training_settings(at.node)}
+
+
+def threads(study, at) -> int:
+    """`Stage.threads` of a job of a node's learner."""
+    return study.learner_of(at.node)["threads"]
+
+
+def gpu(study, at) -> int:
+    """`Stage.gpu` of a job of a node's learner."""
+    return 0 if study.learner_of(at.node)["device"] == "cpu" else 1
+
+
 def find(name: str) -> Task:
     """The task of that name. Raises KeyError."""
     return TASKS.find(name)

@@ -2,14 +2,10 @@
 
 from dagal import datasets
 from dagal.learners import NETWORKS, SOLVERS
-from dagal.tasks import Stage, any_of
+from dagal.tasks import Stage, any_of, gpu, learner, threads
 from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS
 
 EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
-
-
-def learner(study, at) -> dict:
-    return {"learner": study.training_settings(at.node)}
 
 
 def backbone(study, at) -> dict:
@@ -23,14 +19,6 @@ def without(settings: dict, *keys) -> dict:
 
 def batch_size(study, at) -> dict:
     return {"batch_size": study.settings["signals"]["batch_size"]}
-
-
-def threads(study, at) -> int:
-    return study.learner_of(at.node)["threads"]
-
-
-def gpu(study, at) -> int:
-    return 0 if study.learner_of(at.node)["device"] == "cpu" else 1
 
 
 def backbone_threads(study, at) -> int:

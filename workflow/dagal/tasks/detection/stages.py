@@ -1,22 +1,9 @@
 """The steps of a study of detection, besides those that all tasks share (`dagal.plan.stages`)."""
 
-from dagal.tasks import Stage
+from dagal.tasks import Stage, gpu, learner, threads
 
-FLOWS = {
-    "true_flow": "true"
-}  # tracker of temporal coherence -> optical flow behind it, where it is not the study's own
-
-
-def learner(study, at) -> dict:
-    return {"learner": study.training_settings(at.node)}
-
-
-def threads(study, at) -> int:
-    return study.learner_of(at.node)["threads"]
-
-
-def gpu(study, at) -> int:
-    return 0 if study.learner_of(at.node)["device"] == "cpu" else 1
+# tracker of temporal coherence -> optical flow behind it, where it is not the study's own
+FLOWS = {"true_flow": "true"}
 
 
 def files(*names: str):
