@@ -1,6 +1,6 @@
 """Signals of a model over its unlabeled pool: signals.h5 in one pass; the others where a method of the study reads them.
 
-Needs the node's model.safetensors and labeled.h5. Makes signals.h5, draws.h5, ensemble.h5, boundary.h5, adversary_<name>.h5, and
+Needs the node's model.safetensors and labeled.h5. Makes signals.h5, trajectory.h5, draws.h5, ensemble.h5, boundary.h5, adversary_<name>.h5, and
 latents.h5 of a seed.
 """
 
@@ -23,6 +23,28 @@ rule signals:
         settings=plan.settings("signals"),
         code=plan.code("signals"),
         command=plan.command("signals"),
+    shell:
+        "{params.command}"
+
+
+rule trajectory:
+    input:
+        unpack(plan.reads("trajectory")),
+    output:
+        **plan.writes("trajectory"),
+    log:
+        plan.log("trajectory"),
+    conda:
+        plan.conda("trajectory")
+    threads: plan.threads("trajectory")
+    resources:
+        gpu=plan.gpu("trajectory"),
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=plan.settings("trajectory"),
+        code=plan.code("trajectory"),
+        command=plan.command("trajectory"),
     shell:
         "{params.command}"
 

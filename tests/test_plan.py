@@ -76,8 +76,9 @@ def test_default_study_shares_the_start():
     assert found["evaluate"] == 99
     assert all(found[rule] == 3 * 8 * 4 for rule in PER_QUERY)
     assert found["draws"] == 3 * 4  # bald alone reads them
-    # random reads no signals, bald only draws; the last model of a chain answers no query
-    assert found["signals"] == 3 * (1 + 6 * 3)
+    assert found["trajectory"] == 3 * 4  # label dispersion alone reads them
+    # random reads no signals, bald only draws, label dispersion only trajectories; the last model of a chain answers no query
+    assert found["signals"] == 3 * (1 + 5 * 3)
     assert found["split"] == found["initial"] == 3
     assert found["dataset"] == 1
 
@@ -144,7 +145,7 @@ def test_a_method_more_runs_only_its_own_nodes():
     more = small(methods=SMALL["methods"] | {"label_dispersion": {}, "kcenter_greedy": {}, "bald": {}})
     new = {rule: 3 * 2 for rule in (*PER_QUERY, "train", "evaluate")}
     analysis = {"figure_dispersion_histogram": 1, "selected_images": 1}
-    assert reruns(small(), more) == new | {"signals": 2, "draws": 2} | TABLES | FIGURES | analysis
+    assert reruns(small(), more) == new | {"signals": 1, "draws": 2, "trajectory": 2} | TABLES | FIGURES | analysis
 
 
 def test_a_seed_more_runs_only_its_own_nodes():

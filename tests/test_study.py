@@ -45,6 +45,7 @@ def test_artifacts_say_what_they_are(finished):
             assert {"created_by", "params_hash", "seed", "dagal_version"} <= set(file.attrs)
             assert all(dataset.attrs["description"] for dataset in file.values())
     made = {"images", "truth", "split", "labeled", "history", "predictions", "signals", "draws", "scores", "query"}
+    made |= {"trajectory"}
     assert kinds == made  # the others: test_selection_study.py, test_learned_study.py, test_video_study.py
     assert not list(results.glob("**/*.tmp"))
 
@@ -81,23 +82,41 @@ def test_signals_are_exactly_those_declared(finished):
     folder = finished.folder / "results/small/seed0"
     expected = {
         "entropy": {"ids", "probabilities"},
-        "label_dispersion": {"ids", "trajectory"},
         "kcenter_greedy": {"ids", "embeddings", "labeled_ids", "labeled_embeddings"},
     }
     for method, names in expected.items():
         with artifacts.opened(folder / method / "cycle1/signals.h5", "signals") as file:
             assert set(file) == names
-    assert not (folder / "random/cycle1/signals.h5").exists()
-    assert not (folder / "bald/cycle1/signals.h5").exists()
+    for method in ("random", "bald", "label_dispersion"):
+        assert not (folder / method / "cycle1/signals.h5").exists()
     with artifacts.opened(folder / "bald/cycle1/draws.h5", "draws") as file:
         assert file["draws"].shape == (20, len(file["ids"]), 10)
 
 
 def test_trajectory_ends_with_the_models_own_predictions(finished):
-    signals = finished.folder / "results/small/seed0/start-mlp/cycle0/signals.h5"
-    trajectory, probabilities = artifacts.read(signals, "signals", "trajectory", "probabilities")
+    folder = finished.folder / "results/small/seed0/start-mlp/cycle0"
+    (probabilities,) = artifacts.read(folder / "signals.h5", "signals", "probabilities")
+    (trajectory,) = artifacts.read(folder / "trajectory.h5", "trajectory", "trajectory")
     assert trajectory.shape == (2, len(probabilities))
     assert np.array_equal(trajectory[-1], probabilities.argmax(1))
+
+
+def test_a_method_that_is_added_later_has_its_start_followed_once_more(finished, tmp_path):
+    """The start itself and all other jobs stay as they are; what is recorded is what a study with the method recorded at once."""
+    workflow = Workflow(tmp_path)
+    workflow.write(full_study(methods={"random": {}, "entropy": {}}, cycles=1))
+    workflow.snakemake("--cores", "2")
+    start = tmp_path / "results/small/seed0/start-mlp/cycle0"
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/small/seed0").rglob("*.h5")}
+    with artifacts.opened(start / "history.h5", "history") as history:
+        assert "trajectory" not in history
+    workflow.write(full_study(methods={"random": {}, "entropy": {}, "label_dispersion": {}}, cycles=1))
+    workflow.snakemake("--cores", "2", str(start.relative_to(tmp_path) / "trajectory.h5"))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    found = artifacts.read(start / "trajectory.h5", "trajectory", "ids", "trajectory")
+    at_once = finished.folder / start.relative_to(tmp_path) / "trajectory.h5"
+    for values, expected in zip(found, artifacts.read(at_once, "trajectory", "ids", "trajectory"), strict=True):
+        assert np.array_equal(values, expected)
 
 
 def test_tables(finished):
@@ -121,7 +140,7 @@ def test_tables(finished):
     assert summary["method"].tolist() == ALL_METHODS
     assert summary["p_value_aubc"].isna().all()  # never a p value below six seeds
     costs = pd.read_csv(finished.folder / "results/small/costs.csv")
-    assert set(costs["rule"]) == {"train", "signals", "draws", "score", "select"}
+    assert set(costs["rule"]) == {"train", "signals", "trajectory", "draws", "score", "select"}
     assert (costs["seconds"] > 0).all()
 
 

@@ -8,6 +8,9 @@ from dagal.pool import unlabeled
 from dagal.tasks.classification.signals import SIGNALS_FILE
 
 job = start()
+
+from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
+
 source, wanted, settings = job.input, job.params.signals, job.params.learner
 labeled_ids = np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])
 ids = unlabeled(source.split, source.labeled)
@@ -28,21 +31,15 @@ def infer(writer, ids, *names):
 
 with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer:
     writer.dataset("ids", ids.shape, np.int64)[...] = ids
-    if "trajectory" in wanted:
-        (trajectory_E_N,) = artifacts.read(source.history, "history", "trajectory")
-        writer.dataset("trajectory", trajectory_E_N.shape, trajectory_E_N.dtype)[...] = trajectory_E_N
-    if set(wanted) - {"trajectory"}:
-        from dagal.learners import architectures, devices, inference  # torch costs seconds; a trajectory needs none
-
-        device = devices.prepare(job.gpu, settings["threads"])
-        model = architectures.load(source.model, device)
-        with inference.inputs_of(source.inputs) as inputs:
-            if {"probabilities", "embeddings", "predicted_loss", "logits"} & set(wanted):
-                infer(writer, ids, "probabilities", "embeddings", "predicted_loss", "logits")
-            if "weight_norms" in wanted:
-                norms_C = model.head.weight.detach().norm(dim=1).cpu().numpy()
-                writer.dataset("weight_norms", norms_C.shape, norms_C.dtype)[...] = norms_C
-            if {"labeled_embeddings", "labeled_predicted_loss"} & set(wanted):
-                writer.dataset("labeled_ids", labeled_ids.shape, np.int64)[...] = labeled_ids
-                infer(writer, labeled_ids, None, "labeled_embeddings", "labeled_predicted_loss", None)
+    device = devices.prepare(job.gpu, settings["threads"])
+    model = architectures.load(source.model, device)
+    with inference.inputs_of(source.inputs) as inputs:
+        if {"probabilities", "embeddings", "predicted_loss", "logits"} & set(wanted):
+            infer(writer, ids, "probabilities", "embeddings", "predicted_loss", "logits")
+        if "weight_norms" in wanted:
+            norms_C = model.head.weight.detach().norm(dim=1).cpu().numpy()
+            writer.dataset("weight_norms", norms_C.shape, norms_C.dtype)[...] = norms_C
+        if {"labeled_embeddings", "labeled_predicted_loss"} & set(wanted):
+            writer.dataset("labeled_ids", labeled_ids.shape, np.int64)[...] = labeled_ids
+            infer(writer, labeled_ids, None, "labeled_embeddings", "labeled_predicted_loss", None)
 print(f"{', '.join(wanted)} of {len(ids):,} unlabeled images")

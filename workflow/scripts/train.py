@@ -4,6 +4,7 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
+from dagal.pool import unlabeled
 from dagal.stopping import STOP_PREDICTIONS
 from dagal.tasks.classification.signals import PREDICTIONS
 
@@ -16,20 +17,17 @@ seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 device = devices.prepare(job.gpu, settings["threads"])
 batch_size, precision = settings["batch_size"] * 4, settings["precision"]
 
-(labeled_ids,) = artifacts.read(source.labeled, "labeled", "ids")
-pool, test, validation = artifacts.read(source.split, "split", "pool", "test", "validation")
-unlabeled = np.setdiff1d(pool, labeled_ids) if job.params.trajectory else pool[:0]
-held_out = np.concatenate([test, validation])
-trajectory = []
+held_out = np.concatenate(artifacts.read(source.split, "split", "test", "validation"))
 
+# what is recorded besides changes no model: a method that is added later makes no model train again (see trajectory.py)
+asked_by = job.study.asked_by(job.study.at(vars(job.wildcards)).node)
+if job.params.get("trajectory", any("trajectory" in job.study.signal_kinds(method) for method in asked_by)):
+    ids = unlabeled(source.split, source.labeled)
+    model, history = training.fit_following(source, settings, seed, cycle, device, ids)
+else:
+    model, history = training.fit_node(source, settings, seed, (cycle,), device)
 with inference.inputs_of(source.inputs) as inputs:
-    followed = inference.to_tensor(artifacts.rows(inputs, unlabeled), device)
-
-    def follow(model):
-        if len(followed):
-            trajectory.append(inference.predicted_classes(model, followed, batch_size, precision))
-
-    model, history = training.fit_node(source, settings, seed, (cycle,), device, follow)
+    shape = tuple(inference.to_tensor(inputs[:0], device).shape[1:])
     probs_N_C = inference.probabilities(model, inputs, held_out, batch_size, precision)
     if source.get("stop_set"):
         (stop_set,) = artifacts.read(source.stop_set, "stop_set", "ids")
@@ -37,8 +35,6 @@ with inference.inputs_of(source.inputs) as inputs:
         data = {"ids": stop_set, "predicted": predicted}
         artifacts.write(job.output.stop_predictions, STOP_PREDICTIONS, job.origin, data)
 
-if trajectory:
-    history |= {"ids": unlabeled, "trajectory": np.stack(trajectory)}
-architectures.save(job.output.model, model, settings, tuple(followed.shape[1:]), job.origin)
+architectures.save(job.output.model, model, settings, shape, job.origin)
 artifacts.write(job.output.history, training.HISTORY, job.origin, history)
 artifacts.write(job.output.predictions, PREDICTIONS, job.origin, {"ids": held_out, "probabilities": probs_N_C})

@@ -15,7 +15,7 @@ from dagal.learners import SOLVERS, architectures
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.classifier import Classifier
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
-from dagal.learners.inference import autocast, inputs_of, to_tensor
+from dagal.learners.inference import autocast, inputs_of, predicted_classes, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.pool import unlabeled
@@ -177,3 +177,18 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
     if settings["architecture"] in SOLVERS:
         return model, SOLVERS.find(settings["architecture"])(model, images, labels, settings, seed)
     return model, fit(model, images, labels, settings, seed, after_epoch, pool)
+
+
+def fit_following(source, settings: dict, seed: int, cycle: int, device, ids: np.ndarray):
+    """`fit_node`, with the class predicted for each of ``ids`` (n,) after each epoch in the history: ``trajectory`` (E,n).
+
+    The images of ``ids`` are held on the device.
+    """
+    with inputs_of(source.inputs) as inputs:
+        images, trajectory = to_tensor(artifacts.rows(inputs, ids), device), []
+
+    def follow(model):
+        trajectory.append(predicted_classes(model, images, 4 * settings["batch_size"], settings["precision"]))
+
+    model, history = fit_node(source, settings, seed, (cycle,), device, follow)
+    return model, history | {"ids": ids, "trajectory": np.stack(trajectory)}

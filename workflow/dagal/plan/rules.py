@@ -1,5 +1,6 @@
 """What the rules hand to Snakemake: inputs, outputs, settings, code and resources of a stage, as functions of the wildcards."""
 
+import inspect
 import os
 import shlex
 import zlib
@@ -9,6 +10,12 @@ from pathlib import Path
 from dagal.plan import job
 from dagal.plan.code import WORKFLOW
 from dagal.plan.study import Study, fill
+
+
+def planned(function: Callable) -> Callable:
+    """A function whose parameters are known: Snakemake asks for them several times a job, which is a tenth of planning."""
+    function.__signature__ = inspect.signature(function)
+    return function
 
 
 class Rules:
@@ -40,7 +47,7 @@ class Rules:
                 found["stop_record"] = self.ancient(found["stop_record"])
             return found
 
-        return inputs
+        return planned(inputs)
 
     def writes(self, stage: str) -> dict[str, str]:
         """The named outputs of a stage."""
@@ -55,17 +62,17 @@ class Rules:
 
     def settings(self, stage: str) -> Callable:
         """Params function: the settings that a stage's jobs depend on."""
-        return lambda wildcards: self.study.stage(stage).settings(self.study, self._at(wildcards))
+        return planned(lambda wildcards: self.study.stage(stage).settings(self.study, self._at(wildcards)))
 
     def code(self, stage: str) -> Callable:
         """Params function: the digest of the code that a stage's jobs depend on."""
-        return lambda wildcards: job.code(self.study, stage, self._at(wildcards))
+        return planned(lambda wildcards: job.code(self.study, stage, self._at(wildcards)))
 
     def threads(self, stage: str) -> Callable:
-        return lambda wildcards: self.study.stage(stage).threads(self.study, self._at(wildcards))
+        return planned(lambda wildcards: self.study.stage(stage).threads(self.study, self._at(wildcards)))
 
     def gpu(self, stage: str) -> Callable:
-        return lambda wildcards: self.study.stage(stage).gpu(self.study, self._at(wildcards))
+        return planned(lambda wildcards: self.study.stage(stage).gpu(self.study, self._at(wildcards)))
 
     def conda(self, stage: str) -> str:
         return f"../envs/{self.study.stage(stage).environment}.yaml"
@@ -92,7 +99,7 @@ class Rules:
             ]
             return " ".join([*words, *place])
 
-        return command
+        return planned(command)
 
     def _at(self, wildcards):
         return self.study.at(dict(wildcards.items()))

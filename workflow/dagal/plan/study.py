@@ -314,6 +314,12 @@ class Study:
         """Kinds of files that the score and the selector of a method read."""
         return {kind for kind, _ in methods.signals(self.methods[method], self.task)}
 
+    def asked_by(self, node: Node) -> list[str]:
+        """The methods whose queries read what a node's model tells: at a start all of its learner, at a baseline none."""
+        if node.branch.kind == "start":
+            return [name for name, method in self.methods.items() if method["learner"] == node.branch.learner]
+        return [node.branch.method] if node.branch.method else []
+
     def signal_file(self, method: str, kind: str) -> str:
         """Name, without ending, of the file behind a kind of signal of a method."""
         return self.task.file_of(self.methods[method], kind)
@@ -377,7 +383,7 @@ class Study:
 
     def _in_lambda_study(self, stage: str, node: Node) -> bool:
         if node.branch.kind == "start":
-            return any(self.methods[method]["learner"] == node.branch.learner for method in self.auto_weight)
+            return any(method in self.auto_weight for method in self.asked_by(node))
         return stage == "score" and node.cycle == 1 and node.branch.method in self.auto_weight
 
 

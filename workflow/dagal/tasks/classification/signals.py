@@ -7,7 +7,7 @@ SIGNALS = {
     "probs_N_C": ("signals", "probabilities"),
     "embeddings_N_D": ("signals", "embeddings"),
     "centers_L_D": ("signals", "labeled_embeddings"),
-    "trajectory_E_N": ("signals", "trajectory"),
+    "trajectory_E_N": ("trajectory", "trajectory"),
     "draws_T_N_C": ("draws", "draws"),
     "boundary_N": ("boundary", "distance"),
     "predicted_loss_N": ("signals", "predicted_loss"),
@@ -57,11 +57,19 @@ SIGNALS_FILE = Kind(
         "embeddings": "penultimate-layer embeddings (n,D)",
         "labeled_ids": "labeled ids (L,), ascending",
         "labeled_embeddings": "penultimate-layer embeddings of the labeled ids (L,D)",
-        "trajectory": "class predicted after each training epoch (E,n)",
         "predicted_loss": "loss that the learner predicts for itself (n,)",
         "labeled_predicted_loss": "the same for the labeled ids (L,)",
         "logits": "what the head says of each class (n,C) before the softmax: the decision values of an SVM",
         "weight_norms": "Euclidean norm of the head's weights of each class (C,)",
+    },
+)
+
+TRAJECTORY = Kind(
+    "trajectory",
+    1,
+    {
+        "ids": "unlabeled ids (n,), ascending",
+        "trajectory": "class predicted after each training epoch (E,n)",
     },
 )
 

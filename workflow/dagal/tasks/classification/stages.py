@@ -98,10 +98,6 @@ def labeled_only_reads(study, at) -> dict:
     }
 
 
-def train_settings(study, at) -> dict:
-    return learner(study, at) | {"trajectory": "trajectory" in recorded(study, at.node)}
-
-
 def labeled_only_settings(study, at) -> dict:
     settings = study.training_settings(at.node)
     trajectory = settings["pseudo_labels"]["certainty"] == "dispersion"
@@ -150,7 +146,7 @@ def evaluate_reads(study, at) -> dict:
 def recorded(study, node) -> list[str]:
     """Data sets of the signals.h5 of a node: what the method reads.
 
-    All of them at a start, so that a method added later finds what it needs without running the start again.
+    At a start, all that one pass over the pool tells, so that a method added later finds what it needs.
     """
     branch = node.branch
     if branch.kind == "start":
@@ -159,7 +155,7 @@ def recorded(study, node) -> list[str]:
         settings = study.learner_of(node)
         if not settings["loss_prediction"]:
             names -= {"predicted_loss", "labeled_predicted_loss"}
-        names -= {"trajectory"} if settings["architecture"] == "svm" else OF_SVM
+        names -= set() if settings["architecture"] == "svm" else OF_SVM
         return sorted(names)
     if branch.kind == "supervised":  # a baseline asks for nothing
         return []
@@ -169,8 +165,9 @@ def recorded(study, node) -> list[str]:
     return [name for kind, name in found if kind == "signals"]
 
 
-def signals_reads(study, at) -> dict:
-    return pool(study, at) | {"history": study.path(at.node, "history")}
+def trajectory_reads(study, at) -> dict:
+    """The history of a node, and what its training read, as one that recorded no trajectory is done once more."""
+    return train_reads(study, at) | {"history": study.path(at.node, "history")}
 
 
 def signals_settings(study, at) -> dict:
@@ -340,7 +337,7 @@ STAGES = {
             "predictions": "{node}/predictions.h5",
         },
         train_reads,
-        train_settings,
+        learner,
         network,
         writes_besides=stop_predictions,
         log="{node}/train",
@@ -377,7 +374,8 @@ STAGES = {
         stopped_by="before",
         goes_on=True,
     ),
-    "signals": of_pool("signals", "signals", reads=signals_reads, settings=signals_settings),
+    "signals": of_pool("signals", "signals", settings=signals_settings),
+    "trajectory": of_pool("trajectory", "trajectory", reads=trajectory_reads, settings=lambda study, at: {}),
     "draws": of_pool(
         "draws",
         "draws",
