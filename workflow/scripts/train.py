@@ -23,7 +23,7 @@ held_out = np.concatenate([test, validation])
 trajectory = []
 
 with inference.inputs_of(source.inputs) as inputs:
-    followed = inference.to_tensor(artifacts.rows(inputs, unlabeled), device)
+    followed = inference.images_of(inputs, unlabeled, device)
 
     def follow(model):
         if len(followed):
