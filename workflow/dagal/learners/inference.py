@@ -122,8 +122,19 @@ def probabilities(
 ) -> np.ndarray:
     """Class probabilities (n,C) float32 of the images (or features) with the given ids."""
     batches = stream(inputs, ids, model.head.weight.device, batch_size)
-    found = [probs_B_C for probs_B_C, *_ in predict(model, batches, precision)]
-    return np.concatenate(found) if found else np.empty((0, model.head.out_features), np.float32)
+    return filled(
+        np.empty((len(ids), model.head.out_features), np.float32),
+        (probs_B_C for probs_B_C, *_ in predict(model, batches, precision)),
+    )
+
+
+def filled(result: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarray:
+    """The result with its rows, part after part. Parts that are kept until the last one leave holes between freed batches: GBs of them."""
+    first = 0
+    for part in parts:
+        result[first : first + len(part)] = part
+        first += len(part)
+    return result
 
 
 @torch.no_grad()
@@ -143,8 +154,7 @@ def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -
 def predicted_classes(model: Classifier, images: torch.Tensor | Stored, batch_size: int, precision: str) -> np.ndarray:
     """Predicted class (N,) of uint8 images: int16, or int32 where that cannot hold all classes."""
     model.eval()
-    dtype = torch.int16 if model.head.out_features <= torch.iinfo(torch.int16).max + 1 else torch.int32
+    dtype = np.int16 if model.head.out_features <= np.iinfo(np.int16).max + 1 else np.int32
     with autocast(images.device, precision):
-        return np.concatenate([
-            model(batch).argmax(1).to(dtype).cpu().numpy() for batch in images.split(batch_size)
-        ])  # fmt: skip
+        parts = (model(batch).argmax(1).cpu().numpy() for batch in images.split(batch_size))
+        return filled(np.empty(len(images), dtype), parts)
