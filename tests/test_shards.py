@@ -1,6 +1,7 @@
-"""Signals of one model by several jobs."""
+"""Signals of one model by several jobs, and selection from a pool in parts."""
 
 import copy
+import itertools
 import sys
 
 import h5py
@@ -10,6 +11,9 @@ import yaml
 from conftest import ROOT, SMALL
 
 from dagal import config
+from dagal.acquisition import badge, kcenter, scores, selection, shards
+from dagal.acquisition import class_balanced as one_piece
+from dagal.errors import UserError
 from dagal.plan import Study, graph
 from dagal.report import registry
 from dagal.tasks.classification.signals import part_of
@@ -56,15 +60,201 @@ def test_signals_of_several_jobs_are_those_of_one(tmp_path, monkeypatch):
 
     starts = "results/small/seed0/start-{}/cycle0/signals.h5"
     monkeypatch.setattr(registry, "targets", lambda study: [starts.format(learner) for learner in study.learners])
-    for shards in (1, 3, 20):
-        file = tmp_path / f"{shards}.yaml"
-        file.write_text(yaml.safe_dump(study(shards)))
-        in_process.measured(in_process.run_in_process, file, tmp_path / str(shards))
+    for n_shards in (1, 3, 20):
+        file = tmp_path / f"{n_shards}.yaml"
+        file.write_text(yaml.safe_dump(study(n_shards)))
+        in_process.measured(in_process.run_in_process, file, tmp_path / str(n_shards))
     for learner, names in (("mlp", ("labeled_predicted_loss", "trajectory")), ("svm", ("logits", "weight_norms"))):
         one = tmp_path / "1" / starts.format(learner)
         with h5py.File(one) as file:
             assert {"probabilities", "embeddings", "labeled_embeddings", *names} <= set(file)
-        for shards in (3, 20):
-            other = tmp_path / str(shards) / starts.format(learner)
-            assert len(list(other.parent.glob("signals_shard*.h5"))) == shards
+        for n_shards in (3, 20):
+            other = tmp_path / str(n_shards) / starts.format(learner)
+            assert len(list(other.parent.glob("signals_shard*.h5"))) == n_shards
             assert other.read_bytes() == one.read_bytes()
+
+
+# ------------------------------------------------------------------------------------------------------- selection
+
+
+def cut(n, shards, seed=0):
+    """(first, last) of shards of random sizes."""
+    edges = np.sort(np.random.default_rng(seed).choice(n + 1, shards - 1, replace=False))
+    return list(zip([0, *edges], [*edges, n], strict=True))
+
+
+@pytest.mark.parametrize("n_shards", [1, 2, 7, 40])
+def test_top_k_of_shards_is_that_of_one_piece_with_its_ties(n_shards):
+    score_N = np.random.default_rng(0).integers(0, 30, 500).astype(float)  # many ties
+    expected = selection.top_k(score_N, 60, np.random.default_rng(3))
+    parts = []
+    for first, last in cut(500, n_shards):
+        tie_n = shards.ties(np.random.default_rng(3), first, last)
+        parts.append(shards.best(score_N[first:last], tie_n, first, 60))
+    assert all(len(part[0]) <= 60 for part in parts)
+    np.testing.assert_array_equal(shards.merged_best(parts, 60), expected)
+
+
+@pytest.mark.parametrize("n_shards", [1, 3])
+def test_a_subset_in_shards_is_that_of_one_piece(n_shards):
+    """As the subset of a method: drawn by position, so that each shard takes what lies in it."""
+    score_N = np.random.default_rng(0).random(400)
+    subset = np.sort(np.random.default_rng(1).choice(400, 90, replace=False))
+    expected = subset[selection.top_k(score_N[subset], 20, np.random.default_rng(3))]
+    parts = []
+    for first, last in cut(400, n_shards):
+        own = np.flatnonzero((subset >= first) & (subset < last))
+        tie_n = shards.ties(np.random.default_rng(3), *(own[[0, -1]] + [0, 1])) if len(own) else np.empty(0)
+        positions, *rest = shards.best(score_N[subset[own]], tie_n, 0, 20)
+        parts.append((subset[own][positions], *rest))
+    np.testing.assert_array_equal(shards.merged_best(parts, 20), expected)
+
+
+def balanced_pool(n, n_classes, seed):
+    """Scores (entropy), long-tailed probabilities and a requirement."""
+    rng = np.random.default_rng(seed)
+    probs_N_C = np.exp(rng.normal(0, 2, (n, n_classes)) - np.linspace(0, 3, n_classes))
+    probs_N_C /= probs_N_C.sum(1, keepdims=True)
+    return scores.entropy(probs_N_C), probs_N_C.astype(np.float32), rng.dirichlet(np.ones(n_classes))
+
+
+def in_shards(score_N, probs_N_C, required_C, budget, weight, n_shards):
+    """The selection, and how often the shards were asked."""
+    asked, parts = [], cut(len(score_N), n_shards)
+
+    def ask(prices_C, level):
+        asked.append(level)
+        return [shards.above(score_N[a:z], probs_N_C[a:z], a, prices_C, level) for a, z in parts]
+
+    def count(positions, score_M):
+        return [shards.preceding(score_N[a:z], a, positions, score_M) for a, z in parts]
+
+    samples = [shards.sample(score_N[a:z], probs_N_C[a:z], a, len(score_N)) for a, z in parts]
+    return shards.class_balanced(ask, count, samples, len(score_N), required_C, budget, weight), len(asked)
+
+
+@pytest.mark.parametrize("n_shards", [1, 4])
+def test_places_in_the_order_of_score(n_shards):
+    score_N = np.random.default_rng(0).integers(0, 9, 200).astype(float)
+    by_score = np.argsort(-score_N, kind="stable")
+    positions = np.array([3, 199, 0, 77])
+    found = sum(shards.preceding(score_N[a:z], a, positions, score_N[positions]) for a, z in cut(200, n_shards))
+    np.testing.assert_array_equal(by_score[found], positions)
+
+
+@pytest.mark.parametrize(
+    ("n", "n_classes", "budget", "weight"), [(12_000, 10, 400, 0.6), (9000, 5, 150, 2.0), (5000, 3, 40, 0.0)]
+)
+def test_class_balanced_of_shards_is_that_of_one_piece(n, n_classes, budget, weight, monkeypatch):
+    """The same picks and the same certificate, whatever the cut, from a sample of a tenth of the pool."""
+    monkeypatch.setattr(shards, "SAMPLE", n // 10)
+    score_N, probs_N_C, share_C = balanced_pool(n, n_classes, seed=n_classes)
+    problem = score_N, probs_N_C, budget * share_C, budget, weight
+    one = one_piece.class_balanced(*problem)
+    for n_shards in (1, 5):
+        found, rounds = in_shards(*problem, n_shards)
+        np.testing.assert_array_equal(found.positions, one.positions)
+        for name in ("objective", "lower_bound", "relative_gap"):
+            assert getattr(found, name) == pytest.approx(getattr(one, name), rel=1e-9, abs=1e-12)
+        assert 2 <= rounds <= 4
+
+
+def test_a_bad_sample_costs_rounds_and_changes_nothing(monkeypatch):
+    """The samples are of a shard unlike the others, so that the first prices and levels are wrong."""
+    score_N, probs_N_C, share_C = balanced_pool(6000, 4, seed=0)
+    order = np.argsort(score_N)
+    score_N, probs_N_C = score_N[order], probs_N_C[order]
+    monkeypatch.setattr(shards, "MARGIN", 700)
+    problem = score_N, probs_N_C, 60 * share_C, 60, 0.6
+    expected = one_piece.class_balanced(*problem)
+    whole = shards.sample
+    monkeypatch.setattr(
+        shards, "sample", lambda score_n, probs_n_C, first, n: whole(score_n[:600], probs_n_C[:600], first, n)
+    )
+    found, rounds = in_shards(*problem, 1)
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    assert found.lower_bound == pytest.approx(expected.lower_bound, rel=1e-9) and rounds >= 2
+
+
+def test_a_small_pool_in_shards_is_optimal():
+    """By brute force over all batches."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        score_N, probs_N_C = rng.random(10), rng.dirichlet(np.ones(3), 10)
+        found, _ = in_shards(score_N, probs_N_C, np.array([2.0, 1.0, 1.0]), 4, 1.0, 3)
+        batches = [list(batch) for batch in itertools.combinations(range(10), 4)]
+        best = min(np.abs([2, 1, 1] - probs_N_C[b].sum(0)).sum() - score_N[b].sum() for b in batches)
+        assert found.objective == pytest.approx(best)
+
+
+# ------------------------------------------------------------------------------------------------------ two levels
+
+
+def two_levels(embeddings_N_D, centers_L_D, budget, n_shards, seed=0):
+    parts = [(a, z) for a, z in cut(len(embeddings_N_D), n_shards, seed) if z > a]
+    done = [shards.kcenter_part(embeddings_N_D[a:z], centers_L_D, budget) for a, z in parts]
+    union = np.concatenate([a + chosen for (a, _), (chosen, _) in zip(parts, done, strict=True)])
+    radii = [radius for _, radius in done]
+    return shards.kcenter(union, embeddings_N_D[union], radii, centers_L_D, budget)
+
+
+@pytest.mark.parametrize("n_labeled", [0, 2])
+@pytest.mark.parametrize("budget", [1, 3])
+def test_two_levels_of_k_center_are_within_4_times_the_optimum(n_labeled, budget):
+    """Against the best of all batches, on points in the plane, some of them twins; the stated radius is a bound of the true one."""
+    factors = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        points = rng.standard_normal((12, 2)) * rng.choice([0.1, 1, 5], (12, 1))
+        points[3] = points[7]
+        labeled = rng.standard_normal((n_labeled, 2))
+        found = two_levels(points, labeled, budget, 3, seed)
+        assert len(set(found.positions)) == budget
+        best = min(kcenter.radius(points, labeled, list(b)) for b in itertools.combinations(range(12), budget))
+        true = kcenter.radius(points, labeled, found.positions)
+        assert true <= found.radius * (1 + 1e-12) and found.radius <= 4 * best * (1 + 1e-12)
+        factors.append(true / best)
+    assert max(factors) > 1  # it is no optimum
+
+
+def test_k_center_of_one_shard_is_the_greedy_one_with_its_radius():
+    rng = np.random.default_rng(0)
+    points, labeled = rng.standard_normal((300, 4)).astype(np.float32), rng.standard_normal((5, 4)).astype(np.float32)
+    chosen, radius = shards.kcenter_part(points, labeled, 20)
+    np.testing.assert_array_equal(chosen, kcenter.kcenter_greedy(points, labeled, 20))
+    assert radius == pytest.approx(kcenter.radius(points, labeled, chosen), rel=1e-12)
+    chosen, radius = shards.kcenter_part(points[:20], labeled, 20)
+    assert sorted(chosen) == list(range(20)) and radius == 0
+
+
+@pytest.mark.parametrize("n_shards", [1, 4])
+def test_two_levels_of_badge_state_a_bound_of_the_radius(n_shards):
+    """Of the gradients themselves, which are built here."""
+    rng = np.random.default_rng(0)
+    probs, embeddings = (
+        rng.dirichlet(np.ones(4), 120).astype(np.float32),
+        rng.standard_normal((120, 6)).astype(np.float32),
+    )
+    parts, union, radii = cut(120, n_shards), [], []
+    for a, z in parts:
+        chosen, radius = shards.badge_part(probs[a:z], embeddings[a:z], 10, np.random.default_rng(a))
+        union.append(a + chosen)
+        radii.append(radius)
+    union = np.concatenate(union)
+    found = shards.badge_of_shards(union, probs[union], embeddings[union], radii, 10, np.random.default_rng(1))
+    residuals = probs.astype(float) - np.eye(4)[probs.argmax(1)]
+    gradients = (residuals[:, :, None] * embeddings[:, None]).reshape(120, -1)
+    distances = np.linalg.norm(gradients[:, None] - gradients[found.positions], axis=2)
+    true = distances.min(1).max()
+    assert len(set(found.positions)) == 10 and set(found.positions) <= set(union)
+    assert true == pytest.approx(shards.gradient_radius(probs, embeddings, found.positions), rel=1e-6)
+    assert true <= found.radius * (1 + 1e-9)
+    with pytest.raises(UserError, match="badge cannot choose 500 of"):
+        shards.badge_of_shards(union, probs[union], embeddings[union], radii, 500, rng)
+
+
+def test_badge_of_one_shard_is_badge():
+    rng = np.random.default_rng(0)
+    probs, embeddings = rng.dirichlet(np.ones(4), 120), rng.standard_normal((120, 6))
+    chosen, _ = shards.badge_part(probs, embeddings, 10, np.random.default_rng(5))
+    np.testing.assert_array_equal(chosen, badge.badge(probs, embeddings, 10, np.random.default_rng(5)))
