@@ -30,7 +30,7 @@ def size(part) -> int:
 def main() -> None:
     from selection import pool
 
-    from dagal.acquisition import class_balanced, kcenter, scores, selection, shards
+    from dagal.acquisition import class_balanced, covers, kcenter, scores, selection, shards
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10_000_000)
@@ -92,31 +92,36 @@ def main() -> None:
         note += f"objective {whole.objective - found.objective:+.1e}, same: {np.array_equal(whole.positions, found.positions)}"
     report("class_balanced", by_shard, seconds, sizes, note)
 
-    done = [timed(shards.kcenter_part, embeddings_N_D[a:z], centers_L_D, budget) for a, z in cuts]
-    union = np.concatenate([a + part[0] for (a, _), (_, part) in zip(cuts, done, strict=True)])
-    radii = [part[1] for _, part in done]
-    seconds, cover = timed(shards.kcenter, union, embeddings_N_D[union], radii, centers_L_D, budget)
-    true = kcenter.radius(embeddings_N_D, centers_L_D, cover.positions)
+    def two_levels(select, chosen):
+        """The selection by two levels: seconds of each shard and of the last choice, positions, certified radius."""
+        done = [timed(select, np.arange(a, z), chosen) for a, z in cuts]
+        union = np.sort(np.concatenate([a + part.positions for (a, _), (_, part) in zip(cuts, done, strict=True)]))
+        seconds, last = timed(select, union, chosen)
+        radius = last.radius + max(part.radius for _, part in done)
+        return [second for second, _ in done], seconds, union[last.positions], radius
+
+    def rows_of(values, rows):
+        """A view where it can be one: a shard."""
+        return values[rows[0] : rows[-1] + 1] if rows[-1] - rows[0] + 1 == len(rows) else values[rows]
+
+    by_shard, seconds, positions, certified = two_levels(
+        lambda rows, b: covers.kcenter_cover(rows_of(embeddings_N_D, rows), centers_L_D, b), budget
+    )
+    true = kcenter.radius(embeddings_N_D, centers_L_D, positions)
     whole_seconds, whole = one_piece(kcenter.kcenter_greedy, embeddings_N_D, centers_L_D, budget)
-    note = f"radius {true:.3f}, certified {cover.radius:.3f}"
+    note = f"radius {true:.3f}, certified {certified:.3f}"
     if whole is not None:
         radius = kcenter.radius(embeddings_N_D, centers_L_D, whole)
         note += f"; in one piece {whole_seconds:.2f} s, radius {radius:.3f}"
-    returned = budget * (8 + embeddings_N_D[0].nbytes)
-    report("kcenter_greedy", [s for s, _ in done], seconds, [returned], note)
+    report("kcenter_cover", by_shard, seconds, [budget * (8 + embeddings_N_D[0].nbytes)], note)
 
-    done = [
-        timed(shards.badge_part, probs_N_C[a:z], embeddings_N_D[a:z], options.badge_budget, np.random.default_rng(a))
-        for a, z in cuts
-    ]
-    union = np.concatenate([a + part[0] for (a, _), (_, part) in zip(cuts, done, strict=True)])
-    radii = [part[1] for _, part in done]
-    arguments = union, probs_N_C[union], embeddings_N_D[union], radii, options.badge_budget, np.random.default_rng(0)
-    seconds, cover = timed(shards.badge_of_shards, *arguments)
-    true = shards.gradient_radius(probs_N_C, embeddings_N_D, cover.positions)
-    note = f"budget {options.badge_budget}, radius {true:.3f}, certified {cover.radius:.3f}"
-    returned = options.badge_budget * (8 + embeddings_N_D[0].nbytes + probs_N_C[0].nbytes)
-    report("badge", [s for s, _ in done], seconds, [returned], note)
+    rng, chosen = np.random.default_rng(0), options.badge_budget
+    by_shard, seconds, positions, certified = two_levels(
+        lambda rows, b: covers.badge_cover(rows_of(probs_N_C, rows), rows_of(embeddings_N_D, rows), b, rng), chosen
+    )
+    true = covers.gradient_radius(probs_N_C, embeddings_N_D, positions)
+    note = f"budget {chosen}, radius {true:.3f}, certified {certified:.3f}"
+    report("badge_cover", by_shard, seconds, [chosen * (8 + embeddings_N_D[0].nbytes + probs_N_C[0].nbytes)], note)
     print(
         f"{n:,} candidates, {options.shards} shards, peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB"
     )

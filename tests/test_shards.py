@@ -10,8 +10,8 @@ import pytest
 import yaml
 from conftest import ROOT, SMALL
 
-from dagal import config
-from dagal.acquisition import badge, kcenter, scores, selection, shards
+from dagal import artifacts, config
+from dagal.acquisition import badge, covers, kcenter, scores, selection, shards
 from dagal.acquisition import class_balanced as one_piece
 from dagal.errors import UserError
 from dagal.plan import Study, graph
@@ -38,7 +38,11 @@ def study(shards):
     changes = {
         "cycles": 1,
         "learners": {"mlp": mlp, "svm": svm},
-        "methods": {"entropy": {"learner": "mlp"}, "svm_min_margin": {"learner": "svm"}},
+        "methods": {
+            "entropy": {"learner": "mlp", "shards": shards},
+            "kcenter_greedy": {"learner": "mlp", "select": "kcenter_cover", "shards": shards},
+            "svm_min_margin": {"learner": "svm"},
+        },
         "signals": {"batch_size": 100, "shards": shards},
     }
     return copy.deepcopy(SMALL) | changes
@@ -48,18 +52,22 @@ def test_jobs_of_shards_share_a_pass():
     planned = Study(config.load(study(3)))
     jobs = graph.jobs(planned, registry.targets(planned))
     assert graph.counts(jobs)["signals_shard"] == 3 * graph.counts(jobs)["signals"] == 6
+    assert graph.counts(jobs)["select_shard"] == 3 * 2 and graph.counts(jobs)["select"] == 3
     assert all(
         "model.safetensors" not in path for (stage, _), reads in jobs.items() if stage == "signals" for path in reads
     )
     assert "signals_shard" not in graph.counts(graph.jobs(Study(config.load(study(1))), registry.targets(planned)))
 
 
-def test_signals_of_several_jobs_are_those_of_one(tmp_path, monkeypatch):
-    """Every byte of signals.h5, also where there are more jobs than batches."""
+def test_signals_and_queries_of_several_jobs_against_those_of_one(tmp_path, monkeypatch):
+    """Every byte of signals.h5, also where there are more jobs than batches; the same top k; a k-center that knows its radius."""
     import in_process
 
-    starts = "results/small/seed0/start-{}/cycle0/signals.h5"
-    monkeypatch.setattr(registry, "targets", lambda study: [starts.format(learner) for learner in study.learners])
+    starts, query = "results/small/seed0/start-{}/cycle0/signals.h5", "results/small/seed0/{}/cycle1/query.h5"
+    asked = [starts.format(learner) for learner in ("mlp", "svm")] + [
+        query.format(m) for m in ("entropy", "kcenter_greedy")
+    ]
+    monkeypatch.setattr(registry, "targets", lambda study: asked)
     for n_shards in (1, 3, 20):
         file = tmp_path / f"{n_shards}.yaml"
         file.write_text(yaml.safe_dump(study(n_shards)))
@@ -72,6 +80,13 @@ def test_signals_of_several_jobs_are_those_of_one(tmp_path, monkeypatch):
             other = tmp_path / str(n_shards) / starts.format(learner)
             assert len(list(other.parent.glob("signals_shard*.h5"))) == n_shards
             assert other.read_bytes() == one.read_bytes()
+    found = {(n, m): tmp_path / str(n) / query.format(m) for n in (1, 3, 20) for m in ("entropy", "kcenter_greedy")}
+    ids = {key: artifacts.read(path, "query", "ids")[0] for key, path in found.items()}
+    radius = {n: artifacts.attributes(found[n, "kcenter_greedy"], "query")["radius"] for n in (1, 3, 20)}
+    assert all(np.array_equal(ids[1, "entropy"], ids[n, "entropy"]) for n in (3, 20))
+    assert all(
+        len(set(ids[n, "kcenter_greedy"])) == 10 and radius[1] / 2 <= radius[n] <= 4 * radius[1] for n in (3, 20)
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- selection
@@ -110,6 +125,13 @@ def test_a_subset_in_shards_is_that_of_one_piece(n_shards):
     np.testing.assert_array_equal(shards.merged_best(parts, 20), expected)
 
 
+@pytest.fixture
+def short_search(monkeypatch):
+    """Both ways search in the same manner; a short search shows that as well."""
+    monkeypatch.setattr(one_piece, "SEARCH_STEPS", 60)
+    monkeypatch.setattr(one_piece, "SEARCH_STARTS", (3, 3))
+
+
 def balanced_pool(n, n_classes, seed):
     """Scores (entropy), long-tailed probabilities and a requirement."""
     rng = np.random.default_rng(seed)
@@ -145,7 +167,7 @@ def test_places_in_the_order_of_score(n_shards):
 @pytest.mark.parametrize(
     ("n", "n_classes", "budget", "weight"), [(12_000, 10, 400, 0.6), (9000, 5, 150, 2.0), (5000, 3, 40, 0.0)]
 )
-def test_class_balanced_of_shards_is_that_of_one_piece(n, n_classes, budget, weight, monkeypatch):
+def test_class_balanced_of_shards_is_that_of_one_piece(n, n_classes, budget, weight, monkeypatch, short_search):
     """The same picks and the same certificate, whatever the cut, from a sample of a tenth of the pool."""
     monkeypatch.setattr(shards, "SAMPLE", n // 10)
     score_N, probs_N_C, share_C = balanced_pool(n, n_classes, seed=n_classes)
@@ -159,7 +181,7 @@ def test_class_balanced_of_shards_is_that_of_one_piece(n, n_classes, budget, wei
         assert 2 <= rounds <= 4
 
 
-def test_a_bad_sample_costs_rounds_and_changes_nothing(monkeypatch):
+def test_a_bad_sample_costs_rounds_and_changes_nothing(monkeypatch, short_search):
     """The samples are of a shard unlike the others, so that the first prices and levels are wrong."""
     score_N, probs_N_C, share_C = balanced_pool(6000, 4, seed=0)
     order = np.argsort(score_N)
@@ -190,12 +212,13 @@ def test_a_small_pool_in_shards_is_optimal():
 # ------------------------------------------------------------------------------------------------------ two levels
 
 
-def two_levels(embeddings_N_D, centers_L_D, budget, n_shards, seed=0):
-    parts = [(a, z) for a, z in cut(len(embeddings_N_D), n_shards, seed) if z > a]
-    done = [shards.kcenter_part(embeddings_N_D[a:z], centers_L_D, budget) for a, z in parts]
-    union = np.concatenate([a + chosen for (a, _), (chosen, _) in zip(parts, done, strict=True)])
-    radii = [radius for _, radius in done]
-    return shards.kcenter(union, embeddings_N_D[union], radii, centers_L_D, budget)
+def two_levels(select, n, budget, n_shards, seed=0):
+    """As the jobs of shards and the last one do; ``select(rows, budget)`` chooses from some rows."""
+    parts = [np.arange(a, z) for a, z in cut(n, n_shards, seed) if z > a]
+    done = [select(rows, min(budget, len(rows))) for rows in parts]
+    union = np.sort(np.concatenate([rows[found.positions] for rows, found in zip(parts, done, strict=True)]))
+    last = select(union, budget)
+    return covers.Cover(union[last.positions], last.radius + max(found.radius for found in done))
 
 
 @pytest.mark.parametrize("n_labeled", [0, 2])
@@ -203,12 +226,12 @@ def two_levels(embeddings_N_D, centers_L_D, budget, n_shards, seed=0):
 def test_two_levels_of_k_center_are_within_4_times_the_optimum(n_labeled, budget):
     """Against the best of all batches, on points in the plane, some of them twins; the stated radius is a bound of the true one."""
     factors = []
-    for seed in range(30):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         points = rng.standard_normal((12, 2)) * rng.choice([0.1, 1, 5], (12, 1))
         points[3] = points[7]
         labeled = rng.standard_normal((n_labeled, 2))
-        found = two_levels(points, labeled, budget, 3, seed)
+        found = two_levels(lambda rows, b: covers.kcenter_cover(points[rows], labeled, b), 12, budget, 3, seed)  # noqa: B023
         assert len(set(found.positions)) == budget
         best = min(kcenter.radius(points, labeled, list(b)) for b in itertools.combinations(range(12), budget))
         true = kcenter.radius(points, labeled, found.positions)
@@ -217,14 +240,14 @@ def test_two_levels_of_k_center_are_within_4_times_the_optimum(n_labeled, budget
     assert max(factors) > 1  # it is no optimum
 
 
-def test_k_center_of_one_shard_is_the_greedy_one_with_its_radius():
+def test_k_center_with_its_radius_is_the_greedy_one():
     rng = np.random.default_rng(0)
     points, labeled = rng.standard_normal((300, 4)).astype(np.float32), rng.standard_normal((5, 4)).astype(np.float32)
-    chosen, radius = shards.kcenter_part(points, labeled, 20)
-    np.testing.assert_array_equal(chosen, kcenter.kcenter_greedy(points, labeled, 20))
-    assert radius == pytest.approx(kcenter.radius(points, labeled, chosen), rel=1e-12)
-    chosen, radius = shards.kcenter_part(points[:20], labeled, 20)
-    assert sorted(chosen) == list(range(20)) and radius == 0
+    found = covers.kcenter_cover(points, labeled, 20)
+    np.testing.assert_array_equal(found.positions, kcenter.kcenter_greedy(points, labeled, 20))
+    assert found.radius == pytest.approx(kcenter.radius(points, labeled, found.positions), rel=1e-12)
+    found = covers.kcenter_cover(points[:20], labeled, 20)
+    assert sorted(found.positions) == list(range(20)) and found.radius == 0
 
 
 @pytest.mark.parametrize("n_shards", [1, 4])
@@ -235,26 +258,27 @@ def test_two_levels_of_badge_state_a_bound_of_the_radius(n_shards):
         rng.dirichlet(np.ones(4), 120).astype(np.float32),
         rng.standard_normal((120, 6)).astype(np.float32),
     )
-    parts, union, radii = cut(120, n_shards), [], []
-    for a, z in parts:
-        chosen, radius = shards.badge_part(probs[a:z], embeddings[a:z], 10, np.random.default_rng(a))
-        union.append(a + chosen)
-        radii.append(radius)
-    union = np.concatenate(union)
-    found = shards.badge_of_shards(union, probs[union], embeddings[union], radii, 10, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    select = lambda rows, budget: covers.badge_cover(probs[rows], embeddings[rows], budget, rng)  # noqa: E731
+    found = two_levels(select, 120, 10, n_shards)
     residuals = probs.astype(float) - np.eye(4)[probs.argmax(1)]
     gradients = (residuals[:, :, None] * embeddings[:, None]).reshape(120, -1)
     distances = np.linalg.norm(gradients[:, None] - gradients[found.positions], axis=2)
     true = distances.min(1).max()
-    assert len(set(found.positions)) == 10 and set(found.positions) <= set(union)
-    assert true == pytest.approx(shards.gradient_radius(probs, embeddings, found.positions), rel=1e-6)
+    assert len(set(found.positions)) == 10
+    assert true == pytest.approx(covers.gradient_radius(probs, embeddings, found.positions), rel=1e-6)
     assert true <= found.radius * (1 + 1e-9)
-    with pytest.raises(UserError, match="badge cannot choose 500 of"):
-        shards.badge_of_shards(union, probs[union], embeddings[union], radii, 500, rng)
 
 
-def test_badge_of_one_shard_is_badge():
+def test_badge_with_its_radius_is_badge():
     rng = np.random.default_rng(0)
     probs, embeddings = rng.dirichlet(np.ones(4), 120), rng.standard_normal((120, 6))
-    chosen, _ = shards.badge_part(probs, embeddings, 10, np.random.default_rng(5))
-    np.testing.assert_array_equal(chosen, badge.badge(probs, embeddings, 10, np.random.default_rng(5)))
+    found = covers.badge_cover(probs, embeddings, 10, np.random.default_rng(5))
+    np.testing.assert_array_equal(found.positions, badge.badge(probs, embeddings, 10, np.random.default_rng(5)))
+
+
+def test_shards_of_other_selectors_are_a_mistake():
+    with pytest.raises(
+        UserError, match=r"methods.entropy_cb.shards' is 2, but the selector is class_balanced; take one of top_k"
+    ):
+        config.load(copy.deepcopy(SMALL) | {"methods": {"random": {}, "entropy_cb": {"shards": 2}}})

@@ -1,8 +1,6 @@
 """Selection from a pool in parts, "shards", each of which is seen by one job only: what the jobs return is merged.
 
-`top_k` and `class_balanced` give what they give in one piece. k-center and BADGE go by two levels: each shard chooses a whole batch,
-and the same method chooses among what the shards chose. Then every candidate is within the shard's radius of a sample that its shard
-chose, and that one within the second radius of the selection: the sum is a bound that is known without another pass.
+`top_k` and `class_balanced` give what they give in one piece. k-center and BADGE go by two levels: `dagal.acquisition.covers`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dagal.acquisition import class_balanced as one_piece
-from dagal.acquisition.badge import badge, squared_norms
-from dagal.acquisition.kcenter import Nearest, farthest_first
-from dagal.errors import UserError
 
 SAMPLE = 100_000  # samples of all shards on which the first prices are found
 MARGIN = 2000  # samples beside the budget that are looked at in one piece: more than the LP and the search ever touch
@@ -140,87 +135,3 @@ def class_balanced(
     return one_piece.Selection(
         found.positions[selection.positions], selection.objective, selection.lower_bound, selection.relative_gap
     )
-
-
-# ----------------------------------------------------------------------------------------------------------- two levels
-
-
-@dataclass(frozen=True)
-class Cover:
-    """A selection by two levels: no candidate is farther than ``radius`` from its nearest labeled or selected sample."""
-
-    positions: np.ndarray  # (b,) int64 in order of choice
-    radius: float
-
-
-def kcenter_part(
-    embeddings_n_D: np.ndarray, centers_L_D: np.ndarray, budget: int, device: str = "cpu"
-) -> tuple[np.ndarray, float]:
-    """Greedy k-center of one shard: positions in the shard (k,), all of them if there are no more than ``budget``, and their radius."""
-    nearest = Nearest(embeddings_n_D, centers_L_D, device=device)
-    squared_b = farthest_first(nearest, min(budget + 1, len(embeddings_n_D)))
-    chosen = np.array(nearest.chosen, np.int64)
-    return chosen[:budget], float(np.sqrt(squared_b[budget])) if len(chosen) > budget else 0.0
-
-
-def kcenter(
-    positions: np.ndarray, embeddings_K_D: np.ndarray, radii: Sequence[float], centers_L_D: np.ndarray, budget: int
-) -> Cover:
-    """Greedy k-center among what the shards chose: their positions in the pool (K,), embeddings and radii.
-
-    The radius is at most 4 times that of the best ``budget`` centers: greedily chosen samples and the farthest one left are a radius
-    apart from each other and from the labeled ones, so two of them share a center of any solution, or one is near a labeled sample.
-    Hence the radius of each shard, and that among what they chose, is at most twice the optimum (Gonzalez 1985); `Cover.radius` is
-    their sum. In one piece the factor is 2.
-    """
-    chosen, radius = kcenter_part(embeddings_K_D, centers_L_D, budget)
-    return Cover(positions[chosen], max(radii) + radius)
-
-
-def badge_part(
-    probs_n_C: np.ndarray, embeddings_n_D: np.ndarray, budget: int, rng: np.random.Generator
-) -> tuple[np.ndarray, float]:
-    """BADGE on one shard: positions in the shard (k,), and the largest distance of a gradient to its nearest chosen one."""
-    chosen = badge(probs_n_C, embeddings_n_D, min(budget, len(probs_n_C)), rng)
-    return chosen, gradient_radius(probs_n_C, embeddings_n_D, chosen)
-
-
-def badge_of_shards(
-    positions: np.ndarray,
-    probs_K_C: np.ndarray,
-    embeddings_K_D: np.ndarray,
-    radii: Sequence[float],
-    budget: int,
-    rng: np.random.Generator,
-) -> Cover:
-    """BADGE among what the shards chose: their positions in the pool (K,), probabilities, embeddings and radii.
-
-    The radius, a distance of gradients, is certified by the triangle inequality; BADGE in one piece bounds none beforehand either.
-    """
-    if budget > len(positions):
-        raise UserError(f"badge cannot choose {budget} of {len(positions)} candidates; lower the budget.")
-    chosen, radius = badge_part(probs_K_C, embeddings_K_D, budget, rng)
-    return Cover(positions[chosen], max(radii) + radius)
-
-
-def gradient_radius(probs_n_C: np.ndarray, embeddings_n_D: np.ndarray, positions: np.ndarray) -> float:
-    """Largest distance of the gradients of `badge` to the nearest of those at ``positions``. O(n b (C + D)), blocks of some MB."""
-    residuals_b_C, embeddings_b_D = gradients(probs_n_C, embeddings_n_D, positions)
-    squared_b = squared_norms(residuals_b_C) * squared_norms(embeddings_b_D)
-    largest, block = 0.0, max(1, (1 << 21) // max(1, len(positions)))
-    for start in range(0, len(probs_n_C), block):
-        rows = np.arange(start, min(start + block, len(probs_n_C)))
-        residuals_B_C, embeddings_B_D = gradients(probs_n_C, embeddings_n_D, rows)
-        squared_B_b = (residuals_B_C @ residuals_b_C.T) * (embeddings_B_D @ embeddings_b_D.T)
-        squared_B_b *= -2
-        squared_B_b += squared_b
-        squared_B = squared_B_b.min(1) + squared_norms(residuals_B_C) * squared_norms(embeddings_B_D)
-        largest = max(largest, float(squared_B.max()))
-    return float(np.sqrt(largest))
-
-
-def gradients(probs_n_C: np.ndarray, embeddings_n_D: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two factors of some gradients, p - onehot(argmax p) and the embedding, float64."""
-    residuals_B_C = probs_n_C[rows].astype(np.float64)
-    residuals_B_C[np.arange(len(rows)), probs_n_C[rows].argmax(1)] -= 1
-    return residuals_B_C, embeddings_n_D[rows].astype(np.float64)
