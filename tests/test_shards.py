@@ -59,6 +59,12 @@ def test_jobs_of_shards_share_a_pass():
     assert "signals_shard" not in graph.counts(graph.jobs(Study(config.load(study(1))), registry.targets(planned)))
 
 
+def test_snakemake_plans_the_jobs_of_shards(workflow):
+    workflow.write(study(2))
+    planned = workflow.planned()
+    assert planned["signals_shard"] == planned["select_shard"] == 4 and planned == workflow.counted()
+
+
 def test_signals_and_queries_of_several_jobs_against_those_of_one(tmp_path, monkeypatch):
     """Every byte of signals.h5, also where there are more jobs than batches; the same top k; a k-center that knows its radius."""
     import in_process
