@@ -54,7 +54,7 @@ def pool(kind: str, n: int, n_classes: int, seed: int):
 def log_chance(score_N, probs_N_C, required_C, budget, weight):
     """Function of a gap of the objective: log of the bound above; and the value of the relaxation."""
     problem = score_N, probs_N_C, required_C, budget, weight
-    prices_C, share_N = solver._relax(*problem)
+    prices_C, share_N = solver.relax(*problem)
     value = solver._lower_bound(prices_C, *problem)
     fractions = np.flatnonzero((share_N > 1e-9) & (share_N < 1 - 1e-9))
     if np.abs(required_C - share_N @ probs_N_C).max() < 1e-6:  # equal shifts of all prices mean the same

@@ -1,6 +1,7 @@
 """One cycle, whatever is learned: signals of the node before -> score -> select -> oracle -> labeled.h5 of the node.
 
-Needs split.h5, the sealed truth.h5 (oracle), and the signals of the node before. Makes scores.h5, query.h5, labeled.h5.
+Needs split.h5, the sealed truth.h5 (oracle), and the signals of the node before. Makes scores.h5, query.h5, labeled.h5; with
+`shards` of a method several jobs make query_shard<k>.h5, from which the query is chosen before they are deleted.
 """
 
 
@@ -46,6 +47,30 @@ rule select:
         settings=plan.settings("select"),
         code=plan.code("select"),
         command=plan.command("select"),
+    shell:
+        "{params.command}"
+
+
+rule select_shard:
+    input:
+        unpack(plan.reads("select_shard")),
+    output:
+        query=temp(plan.writes("select_shard")["query"]),
+        benchmark=plan.writes("select_shard")["benchmark"],
+    log:
+        plan.log("select_shard"),
+    wildcard_constraints:
+        **plan.where("select_shard"),
+    conda:
+        plan.conda("select_shard")
+    resources:
+        gpu=0,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=plan.settings("select_shard"),
+        code=plan.code("select_shard"),
+        command=plan.command("select_shard"),
     shell:
         "{params.command}"
 

@@ -1,8 +1,34 @@
 """Signals of a model over its unlabeled pool: signals.h5 in one pass; the others where a method of the study reads them.
 
-Needs the node's model.safetensors and labeled.h5. Makes signals.h5, trajectory.h5, draws.h5, ensemble.h5, boundary.h5, adversary_<name>.h5, and
-latents.h5 of a seed.
+Needs the node's model.safetensors and labeled.h5. Makes signals.h5, trajectory.h5, draws.h5, ensemble.h5, boundary.h5,
+adversary_<name>.h5, and latents.h5 of a seed. With `signals.shards` several jobs make signals_shard<k>.h5, which are put
+together and deleted.
 """
+
+
+rule signals_shard:
+    input:
+        unpack(plan.reads("signals_shard")),
+    output:
+        signals=temp(plan.writes("signals_shard")["signals"]),
+        benchmark=plan.writes("signals_shard")["benchmark"],
+    log:
+        plan.log("signals_shard"),
+    wildcard_constraints:
+        **plan.where("signals_shard"),
+    conda:
+        plan.conda("signals_shard")
+    threads: plan.threads("signals_shard")
+    resources:
+        gpu=plan.gpu("signals_shard"),
+        mem_mb=8000,
+        runtime=60,
+    params:
+        settings=plan.settings("signals_shard"),
+        code=plan.code("signals_shard"),
+        command=plan.command("signals_shard"),
+    shell:
+        "{params.command}"
 
 
 rule signals:

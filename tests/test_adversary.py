@@ -8,7 +8,7 @@ import torch
 
 from dagal.errors import UserError
 from dagal.learners import adversary
-from dagal.learners.adversary import Images, build, discriminate, latents, objective, relabeled, train
+from dagal.learners.adversary import build, discriminate, latents, objective, relabeled, train
 from dagal.learners.vae import VAE, Discriminator, draw_rank_columns
 from dagal.seeding import seed_for
 
@@ -327,22 +327,26 @@ def test_a_streamed_pool_gives_the_same_and_reads_no_more_than_the_steps_need():
     images_L, images_U = POOLS
     asked = {"L": [], "U": []}
 
-    def streamed(name, images, size):
-        def fetch(positions):
-            asked[name].append(positions)
-            return images[positions % len(images)]
+    class Streamed:
+        def __init__(self, name, images, size):
+            self.name, self.images, self.shape = name, images, (size, 1, 8, 8)
 
-        return Images(size, (1, 8, 8), fetch)
+        def __len__(self):
+            return self.shape[0]
+
+        def __getitem__(self, positions):
+            asked[self.name].append(positions)
+            return self.images[positions % len(self.images)]
 
     held = run(images_L, images_U, **SHORT)
     mean, std = (images_U / 255).mean((0, 2, 3)), (images_U / 255).std((0, 2, 3))
-    pools = streamed("L", images_L, 20), streamed("U", images_U, 90)
+    pools = Streamed("L", images_L, 20), Streamed("U", images_U, 90)
     networks, history = train(*pools, SETTINGS | SHORT, 0, CPU, channel_mean=mean, channel_std=std)
     assert_same(held, (discriminate(networks, [images_U]), networks, history))
     assert all(sum(map(len, at)) == 12 * 16 for at in asked.values())
     assert sorted(torch.cat(asked["U"])[:90].tolist()) == list(range(90))  # every image once before any comes again
     asked["U"].clear()
-    train(streamed("L", images_L, 20), streamed("U", images_U, 1_000_000), SETTINGS | SHORT, 0, CPU)
+    train(Streamed("L", images_L, 20), Streamed("U", images_U, 1_000_000), SETTINGS | SHORT, 0, CPU)
     at_U = torch.cat(asked["U"])
     assert len(at_U) == 12 * 16 and len(at_U.unique()) == 12 * 16 and at_U.max() > 100_000
 

@@ -185,6 +185,28 @@ def test_rows_equal_fancy_indexing(tmp_path, positions, block):
     np.testing.assert_array_equal(found, values[positions])
 
 
+@pytest.mark.parametrize("block", [6, 1000])
+def test_rows_far_apart_are_read_by_themselves(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(artifacts, "GAP_BYTES", 2)  # of rows of 1 byte
+    values, read = np.arange(30, dtype=np.uint8), []
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        dataset = file.create_dataset("x", data=values)
+
+        class Recorded:
+            shape, dtype = dataset.shape, dataset.dtype
+
+            def __len__(self):
+                return len(dataset)
+
+            def __getitem__(self, part):
+                read.append((int(part.start), int(part.stop)))
+                return dataset[part]
+
+        positions = np.array([9, 1, 3, 29, 11, 13, 15, 3])
+        np.testing.assert_array_equal(artifacts.rows(Recorded(), positions, block), values[positions])
+    assert read == ([(1, 4), (9, 14), (15, 16), (29, 30)] if block == 6 else [(1, 4), (9, 16), (29, 30)])
+
+
 @pytest.mark.parametrize("positions", [[20], [0, 25, 3], [-1], [5, -3]])
 def test_rows_outside_the_data_set_are_refused(tmp_path, positions):
     with h5py.File(tmp_path / "x.h5", "w") as file, pytest.raises(IndexError):

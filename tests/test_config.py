@@ -321,7 +321,7 @@ def test_defaults_are_filled_in_and_the_input_is_untouched():
     assert config["learners"]["mlp"]["augmentation"] == {"crop": None, "flip": False, "pad": 0}
     assert config["dataset"] | {"loader": "digits", "path": "data/raw/digits"} == config["dataset"]
     assert config["methods"]["entropy"] == {
-        "score": "entropy", "select": "top_k", "score_options": {}, "select_options": {}, "subset": 0, "learner": "mlp",
+        "score": "entropy", "select": "top_k", "score_options": {}, "select_options": {}, "subset": 0, "shards": 1, "learner": "mlp",
         "draws": "dropout",
     }  # fmt: skip
     assert config["methods"]["kcenter_greedy"]["select"] == "kcenter_greedy"

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import cv2
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,7 +126,7 @@ def fresh(settings, seed=0):
 
 def trained(settings, images, labels, seed=0, epochs=30):
     backbone = fresh(settings, seed)
-    history = embedding.train(backbone, images.__getitem__, labels, settings, epochs, 0.5, seed, torch.device("cpu"))
+    history = embedding.train(backbone, images, labels, settings, epochs, 0.5, seed, torch.device("cpu"))
     return backbone, history
 
 
@@ -177,24 +176,12 @@ def test_one_class_is_a_mistake_of_the_user():
         trained(SETTINGS, some_data(10)[0], np.zeros(10, np.int64))
 
 
-def test_images_are_held_or_read_alike(tmp_path, monkeypatch):
-    images = np.random.default_rng(0).integers(0, 255, (9, 4, 4, 3), np.uint8)
-    ids, positions = np.array([2, 5, 8]), torch.tensor([2, 0, 0])
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["images"] = images
-        held = embedding.fetcher(file["images"], ids, torch.device("cpu"))(positions)
-        monkeypatch.setattr(embedding, "HELD_BYTES", 0)
-        read = embedding.fetcher(file["images"], ids, torch.device("cpu"))(positions)
-    np.testing.assert_array_equal(held, images[[8, 2, 2]].transpose(0, 3, 1, 2))
-    np.testing.assert_array_equal(read, held)
-
-
 def test_held_images_fit_into_the_memory_of_the_jobs():
-    """They are there twice while they are turned into a tensor; half of the memory is left to the network."""
+    """Half of the memory is left to the network."""
     rules = re.split(r"^rule ", (ROOT / "rules/backbones.smk").read_text(), flags=re.M)
     reserved = [re.search(r"mem_mb=(\d+)", rule)[1] for rule in rules if rule.startswith(("embedding:", "finetune:"))]
     assert len(reserved) == 2
-    assert min(map(int, reserved)) * 1e6 / 2 >= 2 * embedding.HELD_BYTES
+    assert min(map(int, reserved)) * 1e6 / 2 >= inference.HELD_BYTES
 
 
 def test_images_of_another_size_are_a_mistake_of_the_user(tmp_path):

@@ -309,6 +309,40 @@ def test_stream_reads_the_ids_asked_for(tmp_path):
     assert torch.cat(batches)[:, 0, 0, 0].tolist() == ids.tolist()
 
 
+def test_reading_ahead_keeps_order_and_errors():
+    def items():
+        yield from range(5)
+        raise OSError("broken")
+
+    found = []
+    with pytest.raises(OSError, match="broken"):
+        for item in inference.ahead(items()):
+            found.append(item)
+    assert found == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("shape", [(40, 4, 3, 3), (40, 6)])
+def test_stored_images_are_like_a_tensor_of_them(shape, tmp_path, monkeypatch):
+    import h5py
+
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 255, shape).astype(np.uint8 if len(shape) == 4 else np.float32)
+    ids, positions = np.array([2, 5, 8, 30, 39]), torch.tensor([2, 0, 0, 4])
+    expected = inference.to_tensor(values[ids], CPU)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = values
+        held = inference.images_of(file["x"], ids, CPU)
+        monkeypatch.setattr(inference, "HELD_BYTES", 0)
+        stored = inference.images_of(file["x"], ids, CPU)
+        assert isinstance(held, torch.Tensor) and isinstance(stored, inference.Stored)
+        for images in (held, stored):
+            assert len(images) == 5 and images.shape == expected.shape and images.dtype == expected.dtype
+            assert torch.equal(images[positions], expected[positions])
+            assert torch.equal(torch.cat(list(images.split(2))), expected)
+            found = list(inference.each(images, positions.split(3)))
+            assert [len(part) for part in found] == [3, 1] and torch.equal(torch.cat(found), expected[positions])
+
+
 def test_cpu_when_no_gpu_was_granted(capsys):
     assert devices.prepare(0, 1) == CPU
     assert torch.get_num_threads() == 1

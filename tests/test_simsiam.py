@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -202,6 +203,18 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path, capsys):
         np.testing.assert_array_equal(history[name], values)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_stored_images_give_the_same_bytes(tmp_path):
+    whole, expected = train()
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        file["images"] = clusters().permute(0, 2, 3, 1).numpy()
+        images = inference.Stored(file["images"], np.arange(256), CPU)
+        backbone, history = simsiam.train(images, settings(), [0.4], [0.2])
+    for name, values in expected.items():
+        np.testing.assert_array_equal(history[name], values)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, backbone.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("content", ["other key", "cut off", "nothing"])

@@ -21,6 +21,7 @@ from dagal import __version__
 from dagal.errors import UserError
 
 CHUNK_BYTES = 1 << 20
+GAP_BYTES = 64 << 10  # rows that are no farther apart are read together, with what lies between them
 
 
 @dataclass(frozen=True)
@@ -139,14 +140,15 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 @contextmanager
-def opened(path: str | Path, kind: Kind | str) -> Iterator[h5py.File]:
+def opened(path: str | Path, kind: Kind | str, cached: bool = True) -> Iterator[h5py.File]:
     """Open an artifact for reading.
 
+    ``cached`` False is for images and features, which are not compressed: HDF5 then reads the rows asked for and no whole chunks.
     Raises UserError if it is unreadable, or of another kind or version.
     """
     expected = as_kind(kind).schema
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", rdcc_nbytes=None if cached else 0)
     except OSError as error:
         if Path(path).resolve().name == "stopping.json":
             raise UserError(f"{path} holds no data: its chain had stopped, as {Path(path).resolve()} tells.") from None
@@ -171,7 +173,7 @@ def attributes(path: str | Path, kind: Kind | str) -> dict:
 
 
 def rows(dataset: h5py.Dataset, positions: np.ndarray, block_bytes: int = 32 << 20) -> np.ndarray:
-    """``dataset[positions]`` for any order of positions, read in contiguous blocks (h5py's own fancy indexing is slow).
+    """``dataset[positions]`` for any order of positions; near ones are read in contiguous blocks (h5py's own fancy indexing is slow).
 
     Peak memory: the result and one block.
     """
@@ -180,10 +182,13 @@ def rows(dataset: h5py.Dataset, positions: np.ndarray, block_bytes: int = 32 << 
     ascending = np.asarray(positions)[order]
     if len(order) and not 0 <= ascending[0] <= ascending[-1] < len(dataset):
         raise IndexError(f"positions {ascending[0]} to {ascending[-1]} in {dataset.name} of {len(dataset)} rows")
-    block = max(1, block_bytes // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
-    for start in range(0, len(dataset), block):
-        first, last = np.searchsorted(ascending, (start, start + block))
-        if first < last:
-            begin = ascending[first]
-            result[order[first:last]] = dataset[begin : ascending[last - 1] + 1][ascending[first:last] - begin]
+    row_bytes = max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:])))
+    block, gap = max(1, block_bytes // row_bytes), max(1, GAP_BYTES // row_bytes)
+    ends = np.append(np.flatnonzero(np.diff(ascending) > gap) + 1, len(order))  # of runs of near rows
+    first = 0
+    while first < len(order):
+        begin = ascending[first]
+        last = min(int(np.searchsorted(ascending, begin + block)), int(ends[np.searchsorted(ends, first, "right")]))
+        result[order[first:last]] = dataset[begin : ascending[last - 1] + 1][ascending[first:last] - begin]
+        first = last
     return result

@@ -159,14 +159,14 @@ def channel_statistics(images: h5py.Dataset, ids: np.ndarray) -> tuple[np.ndarra
 
     A channel without variation gets standard deviation 1.
     """
-    total, squares, pixels = 0, 0, 0
-    block = max(1, (8 << 20) // int(np.prod(images.shape[1:])))  # 64 MB once in int64
+    counts_C_V, value_V = np.zeros((images.shape[3], 256), np.int64), np.arange(256)
+    block = max(1, (8 << 20) // int(np.prod(images.shape[1:])))
     for start in range(0, len(ids), block):
-        images_B_H_W_C = artifacts.rows(images, ids[start : start + block]).astype(np.int64)
-        total = total + images_B_H_W_C.sum((0, 1, 2))
-        squares = squares + (images_B_H_W_C**2).sum((0, 1, 2))
-        pixels += images_B_H_W_C[..., 0].size
-    mean_C = total / pixels
-    std_C = np.sqrt(np.maximum(squares / pixels - mean_C**2, 0))
+        images_B_H_W_C = artifacts.rows(images, ids[start : start + block])
+        for channel, counts_V in enumerate(counts_C_V):
+            counts_V += np.bincount(images_B_H_W_C[..., channel].ravel(), minlength=256)
+    pixels = counts_C_V[0].sum()
+    mean_C = counts_C_V @ value_V / pixels
+    std_C = np.sqrt(np.maximum(counts_C_V @ value_V**2 / pixels - mean_C**2, 0))
     std_C[std_C == 0] = 255.0
     return (mean_C / 255).astype(np.float32), (std_C / 255).astype(np.float32)

@@ -27,14 +27,14 @@ if settings["kind"] == "ta_vaal":  # ranks are predicted losses through a sigmoi
 elif settings["kind"] == "sraal":
     reads = {"labels_L": labels, "probs_U": artifacts.read(source.signals, "signals", "probabilities")[0]}
 
-with inference.inputs_of(source.inputs) as inputs:
-    pools = [inference.to_tensor(artifacts.rows(inputs, rows), torch.device("cpu")) for rows in (labeled_ids, ids)]
 mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
-if pools[0].is_floating_point():  # the statistics are those of the pixels
-    mean_C = std_C = None
-networks, history = adversary.train(*pools, settings, seed, device, channel_mean=mean_C, channel_std=std_C, **reads)
-batches = (batch.to(device) for batch in torch.split(pools[1], 4 * settings["batch_size"]))
-looks_labeled = adversary.discriminate(networks, batches, reads.get("ranks_U"))
+with inference.inputs_of(source.inputs) as inputs:
+    pools = [inference.images_of(inputs, rows, torch.device("cpu")) for rows in (labeled_ids, ids)]
+    if pools[0].dtype.is_floating_point:  # the statistics are those of the pixels
+        mean_C = std_C = None
+    networks, history = adversary.train(*pools, settings, seed, device, channel_mean=mean_C, channel_std=std_C, **reads)
+    batches = (batch.to(device) for batch in pools[1].split(4 * settings["batch_size"]))
+    looks_labeled = adversary.discriminate(networks, batches, reads.get("ranks_U"))
 history["discriminator_loss"] = history.pop("discriminator")
 data = {"ids": ids, "discriminator": looks_labeled, **history}
 artifacts.write(job.output.adversary, adversary.ADVERSARY, job.origin, data)

@@ -22,9 +22,10 @@ with inference.inputs_of(source.inputs) as inputs:
         """Of features, or of intensities that are moved as floats."""
         return model(classifier.standardise(moved, model.channel_mean, model.channel_std) if of_images else moved)
 
-    distance_N = [
+    parts = (
         deepfool_distance(logits, batch.float(), min(10, model.head.out_features)).cpu().numpy()
         for batch in inference.stream(inputs, ids, device, job.params.batch_size)
-    ]
-artifacts.write(job.output.boundary, BOUNDARY, job.origin, {"ids": ids, "distance": np.concatenate(distance_N)})
+    )
+    distance_N = inference.filled(np.empty(len(ids), np.float32), parts)
+artifacts.write(job.output.boundary, BOUNDARY, job.origin, {"ids": ids, "distance": distance_N})
 print(f"distance of {len(ids):,} images")

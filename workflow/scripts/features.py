@@ -10,7 +10,7 @@ from dagal.pool import channel_statistics
 job = start()
 source, settings = job.input, job.params.backbone
 device = devices.prepare(job.gpu, settings["threads"])
-with artifacts.opened(source.images, "images") as file:
+with artifacts.opened(source.images, "images", cached=False) as file:
     images = file["images"]
     height, width, channels = images.shape[1:]
     if settings["kind"] == "file":

@@ -7,19 +7,19 @@ from dagal.seeding import seed_for
 
 job = start()
 
-from dagal.learners import backbones, devices, embedding, weights  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import backbones, devices, embedding, inference, weights  # noqa: E402  a chain that stopped needs no torch
 
 source, settings, output = job.input, job.params.backbone, job.output
 seed = seed_for(int(job.wildcards.seed), "finetune", int(job.wildcards.cycle))
 device = devices.prepare(job.gpu, settings["threads"])
 ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
-with artifacts.opened(source.images, "images") as file:
+with artifacts.opened(source.images, "images", cached=False) as file:
     height, width, channels = file["images"].shape[1:]
     backbone = backbones.load(source.backbone, (channels, height, width)).to(device)
     print(f"fine-tuning the embedding on {len(ids):,} labels", flush=True)
-    fetch = embedding.fetcher(file["images"], ids, device)
+    images = inference.images_of(file["images"], ids, device)
     embedding.train(
-        backbone, fetch, labels, settings, settings["finetune_epochs"], settings["finetune_lr"], seed, device
+        backbone, images, labels, settings, settings["finetune_epochs"], settings["finetune_lr"], seed, device
     )
     about = {"backbone": weights.read_about(source.backbone)["backbone"], "shape": (channels, height, width)}
     weights.write(output.backbone, backbone, {**about, **job.origin})

@@ -12,13 +12,13 @@ from dagal.seeding import seed_for
 job = start()
 settings = job.params.adversary | {"kind": "vaal", "weight": 0}  # nothing to hide: there are no labels yet
 device = devices.prepare(job.gpu, job.threads)
-with artifacts.opened(job.input.images, "images") as file:
+with artifacts.opened(job.input.images, "images", cached=False) as file:
     ids = np.flatnonzero(file["split"][()] == 0)
     mean_C, std_C = channel_statistics(file["images"], ids)
-    images = inference.to_tensor(artifacts.rows(file["images"], ids), torch.device("cpu"))
-seed = seed_for(int(job.wildcards.seed), "latents")
-networks, _ = adversary.train(images, images, settings, seed, device, channel_mean=mean_C, channel_std=std_C)
-batches = (batch.to(device) for batch in torch.split(images, 4 * settings["batch_size"]))
-latents_N_D = adversary.latents(networks, batches)
+    images = inference.images_of(file["images"], ids, torch.device("cpu"))
+    seed = seed_for(int(job.wildcards.seed), "latents")
+    networks, _ = adversary.train(images, images, settings, seed, device, channel_mean=mean_C, channel_std=std_C)
+    batches = (batch.to(device) for batch in images.split(4 * settings["batch_size"]))
+    latents_N_D = adversary.latents(networks, batches)
 artifacts.write(job.output.latents, vae.LATENTS, job.origin, {"ids": ids, "latents": latents_N_D})
 print(f"latents of {len(ids):,} images, {latents_N_D.shape[1]} dimensions")

@@ -12,23 +12,25 @@ from dagal import artifacts
 from dagal.learners import devices, inference, simsiam, weights
 from dagal.pool import channel_statistics
 
+BLOCK = 512  # images read at a time
+
 job = start()
 source, output, settings = job.input, job.output, job.params.backbone
 device = devices.prepare(job.gpu, settings["threads"])
-with artifacts.opened(source.images, "images") as file:
+with artifacts.opened(source.images, "images", cached=False) as file:
     ids = np.flatnonzero(file["split"][()] == 0)
     mean_C, std_C = channel_statistics(file["images"], ids)
-    pixels = artifacts.rows(file["images"], ids)
-print(f"pre-training on {len(ids):,} images without labels", flush=True)
+    print(f"pre-training on {len(ids):,} images without labels", flush=True)
 
-# what a checkpoint must have been made of: settings, images, code and versions
-key = hashlib.sha256(json.dumps([settings, pixels.shape, job.code(), torch.__version__], sort_keys=True).encode())
-key.update(pixels.data)
-folder = Path(output.backbone).parent
-checkpoint = folder / "checkpoint.safetensors"
-images = inference.to_tensor(pixels, device)
-del pixels
-backbone, history = simsiam.train(images, settings, mean_C, std_C, checkpoint, key.hexdigest())
+    # what a checkpoint must have been made of: settings, images, code and versions
+    shape = (len(ids), *file["images"].shape[1:])
+    key = hashlib.sha256(json.dumps([settings, shape, job.code(), torch.__version__], sort_keys=True).encode())
+    for first in range(0, len(ids), BLOCK):
+        key.update(artifacts.rows(file["images"], ids[first : first + BLOCK]).data)
+    folder = Path(output.backbone).parent
+    checkpoint = folder / "checkpoint.safetensors"
+    images = inference.images_of(file["images"], ids, device)
+    backbone, history = simsiam.train(images, settings, mean_C, std_C, checkpoint, key.hexdigest())
 history["queries"], history["neighbours"] = ids[history["queries"]], ids[history["neighbours"]]
 shape = tuple(images.shape[1:])
 weights.write(output.backbone, backbone, {"backbone": settings, "shape": shape, **job.origin})

@@ -1,8 +1,12 @@
-"""Scores (and what else the selector reads) -> the ids to be labeled, in order of choice."""
+"""Scores (and what else the selector reads) -> the ids to be labeled, in order of choice.
+
+Of a pool in shards: first the ids that are chosen from each of them, then from these.
+"""
 
 import json
 from pathlib import Path
 
+import numpy as np
 from job import start
 
 from dagal import artifacts
@@ -14,16 +18,26 @@ job = start()
 source, params = job.input, job.params
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")
-if params.budget > len(candidates):
-    raise UserError(f"budget {params.budget} is larger than the {len(candidates)} candidates left in cycle {cycle}.")
+budget, purpose, shard, parts = params.budget, ["select", cycle], job.wildcards.get("shard"), source.get("shards")
+if budget > len(candidates):
+    raise UserError(f"budget {budget} is larger than the {len(candidates)} candidates left in cycle {cycle}.")
+if shard:
+    first, last = (len(candidates) * edge // params.shards for edge in (int(shard), int(shard) + 1))
+    candidates, score_N, purpose = candidates[first:last], score_N[first:last], [*purpose, "shard", int(shard)]
+    budget = min(budget, len(candidates))
+elif parts:
+    chosen = np.sort(np.concatenate([artifacts.read(part, "query", "ids")[0] for part in parts]))
+    candidates, score_N = chosen, score_N[np.searchsorted(candidates, chosen)]
 
 options = dict(params.options)
 if options.get("weight") == "auto":
     options["weight"] = json.loads(Path(source.weight).read_text())["weight"]
-rng = generator(seed, "select", cycle)
+rng = generator(seed, *purpose)
 positions, certificate = methods.query(
-    params.select, source, candidates, score_N, params.budget, cycle, rng, options, job.task
+    params.select, source, candidates, score_N, budget, cycle, rng, options, job.task
 )
+if parts and "radius" in certificate:  # by the triangle inequality (dagal.acquisition.covers)
+    certificate["radius"] += max(artifacts.attributes(part, "query")["radius"] for part in parts)
 data = {"ids": candidates[positions], "score": score_N[positions]}
 given = {name: value for name, value in options.items() if value is not None}  # HDF5 knows no null
 artifacts.write(job.output.query, methods.QUERY, job.origin, data, **given, **certificate)

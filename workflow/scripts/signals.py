@@ -1,45 +1,55 @@
-"""One pass of a model over its unlabeled pool -> the signals that the branch's methods read."""
+"""One pass of a model over its unlabeled pool, or a part of it -> the signals that the branch's methods read.
+
+Where several jobs do a part each, a last one makes of their files the same file as a single pass.
+"""
+
+from contextlib import ExitStack
 
 import numpy as np
 from job import start
 
 from dagal import artifacts
 from dagal.pool import unlabeled
-from dagal.tasks.classification.signals import SIGNALS_FILE
+from dagal.tasks.classification.signals import OF_LABELED, OF_POOL, SIGNALS_FILE, gathered, part_of, record
 
 job = start()
-
-from dagal.learners import architectures, devices, inference  # noqa: E402  a chain that stopped needs no torch
-
-source, wanted, settings = job.input, job.params.signals, job.params.learner
+source, wanted, settings = job.input, set(job.params.signals), job.params.learner
+batch_size, shard, parts = job.params.batch_size, job.wildcards.get("shard"), source.get("shards")
 labeled_ids = np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])
 ids = unlabeled(source.split, source.labeled)
+if shard:
+    ids = ids[part_of(len(ids), batch_size, int(shard), job.params.shards)]
+    if shard != "0":  # one of the jobs is enough for what is not of the pool
+        wanted -= {"weight_norms", *OF_LABELED}
 
-
-def infer(writer, ids, *names):
-    """Stream the images through the model, writing those of its outputs that are wanted."""
-    batches = inference.stream(inputs, ids, device, job.params.batch_size)
-    outputs, first = {}, 0
-    for batch in inference.predict(model, batches, settings["precision"]):
-        for name, values in zip(names, batch, strict=True):
-            if name in wanted:
-                if name not in outputs:
-                    outputs[name] = writer.dataset(name, (len(ids), *values.shape[1:]), np.float32)
-                outputs[name][first : first + len(values)] = values
-        first += len(batch[0])
-
-
-with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer:
+with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer, ExitStack() as stack:
     writer.dataset("ids", ids.shape, np.int64)[...] = ids
-    device = devices.prepare(job.gpu, settings["threads"])
-    model = architectures.load(source.model, device)
-    with inference.inputs_of(source.inputs) as inputs:
-        if {"probabilities", "embeddings", "predicted_loss", "logits"} & set(wanted):
-            infer(writer, ids, "probabilities", "embeddings", "predicted_loss", "logits")
-        if "weight_norms" in wanted:
+    if not parts:
+        from dagal.learners import (  # torch costs seconds; putting parts together needs none
+            architectures,
+            devices,
+            inference,
+        )
+
+        device = devices.prepare(job.gpu, settings["threads"])
+        model = architectures.load(source.model, device)
+        inputs = stack.enter_context(inference.inputs_of(source.inputs))
+
+    def batches(ids, which, names):
+        """Of the outputs for the images with these ids."""
+        if parts:
+            return gathered(parts if which == "ids" else parts[:1], which, names, batch_size)
+        return inference.predict(model, inference.stream(inputs, ids, device, batch_size), settings["precision"])
+
+    if wanted & set(OF_POOL):
+        record(writer, wanted, len(ids), OF_POOL, batches(ids, "ids", OF_POOL))
+    if "weight_norms" in wanted:
+        if parts:
+            (norms_C,) = artifacts.read(parts[0], "signals", "weight_norms")
+        else:
             norms_C = model.head.weight.detach().norm(dim=1).cpu().numpy()
-            writer.dataset("weight_norms", norms_C.shape, norms_C.dtype)[...] = norms_C
-        if {"labeled_embeddings", "labeled_predicted_loss"} & set(wanted):
-            writer.dataset("labeled_ids", labeled_ids.shape, np.int64)[...] = labeled_ids
-            infer(writer, labeled_ids, None, "labeled_embeddings", "labeled_predicted_loss", None)
-print(f"{', '.join(wanted)} of {len(ids):,} unlabeled images")
+        writer.dataset("weight_norms", norms_C.shape, norms_C.dtype)[...] = norms_C
+    if wanted & set(OF_LABELED):
+        writer.dataset("labeled_ids", labeled_ids.shape, np.int64)[...] = labeled_ids
+        record(writer, wanted, len(labeled_ids), OF_LABELED, batches(labeled_ids, "labeled_ids", OF_LABELED))
+print(f"{', '.join(sorted(wanted))} of {len(ids):,} unlabeled images")

@@ -14,7 +14,7 @@ seed = int(job.wildcards.seed)
 with artifacts.opened(job.input.truth, "truth") as file:
     class_names = file.attrs["class_names"]
     labels_N = file["labels"][()] if "labels" in file else None
-with artifacts.opened(job.input.images, "images") as file:
+with artifacts.opened(job.input.images, "images", cached=False) as file:
 
     def kcenter(ids, size, start, rng):
         # not an import statement, so that only splits of this kind depend on the module

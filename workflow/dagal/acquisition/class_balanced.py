@@ -73,6 +73,17 @@ def class_balanced(
     Raises UserError for a wrong shape, a score that is not finite, a row that is no probabilities (NaN, negative, or off 1
     by more than 1e-3), a requirement that is negative or not finite, a ``budget`` outside 1..N, a ``weight`` < 0 or not finite.
     """
+    return solve(score_N, probs_N_C, required_C, budget, weight)[0]
+
+
+def solve(
+    score_N, probs_N_C, required_C, budget, weight, place_N=slice(None), n_total=None
+) -> tuple[Selection, np.ndarray]:
+    """`class_balanced` with the prices (C,) of its lower bound.
+
+    Of samples that are only a part of the ``n_total`` of a pool, ``place_N`` (ascending) are the places among these in the order of
+    score: the search then draws the numbers that it would draw for them in the whole pool.
+    """
     score_N, probs_N_C, required_C = (np.asarray(a, np.float64) for a in (score_N, probs_N_C, required_C))
     check_inputs(score_N, probs_N_C, required_C, budget)
     if not (np.isfinite(weight) and weight >= 0):
@@ -80,20 +91,20 @@ def class_balanced(
     by_score_N = np.argsort(-score_N, kind="stable")  # everything below sees the samples in this order
     problem = score_N[by_score_N], probs_N_C[by_score_N], required_C, int(budget), float(weight)
 
-    prices_C, share_N = _relax(*problem)
+    prices_C, share_N = relax(*problem)
     lower_bound = _lower_bound(prices_C, *problem)
     worth_N = problem[0] + problem[1] @ prices_C
     is_in_N = np.zeros(len(worth_N), bool)
     is_in_N[np.lexsort((-worth_N, -share_N))[:budget]] = True
     is_in_N, is_optimal = _finish(is_in_N, worth_N, lower_bound, *problem)
     if not is_optimal:
-        is_in_N = _search(share_N, prices_C, worth_N, *problem)
+        is_in_N = _search(place_N, n_total or len(worth_N), share_N, prices_C, worth_N, *problem)
         is_in_N, _ = _finish(is_in_N, worth_N, lower_bound, *problem)
 
     objective = _objective(is_in_N, *problem)
     lower_bound = min(lower_bound, objective)  # they differ by rounding where the relaxation is an optimum
     gap = (objective - lower_bound) / max(abs(objective), np.finfo(float).tiny)
-    return Selection(by_score_N[is_in_N], objective, lower_bound, gap)
+    return Selection(by_score_N[is_in_N], objective, lower_bound, gap), prices_C
 
 
 def check_inputs(score_N: np.ndarray, probs_N_C: np.ndarray, required_C: np.ndarray, budget: int):
@@ -127,7 +138,7 @@ def _lower_bound(prices_C, score_N, probs_N_C, required_C, budget, weight) -> fl
     return float(prices_C @ required_C - np.partition(worth_N, -budget)[-budget:].sum())
 
 
-def _relax(score_N, probs_N_C, required_C, budget, weight) -> tuple[np.ndarray, np.ndarray]:
+def relax(score_N, probs_N_C, required_C, budget, weight) -> tuple[np.ndarray, np.ndarray]:
     """Best prices (C,) and selected share (N,) of every sample in the LP relaxation: a series of growing LPs.
 
     Samples outside the LP are fixed; those that its prices put on the wrong side of the threshold join the next one.
@@ -203,7 +214,7 @@ def _solve_lp(score_M, probs_M_C, required_C, budget, weight):
     )
 
 
-def _search(share_N, prices_C, worth_N, score_N, probs_N_C, required_C, budget, weight) -> np.ndarray:
+def _search(place_N, n_total, share_N, prices_C, worth_N, score_N, probs_N_C, required_C, budget, weight) -> np.ndarray:
     """The best batch that tabu searches from several roundings of the LP's shares meet."""
     by_share_N = np.lexsort((-worth_N, -share_N))
     is_fraction_N = (share_N > 0) & (share_N < 1)
@@ -213,7 +224,8 @@ def _search(share_N, prices_C, worth_N, score_N, probs_N_C, required_C, budget, 
     for start in range(int(np.clip(len(required_C) // 8, *SEARCH_STARTS))):
         rng = np.random.default_rng(start)  # a part of the algorithm: no seed of the user reaches it
         if start:
-            by_share_N = np.lexsort((-worth_N, -(share_N + is_fraction_N * rng.uniform(-0.5, 0.5, len(share_N)))))
+            noise_N = rng.uniform(-0.5, 0.5, n_total)[place_N]
+            by_share_N = np.lexsort((-worth_N, -(share_N + is_fraction_N * noise_N)))
         is_in_N = np.zeros(len(worth_N), bool)
         is_in_N[by_share_N[:budget]] = True
         for width in SEARCH_WIDTHS:

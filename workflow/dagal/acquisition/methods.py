@@ -150,11 +150,14 @@ def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: 
                 frame_M, member_M = pairs(offsets[positions], offsets[positions + 1])
                 arguments[argument] = frame_M if name == "offsets" else file[name][()][member_M]
             elif "N" in suffix:
-                values = file[name][()]
+                values, axis = file[name], suffix.index("N")
                 # the truth and the list of images have a row for every id
                 every = np.arange(len(values)) if kind in ("truth", "images") else file["ids"][()]
                 positions = _positions(files[kind], every, ids)
-                arguments[argument] = values.take(positions, suffix.index("N")) if len(ids) < len(every) else values
+                if axis == 0:  # only the rows of the candidates are in memory
+                    arguments[argument] = artifacts.rows(values, positions)
+                else:
+                    arguments[argument] = values[()].take(positions, axis) if len(ids) < len(every) else values[()]
             elif kind == "images":
                 (labeled,) = artifacts.read(files["labeled"], "labeled", "ids")
                 arguments[argument] = file[name][()][labeled]

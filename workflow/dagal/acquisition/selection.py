@@ -11,6 +11,7 @@ import numpy as np
 # loaded on demand: start-up stays quick, and a change of one selector reruns only the methods that use it
 FILES = {
     "badge": "badge",
+    "badge_cover": "covers",
     "batch_bald": "batch_bald",
     "class_balanced": "class_balanced",
     "core_set": "core_set",
@@ -18,6 +19,7 @@ FILES = {
     "diverse_mini_batch": "diverse_mini_batch",
     "informative_diverse": "informative_diverse",
     "kcenter_class_balanced": "kcenter",
+    "kcenter_cover": "covers",
     "kcenter_greedy": "kcenter",
     "margin_cluster_mean": "margin_cluster_mean",
     "probcover": "probcover",

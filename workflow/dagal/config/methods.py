@@ -16,6 +16,8 @@ from dagal.errors import UserError
 from dagal.tasks import Task
 from dagal.tasks.classification.signals import OF_SVM
 
+# selectors that can choose from what they chose from parts of the pool
+IN_SHARDS = ("top_k", "kcenter_cover", "badge_cover")
 OPTION_RULES = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
@@ -43,6 +45,12 @@ class Method(Section):
     )
     subset: Whole = setting(
         "Rank only a random subset of this many budgets; 0 ranks the whole pool.", 0, ge=0, papers="004: 10"
+    )
+    shards: Whole = setting(
+        "Jobs over which the selection is spread; each chooses a whole batch from a part of the candidates, and the selector then "
+        f"chooses among these ([scale](scale.md)). With {', '.join(f'`{name}`' for name in IN_SHARDS)} only.",
+        1,
+        ge=1,
     )
     learner: str | None = setting("Name of the learner, where there are several.", None, otherwise="the only learner")
 
@@ -88,6 +96,11 @@ def complete(name: str, given: dict, study: dict) -> dict:
     settings = methods.compose(name, given, task)
     for part in methods.HOMES:
         check_options(part, settings, given, key, task)
+    if settings["shards"] > 1 and settings["select"] not in IN_SHARDS:
+        raise Mistake(
+            f"{key}.shards",
+            f"is {settings['shards']}, but the selector is {settings['select']}; take one of {', '.join(IN_SHARDS)}.",
+        )
     read = methods.signals(settings, task)
     kinds, signals = {kind for kind, _ in read}, {signal for _, signal in read}
     if "adversary" in kinds:

@@ -61,6 +61,12 @@ class Signals(Section):
     draws: Whole = setting("Passes with dropout, for `bald`.", 20, ge=2, papers="none says")
     members: Whole = setting("Number of models of a deep ensemble, the node's own included.", 5, ge=2)
     batch_size: Whole = setting("Images per batch of a pass over the pool.", 512, ge=1)
+    shards: Whole = setting(
+        "Jobs over which the pass for `signals.h5` is spread, each over a part of the pool; the file is the same for any number "
+        "([scale](scale.md)).",
+        1,
+        ge=1,
+    )
 
 
 class Kappa(Section):

@@ -5,8 +5,7 @@ three the discriminator's output D is the probability of "labeled": the query is
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from dagal.acquisition.indicators import INDICATORS
 from dagal.artifacts import Kind
 from dagal.errors import UserError
+from dagal.learners.inference import Stored
 from dagal.learners.optimizers import stepper
 from dagal.learners.vae import VAE, Discriminator, draw_rank_columns
 from dagal.seeding import seed_for
@@ -37,14 +37,6 @@ ADVERSARY = Kind(
 )
 
 RECORDS = 200  # points of a loss curve at most
-
-
-class Images(NamedTuple):
-    """Images read when needed: ``fetch`` takes positions (B,) int64, in any order and repeated, and returns uint8 (B,C,H,W)."""
-
-    size: int
-    shape: tuple[int, int, int]
-    fetch: Callable[[torch.Tensor], torch.Tensor]
 
 
 class Adversary(nn.Module):
@@ -181,8 +173,8 @@ def objective(losses: dict, settings: dict):
 
 
 def train(
-    images_L: torch.Tensor | Images,
-    images_U: torch.Tensor | Images,
+    images_L: torch.Tensor | Stored,
+    images_U: torch.Tensor | Stored,
     settings: dict,
     seed: int,
     device: torch.device,
@@ -197,7 +189,7 @@ def train(
 ) -> tuple[Adversary, dict[str, list[float]]]:
     """Train from scratch; returns the networks in evaluation mode, and the losses over the steps.
 
-    Images are uint8 tensors (n,C,H,W) on any device, or `Images`. ``ta_vaal`` reads the normalised predicted losses
+    Images are uint8 tensors (n,C,H,W) on any device, or stored ones. ``ta_vaal`` reads the normalised predicted losses
     ``ranks_L`` (L,) and ``ranks_U`` (U,) in 0..1; None: uniform random numbers, as the paper has it before its ranker is
     trained; ``conditional=False`` removes the rank, which leaves VAAL. ``sraal`` reads ``labels_L`` (L,) int64 and the
     learner's class probabilities ``probs_U`` (U,C), on which the indicator is computed batch by batch.
@@ -214,16 +206,14 @@ def train(
     history holds ``step``, the terms of `vae_losses` and ``discriminator``: means over at most 200 stretches of the training.
     O(steps batch_size), whatever the pool. Raises UserError if a pool is empty.
     """
-    images_L, images_U = (
-        pool if isinstance(pool, Images) else Images(len(pool), tuple(pool.shape[1:]), _indexing(pool))
-        for pool in (images_L, images_U)
-    )
-    if not (images_L.size and images_U.size):
+    if not (len(images_L) and len(images_U)):
         raise UserError("an adversarial method needs labeled and unlabeled images; here one of the two pools is empty.")
     sraal = settings["kind"] == "sraal"
     torch.manual_seed(seed_for(seed, "networks"))
     n_classes = probs_U.shape[1] if sraal else 0
-    adversary = build(settings, images_L.shape, n_classes, channel_mean, channel_std, conditional).to(device).train()
+    adversary = (
+        build(settings, tuple(images_L.shape[1:]), n_classes, channel_mean, channel_std, conditional).to(device).train()
+    )
     vae, discriminator = adversary.vae, adversary.discriminator
     vae_parameters, discriminator_parameters = list(vae.parameters()), list(discriminator.parameters())
     adam = {"name": "adam", "weight_decay": 0.0}
@@ -233,8 +223,8 @@ def train(
     purposes = ("labeled", "unlabeled", "noise", "supervised noise", "ranks")
     streams = {purpose: torch.Generator().manual_seed(seed_for(seed, purpose)) for purpose in purposes}
     n = settings["batch_size"]
-    order_L = shuffled(images_L.size, n, streams["labeled"])
-    order_U = shuffled(images_U.size, n, streams["unlabeled"])
+    order_L = shuffled(len(images_L), n, streams["labeled"])
+    order_U = shuffled(len(images_U), n, streams["unlabeled"])
     ranked, given = vae.condition.rank is not None, ranks_L is not None
     if ranked and given:
         ranks_L, ranks_U = (torch.as_tensor(ranks, dtype=torch.float32, device="cpu") for ranks in (ranks_L, ranks_U))
@@ -244,7 +234,7 @@ def train(
     def draw():
         """Normalised images and ranks (2n,) of both pools, L first, labels of L, targets of U."""
         at_L, at_U = next(order_L), next(order_U)
-        images = torch.cat([images_L.fetch(at_L).to(device), images_U.fetch(at_U).to(device)])
+        images = torch.cat([images_L[at_L].to(device), images_U[at_U].to(device)])
         ranks = labels = None
         if ranked and given:
             ranks = torch.cat([ranks_L[at_L], ranks_U[at_U]]).to(device)
@@ -277,10 +267,6 @@ def train(
             now = "  ".join(f"{name} {value:.4f}" for name, value in zip(losses, values[-1].tolist(), strict=True))
             print(f"step {step + 1:,}/{settings['steps']:,}  {now}", flush=True)
     return adversary.eval(), _history(torch.stack(values).double().cpu(), list(losses))
-
-
-def _indexing(images: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    return lambda positions: images[positions.to(images.device)]
 
 
 def _history(values: torch.Tensor, names: list[str]) -> dict[str, list[float]]:

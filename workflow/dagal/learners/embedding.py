@@ -1,23 +1,19 @@
 """Embeddings learnt with labels: the triplet loss, or the layer before the head of a classifier (camera traps, 002)."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import h5py
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from dagal import artifacts
 from dagal.errors import UserError
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.backbones import Backbone
-from dagal.learners.inference import autocast, to_tensor
+from dagal.learners.inference import Stored, autocast
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.seeding import seed_for
-
-HELD_BYTES = 1 << 30  # of images, while an embedding is trained; twice that for a moment
 
 
 def squared_distances(embeddings_B_D: torch.Tensor) -> torch.Tensor:
@@ -75,7 +71,7 @@ def batches(labels_N: np.ndarray, settings: dict, generator: torch.Generator) ->
 
 def train(
     backbone: Backbone,
-    fetch: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor | Stored,
     labels_N: np.ndarray,
     settings: dict,
     epochs: int,
@@ -85,7 +81,7 @@ def train(
 ) -> list[float]:
     """Train in place on labeled images; returns the mean loss of each epoch.
 
-    ``fetch`` takes positions (B,) and returns uint8 images (B,C,H,W) on the device. SGD at ``lr`` per 256 images of a step, falling
+    ``images`` are uint8 (N,C,H,W), held on the device or stored. SGD at ``lr`` per 256 images of a step, falling
     to 0 as a cosine; flips if ``flip``. With ``cross_entropy`` a linear head is learnt along and dropped. Raises UserError if
     there are fewer than two classes.
     """
@@ -106,10 +102,10 @@ def train(
         rate = learning_rate(optimizer, {"name": "cosine"}, epoch, epochs)
         total, n = torch.zeros((), device=device), 0
         for positions in batches(labels_N, settings, generator):
-            images = random_crop_flip(fetch(positions), augmentation, generator)
+            augmented = random_crop_flip(images[positions.to(device)], augmentation, generator)
             target = labels[positions].to(device)
             with autocast(device, settings["precision"]):
-                embeddings_B_D = backbone(images)
+                embeddings_B_D = backbone(augmented)
             if settings["kind"] == "triplet":
                 loss = triplet_loss(embeddings_B_D.float(), target, settings["margin"], generator)
             else:
@@ -124,11 +120,3 @@ def train(
         )
     backbone.eval()
     return history
-
-
-def fetcher(images: h5py.Dataset, ids: np.ndarray, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    """``fetch`` of `train` for the images with the given ids: held on the device, or read when needed where they are many GB."""
-    if len(ids) * int(np.prod(images.shape[1:])) <= HELD_BYTES:
-        held = to_tensor(artifacts.rows(images, ids), device)
-        return lambda positions: held[positions.to(device)]
-    return lambda positions: to_tensor(np.stack([images[i] for i in ids[positions.numpy()]]), device)

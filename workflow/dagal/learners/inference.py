@@ -1,7 +1,8 @@
 """Passes over images: evaluation mode, no augmentation, no gradients."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,14 +14,15 @@ from dagal import artifacts
 from dagal.learners.classifier import Classifier
 from dagal.learners.loss_prediction import taps, with_features
 
-STREAM_BYTES = 128 << 20  # images read at a time
+STREAM_BYTES = 64 << 20  # images read at a time; about four times that are in memory
+HELD_BYTES = 2 << 30  # images that are read again and again stay in the memory of the device up to this size
 
 
 @contextmanager
 def inputs_of(path: str) -> Iterator[h5py.Dataset]:
     """The inputs of a learner, a row for every id: images (N,H,W,C) uint8, or features (N,D) float32 of a backbone."""
     kind = "features" if Path(path).name == "features.h5" else "images"
-    with artifacts.opened(path, kind) as file:
+    with artifacts.opened(path, kind, cached=False) as file:
         yield file[kind]
 
 
@@ -31,17 +33,67 @@ def to_tensor(images_N_H_W_C: np.ndarray, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(images_N_H_W_C).permute(0, 3, 1, 2).contiguous().to(device)
 
 
+def ahead(items: Iterable) -> Iterator:
+    """The same items, each of them made by a background thread while the one before is in use."""
+    items, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = thread.submit(next, items, end)
+            yield item
+
+
 def stream(images: h5py.Dataset, ids: np.ndarray, device: torch.device, batch_size: int) -> Iterator[torch.Tensor]:
-    """Batches of the images (or features) with the given ids, read block by block; prints progress every 10 seconds."""
+    """Batches of the images (or features) with the given ids, read ahead block by block; prints progress every 10 seconds."""
     n_block = STREAM_BYTES // (images.dtype.itemsize * int(np.prod(images.shape[1:])))
-    block, reported = max(batch_size, n_block // batch_size * batch_size), time.monotonic()
-    for start in range(0, len(ids), block):
-        loaded = to_tensor(artifacts.rows(images, ids[start : start + block]), torch.device("cpu"))
+    block, reported, done = max(batch_size, n_block // batch_size * batch_size), time.monotonic(), 0
+    parts = (ids[start : start + block] for start in range(0, len(ids), block))
+    for loaded in ahead(to_tensor(artifacts.rows(images, part), torch.device("cpu")) for part in parts):
         for batch in torch.split(loaded, batch_size):
             yield batch.to(device)
+        done += len(loaded)
         if time.monotonic() - reported > 10:
             reported = time.monotonic()
-            print(f"{min(start + block, len(ids)):,} of {len(ids):,} images", flush=True)
+            print(f"{done:,} of {len(ids):,} images", flush=True)
+
+
+class Stored:
+    """Images (or features) of an opened file that are read when they are asked for; else like the tensor (n,C,H,W) of them."""
+
+    def __init__(self, images: h5py.Dataset, ids: np.ndarray, device: torch.device):
+        self.images, self.ids, self.device = images, ids, device
+        none = to_tensor(images[:0], torch.device("cpu"))
+        self.shape, self.dtype = (len(ids), *none.shape[1:]), none.dtype
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, positions: torch.Tensor) -> torch.Tensor:
+        return to_tensor(artifacts.rows(self.images, self.ids[positions.cpu().numpy()]), self.device)
+
+    def split(self, batch_size: int) -> Iterator[torch.Tensor]:
+        return stream(self.images, self.ids, self.device, batch_size)
+
+
+def images_of(images: h5py.Dataset, ids: np.ndarray, device: torch.device) -> torch.Tensor | Stored:
+    """The images (or features) with the given ids, to be read again and again: a tensor on the device up to `HELD_BYTES`.
+
+    Loaded block by block, so that they are never in memory twice.
+    """
+    stored = Stored(images, ids, device)
+    if len(ids) * images.dtype.itemsize * int(np.prod(images.shape[1:])) > HELD_BYTES:
+        return stored
+    held = torch.empty(stored.shape, dtype=stored.dtype, device=device)
+    if len(ids):
+        for batch, place in zip(stored.split(1024), held.split(1024), strict=True):
+            place.copy_(batch)
+    return held
+
+
+def each(images: torch.Tensor | Stored, orders: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The images at each of these positions (B,); stored ones are read ahead."""
+    found = (images[positions.to(images.device)] for positions in orders)
+    return found if isinstance(images, torch.Tensor) else ahead(found)
 
 
 def autocast(device: torch.device, precision: str):
@@ -70,8 +122,19 @@ def probabilities(
 ) -> np.ndarray:
     """Class probabilities (n,C) float32 of the images (or features) with the given ids."""
     batches = stream(inputs, ids, model.head.weight.device, batch_size)
-    found = [probs_B_C for probs_B_C, *_ in predict(model, batches, precision)]
-    return np.concatenate(found) if found else np.empty((0, model.head.out_features), np.float32)
+    return filled(
+        np.empty((len(ids), model.head.out_features), np.float32),
+        (probs_B_C for probs_B_C, *_ in predict(model, batches, precision)),
+    )
+
+
+def filled(result: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarray:
+    """The result with its rows, part after part. Parts that are kept until the last one leave holes between freed batches: GBs of them."""
+    first = 0
+    for part in parts:
+        result[first : first + len(part)] = part
+        first += len(part)
+    return result
 
 
 @torch.no_grad()
@@ -88,11 +151,10 @@ def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -
 
 
 @torch.no_grad()
-def predicted_classes(model: Classifier, images: torch.Tensor, batch_size: int, precision: str) -> np.ndarray:
-    """Predicted class (N,) of uint8 images held on the device: int16, or int32 where that cannot hold all classes."""
+def predicted_classes(model: Classifier, images: torch.Tensor | Stored, batch_size: int, precision: str) -> np.ndarray:
+    """Predicted class (N,) of uint8 images: int16, or int32 where that cannot hold all classes."""
     model.eval()
-    dtype = torch.int16 if model.head.out_features <= torch.iinfo(torch.int16).max + 1 else torch.int32
+    dtype = np.int16 if model.head.out_features <= np.iinfo(np.int16).max + 1 else np.int32
     with autocast(images.device, precision):
-        return np.concatenate([
-            model(batch).argmax(1).to(dtype).cpu().numpy() for batch in torch.split(images, batch_size)
-        ])  # fmt: skip
+        parts = (model(batch).argmax(1).cpu().numpy() for batch in images.split(batch_size))
+        return filled(np.empty(len(images), dtype), parts)

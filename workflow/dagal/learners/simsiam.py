@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from dagal.artifacts import Kind
 from dagal.learners import NETWORKS, weights
 from dagal.learners.backbones import Backbone
-from dagal.learners.inference import autocast
+from dagal.learners.inference import Stored, autocast, each
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.learners.views import view
 from dagal.seeding import seed_for
@@ -92,7 +92,7 @@ def nearest(features_N_D: torch.Tensor, queries_Q: np.ndarray, k: int) -> tuple[
 
 
 def train(
-    images: torch.Tensor,
+    images: torch.Tensor | Stored,
     settings: dict,
     channel_mean,
     channel_std,
@@ -101,7 +101,7 @@ def train(
     stop_gradient: bool = True,
     after_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> tuple[Backbone, dict[str, np.ndarray]]:
-    """Pre-train on uint8 images (N,C,H,W), which lie on the device; returns the backbone and what happened.
+    """Pre-train on uint8 images (N,C,H,W), held on the device or stored; returns the backbone and what happened.
 
     The history holds ``loss``, ``output_std`` and ``learning_rate`` (E,); ``knn_epochs`` (K,), ``queries`` (Q,), and of each
     query the ``neighbours`` (K,Q,k) (positions in ``images``) and their ``similarities``, before the training, every
@@ -131,7 +131,7 @@ def train(
     def look_at_neighbours(epoch):
         backbone.eval()
         with torch.no_grad(), autocast(device, settings["precision"]):
-            features = torch.cat([backbone(batch).float() for batch in torch.split(images, 2 * batch_size)])
+            features = torch.cat([backbone(batch).float() for batch in images.split(2 * batch_size)])
         for name, value in zip(
             ("knn_epochs", "neighbours", "similarities"), (epoch, *nearest(features, queries, k)), strict=True
         ):
@@ -149,8 +149,8 @@ def train(
         generator = torch.Generator().manual_seed(seed_for(settings["seed"], "simsiam", "epoch", epoch))
         lr = learning_rate(optimizer, schedule, epoch, epochs)
         totals, steps = torch.zeros(2, device=device), len(images) // batch_size
-        for batch in torch.randperm(len(images), generator=generator).split(batch_size)[:steps]:
-            batch = images[batch.to(device)]
+        order = torch.randperm(len(images), generator=generator)
+        for batch in each(images, order.split(batch_size)[:steps]):
             with autocast(device, settings["precision"]):
                 outputs = []
                 for _ in range(2):  # batch norm sees one view at a time

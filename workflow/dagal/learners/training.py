@@ -15,7 +15,7 @@ from dagal.learners import SOLVERS, architectures
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.classifier import Classifier
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
-from dagal.learners.inference import autocast, inputs_of, predicted_classes, to_tensor
+from dagal.learners.inference import Stored, autocast, images_of, inputs_of, predicted_classes, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.pool import unlabeled
@@ -54,7 +54,7 @@ def fit(
     settings: dict,
     seed: int,
     after_epoch: Callable[[Classifier], None] = lambda model: None,
-    pool: torch.Tensor | None = None,
+    pool: torch.Tensor | Stored | None = None,
 ) -> dict[str, list[float]]:
     """Train in place for ``settings["epochs"]``; returns ``loss``, ``accuracy`` and ``learning_rate`` per epoch.
 
@@ -144,7 +144,13 @@ def fit(
 
 
 def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None):
-    """Train a classifier on the artifacts ``source.inputs`` (images or features), ``.split`` and ``.labeled`` of a node.
+    """`fit_on` the inputs of a node, ``source.inputs``, which stay open: a large pool is read while it is trained on."""
+    with inputs_of(source.inputs) as inputs:
+        return fit_on(inputs, source, settings, seed, purpose, device, after_epoch)
+
+
+def fit_on(inputs, source, settings: dict, seed: int, purpose: tuple, device, after_epoch):
+    """Train a classifier on ``inputs`` (images or features) and the artifacts ``source.split`` and ``.labeled`` of a node.
 
     Where the source has them: on the pseudo-labels ``.pseudo`` besides, and going on from the model ``.parent``. FixMatch also
     sees the images without label. Initialisation and training follow (seed, purpose). The purpose does not name the method:
@@ -159,11 +165,10 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
         ids, labels = np.concatenate([ids, pseudo[0]]), np.concatenate([labels, pseudo[1]])
         content += f" and {len(pseudo[0]):,} pseudo-labels"
     pool = None
-    with inputs_of(source.inputs) as inputs:
-        images = to_tensor(artifacts.rows(inputs, ids), device)
-        if settings["fixmatch"]:
-            pool = to_tensor(artifacts.rows(inputs, unlabeled(source.split, source.labeled)), device)
-            content += f" and {len(pool):,} images without label"
+    images = to_tensor(artifacts.rows(inputs, ids), device)
+    if settings["fixmatch"]:
+        pool = images_of(inputs, unlabeled(source.split, source.labeled), device)
+        content += f" and {len(pool):,} images without label"
     if images.is_floating_point():  # the statistics are those of the pixels
         mean_C, std_C = torch.zeros(images.shape[1]), torch.ones(images.shape[1])
     torch.manual_seed(seed_for(seed, "initialise", *purpose))
@@ -182,13 +187,13 @@ def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_ep
 def fit_following(source, settings: dict, seed: int, cycle: int, device, ids: np.ndarray):
     """`fit_node`, with the class predicted for each of ``ids`` (n,) after each epoch in the history: ``trajectory`` (E,n).
 
-    The images of ``ids`` are held on the device.
+    The images of ``ids`` are held on the device as far as they fit (`images_of`).
     """
     with inputs_of(source.inputs) as inputs:
-        images, trajectory = to_tensor(artifacts.rows(inputs, ids), device), []
+        images, trajectory = images_of(inputs, ids, device), []
 
-    def follow(model):
-        trajectory.append(predicted_classes(model, images, 4 * settings["batch_size"], settings["precision"]))
+        def follow(model):
+            trajectory.append(predicted_classes(model, images, 4 * settings["batch_size"], settings["precision"]))
 
-    model, history = fit_node(source, settings, seed, (cycle,), device, follow)
+        model, history = fit_node(source, settings, seed, (cycle,), device, follow)
     return model, history | {"ids": ids, "trajectory": np.stack(trajectory)}

@@ -49,13 +49,24 @@ def score_settings(study, at) -> dict:
     }
 
 
-def select_reads(study, at) -> dict:
+def select_shard_reads(study, at) -> dict:
     return study.signal_files(at.node, "select") | {"scores": study.path(at.node, "scores")}
+
+
+def select_reads(study, at) -> dict:
+    shards = study.methods[at.node.branch.method]["shards"]
+    parts = [study.file(at.node, f"query_shard{shard}.h5") for shard in range(shards)]
+    return select_shard_reads(study, at) | ({"shards": parts} if shards > 1 else {})
 
 
 def select_settings(study, at) -> dict:
     method = study.methods[at.node.branch.method]
-    return {"select": method["select"], "options": method["select_options"], "budget": study.settings["budget"]}
+    found = {"select": method["select"], "options": method["select_options"], "budget": study.settings["budget"]}
+    return found | ({"shards": method["shards"]} if method["shards"] > 1 else {})
+
+
+def select_looks_up(study, at) -> list:
+    return study.looked_up("select", study.methods[at.node.branch.method]["select"])
 
 
 def oracle_reads(study, at) -> dict:
@@ -114,9 +125,19 @@ STAGES = {
         {"query": "{node}/query.h5"},
         select_reads,
         select_settings,
-        lambda study, at: study.looked_up("select", study.methods[at.node.branch.method]["select"]),
+        select_looks_up,
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/select",
+        stopped_by="before",
+    ),
+    "select_shard": Stage(
+        "query",
+        {"query": "{node}/query_shard{shard}.h5"},
+        select_shard_reads,
+        select_settings,
+        select_looks_up,
+        where=lambda study: {"cycle": QUERY_CYCLE},
+        log="{node}/select_shard{shard}",
         stopped_by="before",
     ),
     "oracle": Stage(

@@ -21,7 +21,7 @@ def make(job):
             seed, branch, cycle = owner.removeprefix("seed") if owner.startswith("seed") else None, backbone, None
         else:
             seed, branch, cycle = artifacts.node(path)
-            if passed_through(last_cycle, seed, branch, cycle if rule in OF_THE_CYCLE else cycle + 1):
+            if passed_through(last_cycle, seed, branch, cycle if rule.startswith(OF_THE_CYCLE) else cycle + 1):
                 continue
         (measured,) = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
         numbers = [None if measured[name] == "NA" else measured[name] for name in ("s", "cpu_time", "max_rss")]
@@ -48,11 +48,12 @@ def benchmarks(study) -> list[str]:
         found += [f"{folder}/{job}.benchmark.tsv" for folder in folders for job in jobs]
     for seed in study.seeds:
         for method in study.methods:
-            jobs = query_jobs(study, method)
+            jobs, shards = query_jobs(study, method), study.methods[method]["shards"]
+            choosing = ["score", "select", *(f"select_shard{shard}" for shard in range(shards) if shards > 1)]
             for cycle in study.cycles[1:]:
                 node = study.node(seed, method, cycle)
                 found += [study.file(study.parent(node), f"{job}.benchmark.tsv") for job in jobs]
-                found += [study.file(node, f"{job}.benchmark.tsv") for job in ("score", "select")]
+                found += [study.file(node, f"{job}.benchmark.tsv") for job in choosing]
     return sorted(set(found))
 
 
@@ -74,6 +75,8 @@ def query_jobs(study, method: str) -> list[str]:
         found.append("detections")
     if "coherence" in kinds:
         found.append(f"tracks_{study.methods[method]['tracker']}")
+    if "signals" in found and (shards := study.settings["signals"]["shards"]) > 1:
+        found += [f"signals_shard{shard}" for shard in range(shards)]
     if "ensemble" in found:
         found += [f"member{member}" for member in range(1, study.settings["signals"]["members"])]
     return list(dict.fromkeys(found))

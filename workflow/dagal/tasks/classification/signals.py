@@ -1,6 +1,11 @@
 """What a classifier and its pool tell about each unlabeled image: the signals that scores and selectors may ask for."""
 
-from dagal.artifacts import Kind
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from dagal import artifacts
+from dagal.artifacts import Kind, Writer
 
 # argument of a score or selector -> (kind of file, data set) of the signal that it stands for
 SIGNALS = {
@@ -81,3 +86,35 @@ DRAWS = Kind(
         "draws": "class probabilities of T passes with dropout, or of the K members of an ensemble (T,n,C)",
     },
 )
+
+# what a pass of a model gives (`dagal.learners.inference.predict`), as the data sets of signals.h5 that hold it
+OF_POOL = ("probabilities", "embeddings", "predicted_loss", "logits")
+OF_LABELED = (None, "labeled_embeddings", "labeled_predicted_loss", None)
+
+
+def part_of(n: int, batch_size: int, shard: int, shards: int) -> slice:
+    """The rows of n that one of several jobs takes: whole batches, so that all batches are those of a single pass."""
+    n_batches = -(-n // batch_size)
+    first, last = (batch_size * (n_batches * edge // shards) for edge in (shard, shard + 1))
+    return slice(first, min(last, n))
+
+
+def record(writer: Writer, wanted: Iterable[str], n: int, names: tuple, batches: Iterable[tuple]) -> None:
+    """Write those outputs of a pass over n images that are wanted, batch by batch."""
+    outputs, first = {}, 0
+    for batch in batches:
+        for name, values in zip(names, batch, strict=True):
+            if name in wanted:
+                if name not in outputs:
+                    outputs[name] = writer.dataset(name, (n, *values.shape[1:]), np.float32)
+                outputs[name][first : first + len(values)] = values
+        first += len(next(values for values in batch if values is not None))
+
+
+def gathered(paths: Iterable[str], ids: str, names: tuple, batch_size: int) -> Iterator[tuple]:
+    """The batches of a single pass, from the files of jobs that did a part of it each; ``ids`` names the ids of their rows."""
+    for path in paths:
+        with artifacts.opened(path, "signals") as file:
+            for first in range(0, len(file[ids]), batch_size):
+                part = slice(first, first + batch_size)
+                yield tuple(file[name][part] if name and name in file else None for name in names)

@@ -170,8 +170,27 @@ def trajectory_reads(study, at) -> dict:
     return train_reads(study, at) | {"history": study.path(at.node, "history")}
 
 
+def shards(study) -> list[str]:
+    """Numbers of the jobs that share the pass for signals.h5; none where a single job does it."""
+    count = study.settings["signals"]["shards"]
+    return [str(shard) for shard in range(count)] if count > 1 else []
+
+
+def signals_reads(study, at) -> dict:
+    files = pool(study, at)
+    if not shards(study):
+        return files
+    # what the jobs have computed, instead of what it is computed from
+    parts = [study.file(at.node, f"signals_shard{shard}.h5") for shard in shards(study)]
+    return {name: files[name] for name in ("split", "labeled")} | {"shards": parts}
+
+
 def signals_settings(study, at) -> dict:
     return {"signals": recorded(study, at.node)} | learner(study, at) | batch_size(study, at)
+
+
+def shard_settings(study, at) -> dict:
+    return signals_settings(study, at) | {"shards": len(shards(study))}
 
 
 def ensemble_reads(study, at) -> dict:
@@ -374,7 +393,19 @@ STAGES = {
         stopped_by="before",
         goes_on=True,
     ),
-    "signals": of_pool("signals", "signals", settings=signals_settings),
+    "signals": of_pool(
+        "signals",
+        "signals",
+        reads=signals_reads,
+        settings=signals_settings,
+        gpu=lambda study, at: 0 if shards(study) else gpu(study, at),
+    ),
+    "signals_shard": of_pool(
+        "signals",
+        "signals_shard{shard}",
+        settings=shard_settings,
+        where=lambda study: {"shard": any_of(shards(study))},
+    ),
     "trajectory": of_pool("trajectory", "trajectory", reads=trajectory_reads, settings=lambda study, at: {}),
     "draws": of_pool(
         "draws",
