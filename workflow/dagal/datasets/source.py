@@ -1,13 +1,15 @@
 """What every loader of images returns, and how loaders write images in batches."""
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dagal import artifacts
 from dagal.artifacts import Kind, Writer
+from dagal.datasets import raw
 from dagal.errors import UserError
 from dagal.registry import Registry
 
@@ -17,6 +19,10 @@ IMAGES = Kind(
     {
         "images": "images (N,H,W,C), uint8 intensities 0..255",
         "split": "published part of each image (N,): 0 train, 1 test",
+        "file": "file of each image (N,), bytes, below the path of the data set; in an archive, its name there; of a frame, its video",
+        "raw_file": "every file of the data set (F,), bytes, below its path; empty data sets and those without files have none",
+        "raw_size": "size of each of these files in bytes (F,)",
+        "raw_sha256": "SHA-256 of each of these files (F,), hexadecimal",
         "video": "video of each image (N,), position in the attribute video_names; videos only",
         "frame": "number of each image in its video (N,), rising with time; videos only",
         "source": "camera traps: image that each crop is of (N,), position in files",
@@ -51,6 +57,10 @@ class Source:
     images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
     about: dict[str, np.ndarray] = field(default_factory=dict)  # what else images.h5 holds
     sealed: dict[str, np.ndarray] = field(default_factory=dict)  # what else truth.h5 holds
+    files: Sequence[str] = ()  # file of each image (N), see `IMAGES`; empty where there are no files
+    notes: list[str] = field(
+        default_factory=list
+    )  # what the user has to know, a line each; grows while images are decoded
 
     def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
         """Write images.h5 and truth.h5. Raises UserError if these are not the published images, or differ in size."""
@@ -66,6 +76,7 @@ class Source:
             for name, values in self.about.items():
                 writer.dataset(name, values.shape, values.dtype)[...] = values
             write_images(writer, n, fitted(self, settings))
+            write_origins(writer, settings, self.files, self.notes)
         truth = {"labels": self.labels, **self.sealed}
         artifacts.write(truth_path, TRUTH, origin, truth, class_names=self.class_names)
 
@@ -92,6 +103,27 @@ PUBLISHED_COUNTS = Registry(
 
 BATCH_BYTES = 32 << 20
 PROGRESS_SECONDS = 5
+
+
+def write_origins(writer: Writer, settings: dict, files: Sequence[str], notes: list[str]) -> None:
+    """Write where each image is from, what was brought, and what the user has to know, which is printed; when all is decoded.
+
+    ``files``: see the data set `file` (N); empty where there are no files. ``notes`` become the attribute of that name.
+    """
+    brought = raw.raw_files(settings)
+    lists = {
+        "file": list(map(os.fsencode, files)),
+        "raw_file": list(map(os.fsencode, brought)),
+        "raw_size": [path.stat().st_size for path in brought.values()],
+        "raw_sha256": [digest.encode() for digest in raw.hashes(brought)],
+    }
+    for name, values in lists.items():
+        if values:
+            values = np.array(values)
+            writer.dataset(name, values.shape, values.dtype)[...] = values
+    if notes:
+        writer.file.attrs["notes"] = notes
+        print(*notes, sep="\n")
 
 
 def write_images(writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]], what: str = "images") -> None:

@@ -1,0 +1,102 @@
+"""What was brought: the files below the path of a data set, with size and hash, and whether they are still the same."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dagal.datasets import archives
+from dagal.datasets.decoding import readable
+
+BLOCK_BYTES = 1 << 20
+PROGRESS_SECONDS = 5
+BESIDES = ("detections", "annotations")  # settings that name a file of the data set, wherever it lies
+
+
+def raw_files(settings: dict) -> dict[str, Path]:
+    """Name -> path of every file of a data set, hidden ones left out; empty where nothing has to be brought."""
+    path = Path(settings.get("path") or "")
+    found = {}
+    if settings.get("path") and path.is_dir():
+        for parts, kind in archives.walk(path):
+            place = path.joinpath(*parts)
+            if kind != "loop" and parts[-1] and not archives.hidden(parts) and (kind == "own" or place.exists()):
+                found["/".join(parts)] = place
+    elif settings.get("path") and path.is_file():
+        found[path.name] = path
+    for key in BESIDES:
+        place = Path(settings.get(key) or "")
+        if settings.get(key) and place.is_file() and place not in found.values():
+            found[str(place)] = place
+    return found
+
+
+def sha256(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            found.update(block)
+    return found.hexdigest()
+
+
+def hashes(files: dict[str, Path]) -> list[str]:
+    """SHA-256 of each file; prints progress."""
+    found, shown = [], time.monotonic()
+    for path in files.values():
+        found.append(sha256(path))
+        if time.monotonic() - shown >= PROGRESS_SECONDS:
+            print(f"hashed {len(found):,} of {len(files):,} files", flush=True)
+            shown = time.monotonic()
+    return found
+
+
+def state(files: dict[str, Path]) -> str:
+    """A digest of names, sizes and times of change: whoever has seen one knows cheaply that nothing has changed since."""
+    found = hashlib.sha256()
+    for name, path in files.items():
+        about = path.stat()
+        found.update(f"{name}\0{about.st_size}\0{about.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
+
+
+def changes(files: dict[str, Path], names: np.ndarray, sizes: np.ndarray, sha: np.ndarray, since: float | None) -> str:
+    """How files differ from a list of (name, size, hash), in words; empty if they do not.
+
+    Files of the same size are hashed if they changed after ``since`` (seconds since the epoch), or if it is None.
+    """
+    before = {
+        name.decode("utf-8", "surrogateescape"): (int(size), digest.decode())
+        for name, size, digest in zip(names, sizes, sha, strict=True)
+    }
+    new, missing = sorted(files.keys() - before.keys()), sorted(before.keys() - files.keys())
+    differ: list[str] = []
+    for name in sorted(files.keys() & before.keys()):
+        about = files[name].stat()
+        size, digest = before[name]
+        suspect = since is None or about.st_mtime > since
+        if about.st_size != size or (suspect and sha256(files[name]) != digest):
+            differ.append(name)
+    kinds = (("new", new), ("missing", missing), ("changed", differ))
+    return ", ".join(
+        f"{len(found):,} {kind} ({readable(found[0])}{' ...' if len(found) > 1 else ''})"
+        for kind, found in kinds
+        if found
+    )
+
+
+def compare(files: Callable[[], dict[str, Path]], names, sizes, sha, made: float, seen: Path) -> str:
+    """`changes` of the files since they were read at ``made``, cheap where nothing changed since the last look, which ``seen`` records."""
+    found = files()
+    now = state(found)
+    known = seen.read_text() if seen.exists() else None
+    if known == now:
+        return ""
+    since = max(made, seen.stat().st_mtime) if known else made
+    newer = any(path.stat().st_mtime > since for path in found.values())
+    told = changes(found, names, sizes, sha, since if newer or known is None else None)
+    if not told:
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        seen.write_text(now)
+    return told
