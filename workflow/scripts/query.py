@@ -11,6 +11,7 @@ from dagal.errors import UserError
 from dagal.seeding import generator
 
 job = start()
+job.ready()
 source, params = job.input, job.params
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")

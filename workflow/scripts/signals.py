@@ -28,6 +28,8 @@ def infer(writer, ids, *names):
 
 with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer:
     writer.dataset("ids", ids.shape, np.int64)[...] = ids
+    if set(wanted) <= {"trajectory"}:
+        job.ready()
     if "trajectory" in wanted:
         (trajectory_E_N,) = artifacts.read(source.history, "history", "trajectory")
         writer.dataset("trajectory", trajectory_E_N.shape, trajectory_E_N.dtype)[...] = trajectory_E_N
@@ -36,6 +38,7 @@ with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer:
 
         device = devices.prepare(job.gpu, settings["threads"])
         model = architectures.load(source.model, device)
+        job.ready()
         with inference.inputs_of(source.inputs) as inputs:
             if {"probabilities", "embeddings", "predicted_loss", "logits"} & set(wanted):
                 infer(writer, ids, "probabilities", "embeddings", "predicted_loss", "logits")
