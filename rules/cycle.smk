@@ -1,6 +1,6 @@
 """One cycle, whatever is learned: signals of the node before -> score -> select -> oracle -> labeled.h5 of the node.
 
-Needs split.h5, the sealed truth.h5 (oracle), and the signals of the node before. Makes scores.h5, query.h5, labeled.h5.
+Needs split.h5, the sealed truth.h5 (oracle), and the signals of the node before. Makes scores.h5, query.h5 with its query.csv, labeled.h5.
 """
 
 
@@ -46,6 +46,29 @@ rule select:
         settings=plan.settings("select"),
         code=plan.code("select"),
         command=plan.command("select"),
+    shell:
+        "{params.command}"
+
+
+rule query_table:
+    input:
+        unpack(plan.reads("query_table")),
+    output:
+        **plan.writes("query_table"),
+    log:
+        plan.log("query_table"),
+    wildcard_constraints:
+        **plan.where("query_table"),
+    conda:
+        plan.conda("query_table")
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=plan.settings("query_table"),
+        code=plan.code("query_table"),
+        command=plan.command("query_table"),
     shell:
         "{params.command}"
 

@@ -13,7 +13,7 @@ from dagal.plan import Study, graph, job
 from dagal.report import registry
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
-PER_QUERY = ("score", "select", "oracle")
+PER_QUERY = ("score", "select", "query_table", "oracle")
 DRAWN = ("learning_curves", "class_distribution", "informativeness", "class_entropy", "selection_costs")
 FIGURES = {f"figure_{name}": 1 for name in DRAWN}
 TABLES = dict.fromkeys(("metrics", "summary", "costs", "informativeness", "class_entropy", "selection_costs"), 1)

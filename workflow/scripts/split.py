@@ -12,7 +12,7 @@ from dagal.pool import SPLIT, channel_statistics, make_split, thumbnails
 job = start()
 seed = int(job.wildcards.seed)
 with artifacts.opened(job.input.truth, "truth") as file:
-    class_names = file.attrs["class_names"]
+    class_names = artifacts.attribute(file, "class_names")
     labels_N = file["labels"][()] if "labels" in file else None
 with artifacts.opened(job.input.images, "images") as file:
 

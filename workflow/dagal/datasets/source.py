@@ -122,7 +122,7 @@ def write_origins(writer: Writer, settings: dict, files: Sequence[str], notes: l
             values = np.array(values)
             writer.dataset(name, values.shape, values.dtype)[...] = values
     if notes:
-        writer.file.attrs["notes"] = notes
+        artifacts.set_attribute(writer.file, "notes", notes)
         print(*notes, sep="\n")
 
 

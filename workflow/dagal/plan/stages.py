@@ -1,6 +1,7 @@
 """The steps that studies of all tasks share: data, the first labels, and score -> select -> oracle."""
 
 from dagal import datasets
+from dagal.acquisition.predicted import TELLING
 from dagal.tasks import QUERY_CYCLE, Stage
 
 
@@ -66,6 +67,22 @@ def oracle_reads(study, at) -> dict:
     }
 
 
+def telling(study, at) -> tuple[str | None, str | list]:
+    """Kind and path of the file of signals behind a query that tells the class of each candidate; (None, []) if it needed none."""
+    method, node = at.node.branch.method, study.parent(at.node)
+    kinds = [kind for kind, name in study.signals(method) if name in TELLING]
+    return (kinds[0], study.file(node, f"{study.signal_file(method, kinds[0])}.h5")) if kinds else (None, [])
+
+
+def query_table_reads(study, at) -> dict:
+    return {
+        "query": study.path(at.node, "query"),
+        "images": study.clean_images,
+        "labeled": study.path(study.parent(at.node), "labeled"),
+        "predictions": telling(study, at)[1],
+    }
+
+
 STAGES = {
     "dataset": Stage(
         "dataset",
@@ -117,6 +134,15 @@ STAGES = {
         lambda study, at: study.looked_up("select", study.methods[at.node.branch.method]["select"]),
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/select",
+        stopped_by="before",
+    ),
+    "query_table": Stage(
+        "query_table",
+        {"table": "{node}/query.csv"},
+        query_table_reads,
+        lambda study, at: {"kind": telling(study, at)[0]},
+        where=lambda study: {"cycle": QUERY_CYCLE},
+        log="{node}/query_table",
         stopped_by="before",
     ),
     "oracle": Stage(

@@ -59,8 +59,9 @@ def items(study) -> dict[str, Item]:
 
 
 def targets(study) -> list[str]:
-    """The files of all tables and figures of a study."""
-    return [
+    """The files of all tables and figures of a study, those of its queries included."""
+    tables = [study.file(node, "query.csv") for node in study.nodes() if node.cycle]
+    return tables + [
         study.pattern(pattern, **variant)
         for item in items(study).values()
         for variant in item.variants(study)
