@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +85,8 @@ def changes(files: dict[str, Path], names: np.ndarray, sizes: np.ndarray, sha: n
     )
 
 
-def compare(files: Callable[[], dict[str, Path]], names, sizes, sha, made: float, seen: Path) -> str:
-    """`changes` of the files since they were read at ``made``, cheap where nothing changed since the last look, which ``seen`` records."""
-    found = files()
+def compare(found: dict[str, Path], names, sizes, sha, made: float, seen: Path) -> str:
+    """`changes` of files since they were read at ``made``, cheap where nothing changed since the last look, which ``seen`` records."""
     now = state(found)
     known = seen.read_text() if seen.exists() else None
     if known == now:

@@ -5,10 +5,12 @@ elsewhere, or renamed by hand, have none there, and Snakemake would take them wh
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from dagal import __version__, artifacts
+from dagal.datasets import raw
 from dagal.errors import UserError
 from dagal.plan import job
 from dagal.plan.study import Study
@@ -55,6 +57,28 @@ def check(study: Study) -> None:
         raise UserError(
             f"{path(study).parent} was made elsewhere, by other code of {changed[0]}: delete it, or keep it as it is by `python -m "
             "dagal accept`."
+        )
+
+
+def tell_raw_changes(study: Study) -> None:
+    """Say on the screen if the raw data of a study have changed since its images were made of them; it goes on with these images.
+
+    Files that are gone altogether are not missed: whoever has the images may delete them.
+    """
+    settings, images = study.settings["dataset"], Path(study.clean_images)
+    if not images.is_file() or not (found := raw.raw_files(settings)):
+        return
+    with artifacts.opened(images, "images") as file:
+        made_of_these = file.attrs["params_hash"] == artifacts.params_hash({"dataset": settings})
+        if not made_of_these or "raw_file" not in file:
+            return
+        before = [file[name][()] for name in ("raw_file", "raw_size", "raw_sha256")]
+    told = raw.compare(found, *before, images.stat().st_mtime, job.FOLDER / f"raw-{settings['name']}.txt")
+    if told:
+        print(
+            f"dagal: {settings['path']} has changed since {images} was made of it: {told}; delete {images} to have it read again, or "
+            "keep the results as they are.",
+            file=sys.stderr,
         )
 
 
