@@ -34,8 +34,7 @@ class Named(SimpleNamespace):
 
 def start() -> SimpleNamespace:
     """The job: ``input``, ``output``, ``params``, ``wildcards`` by name, ``threads``, ``gpu``, ``stage``, ``study``, ``task``,
-    ``code()``, the digest of its code, ``origin``, the provenance of the files it writes, ``tell(lines)``, which shows lines where
-    Snakemake runs, and ``ready()``, which says that all costs from here on grow with the data: what came before is the start of the job.
+    ``code()``, the digest of its code, ``origin``, the provenance of the files it writes, and ``ready()``, which says that all costs from here on grow with the data: what came before is the start of the job.
 
     All output goes to the job's log from here on. A job of a chain that has stopped (its input ``stop_record`` says so) ends here.
     """
@@ -44,7 +43,6 @@ def start() -> SimpleNamespace:
     threads, gpu = int(wildcards.pop("threads")), int(wildcards.pop("gpu"))
     study = plan.stored(settings)
     described = plan.describe(study, stage, wildcards)
-    screen = os.dup(2)
     to_log(described["log"])
     started, startup = time.monotonic(), []
     atexit.register(write_costs, described["output"].pop("benchmark"), started, startup)
@@ -53,7 +51,6 @@ def start() -> SimpleNamespace:
     for part in ("input", "output", "params"):
         setattr(job, part, Named(**described[part]))
     job.wildcards = Named(**wildcards)
-    job.tell = lambda lines: os.write(screen, "".join(f"{line}\n" for line in lines).encode(errors="replace"))
     job.ready = lambda: startup.extend(costs(started)[::2])
     job.code = lambda: plan.code(study, stage, study.at(wildcards))
     if job.input.get("stop_record"):

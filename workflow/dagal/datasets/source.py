@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dagal import artifacts
+from dagal import artifacts, notes
 from dagal.artifacts import Kind, Writer
 from dagal.datasets import raw
 from dagal.errors import UserError
@@ -58,9 +58,7 @@ class Source:
     about: dict[str, np.ndarray] = field(default_factory=dict)  # what else images.h5 holds
     sealed: dict[str, np.ndarray] = field(default_factory=dict)  # what else truth.h5 holds
     files: Sequence[str] = ()  # file of each image (N), see `IMAGES`; empty where there are no files
-    notes: list[str] = field(
-        default_factory=list
-    )  # what the user has to know, a line each; grows while images are decoded
+    notes: list[str] = field(default_factory=list)  # lines for the user, complete when all images are decoded
 
     def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
         """Write images.h5 and truth.h5. Raises UserError if these are not the published images, or differ in size."""
@@ -76,7 +74,8 @@ class Source:
             for name, values in self.about.items():
                 writer.dataset(name, values.shape, values.dtype)[...] = values
             write_images(writer, n, fitted(self, settings))
-            write_origins(writer, settings, self.files, self.notes)
+            write_origins(writer, settings, self.files)
+            notes.tell(writer, *self.notes)
         truth = {"labels": self.labels, **self.sealed}
         artifacts.write(truth_path, TRUTH, origin, truth, class_names=self.class_names)
 
@@ -105,10 +104,10 @@ BATCH_BYTES = 32 << 20
 PROGRESS_SECONDS = 5
 
 
-def write_origins(writer: Writer, settings: dict, files: Sequence[str], notes: list[str]) -> None:
-    """Write where each image is from, what was brought, and what the user has to know, which is printed; when all is decoded.
+def write_origins(writer: Writer, settings: dict, files: Sequence[str]) -> None:
+    """Write where each image is from, and what was brought.
 
-    ``files``: see the data set `file` (N); empty where there are no files. ``notes`` become the attribute of that name.
+    ``files``: see the data set `file` (N); empty where there are no files.
     """
     brought = raw.raw_files(settings)
     lists = {
@@ -121,9 +120,6 @@ def write_origins(writer: Writer, settings: dict, files: Sequence[str], notes: l
         if values:
             values = np.array(values)
             writer.dataset(name, values.shape, values.dtype)[...] = values
-    if notes:
-        artifacts.set_attribute(writer.file, "notes", notes)
-        print(*notes, sep="\n")
 
 
 def write_images(writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]], what: str = "images") -> None:

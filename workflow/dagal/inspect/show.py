@@ -20,7 +20,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from dagal import artifacts
+from dagal import artifacts, notes
 from dagal.datasets.origins import origins
 from dagal.errors import UserError
 
@@ -133,7 +133,9 @@ def _show_hdf5(path: Path, console: Console, options: argparse.Namespace) -> Non
         if options.png and not images:
             raise UserError(f"{path} holds no images, so --png has nothing to draw.")
         _title(console, path, f"HDF5, {decimal(path.stat().st_size)}")
-        _print_attributes(console, attributes)
+        _print_attributes(console, {name: value for name, value in attributes.items() if name != notes.ATTRIBUTE})
+        for line in attributes.get(notes.ATTRIBUTE, []):
+            console.print(Text(f"note: {_printable(line)}", style="yellow"))
         _print_contents(console, datasets)
         filled = {name: dataset for name, dataset in datasets.items() if dataset.size}
         _print_summaries(console, filled)
