@@ -28,7 +28,8 @@ with artifacts.opened(job.input.images, "images") as file:
 
     if labels_N is None:  # frames of videos have no class: nothing that needs one may be set for them
         labels_N = np.zeros(len(file["split"]), np.int64)
-    split = make_split(file["split"][()], labels_N, len(class_names), job.params.pool, seed, kcenter)
+    group_N = file["group"][()] if "group" in file else None
+    split = make_split(file["split"][()], labels_N, len(class_names), job.params.pool, seed, kcenter, group_N)
     mean_C, std_C = channel_statistics(file["images"], np.union1d(split["pool"], split["initial"]))
 artifacts.write(
     job.output.split,

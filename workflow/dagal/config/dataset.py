@@ -95,6 +95,15 @@ class Images(Dataset):
                 raise Mistake(f"{key}.group_pattern", f"is no regular expression ({error}): correct it.") from None
 
 
+class Table(Images):
+    label = "image_table"
+    group: str | None = setting(
+        "Column that says what each image belongs to (a patient, a place, a camera), as `group_pattern`.",
+        None,
+        otherwise="`group`, where there is such a column",
+    )
+
+
 class CameraTraps(Images):
     label = "camera_trap"
     detections: File | None = setting(
@@ -168,7 +177,7 @@ class RenderedVideos(Videos):
         self.height, self.width = self.height or 300, self.width or 400
 
 
-OWN_SECTION = {"camera_trap": CameraTraps, "synthia_al": RenderedVideos}
+OWN_SECTION = {"camera_trap": CameraTraps, "image_table": Table, "synthia_al": RenderedVideos}
 
 
 def table() -> dict[str, type[Dataset]]:
@@ -223,7 +232,7 @@ def reads_files(dataset: dict) -> bool:
 
 def same_labels(one: dict, other: dict) -> bool:
     """Whether two data sets are the same published one, or are read from the same place."""
-    if one["loader"] != other["loader"] or one["loader"] not in ("image_folder", "camera_trap"):
+    if one["loader"] != other["loader"] or one["loader"] not in ("image_folder", "image_table", "npz", "camera_trap"):
         return one["loader"] == other["loader"]
     places = [(one[key], other[key]) for key in ("path", "annotations") if one.get(key) and other.get(key)]
     return any(Path(place).resolve() == Path(another).resolve() for place, another in places)

@@ -233,6 +233,16 @@ def _split(path: Path, classes: Classes, fraction: float) -> list[Classes]:
     return [train, test]
 
 
+def split_classes(path: Path, rows: list[tuple[str, str]], fraction: float) -> np.ndarray:
+    """Whether each row (class, name) is for testing (N,) bool, as `_split` has it."""
+    classes = {}
+    for folder, name in rows:
+        classes.setdefault(folder, []).append((name.split("/"), name))
+    _, test = _split(path, classes, fraction)
+    drawn = {name for entries in test.values() for _, name in entries}
+    return np.array([name in drawn for _, name in rows])
+
+
 def _split_groups(path: Path, classes: Classes, fraction: float, pattern: str) -> list[Classes]:
     """[train, test] of whole groups, as `groups.drawn` has it."""
     rows = [(folder, entry) for folder in sorted(classes) for entry in classes[folder]]
@@ -240,7 +250,7 @@ def _split_groups(path: Path, classes: Classes, fraction: float, pattern: str) -
     is_test_N = groups.drawn(groups.of_names(pattern, [name for _, (_, name) in rows], path), labels, fraction, path)
     parts = [{folder: [] for folder in classes} for _ in range(2)]
     for (folder, entry), is_test in zip(rows, is_test_N, strict=True):
-        parts[is_test][folder].append(entry)
+        parts[int(is_test)][folder].append(entry)
     return parts
 
 

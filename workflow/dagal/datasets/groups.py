@@ -25,12 +25,13 @@ def of_names(pattern: str, names: Sequence[str], path: Path) -> list[str]:
     return [match[1] if match.re.groups else match[0] for match in found]
 
 
-def about(groups: Sequence[str], is_test_N: np.ndarray, path: Path) -> dict[str, np.ndarray]:
-    """What images.h5 holds of groups. Raises UserError if one is in the training and the test part."""
+def about(groups: Sequence[str], part_N: np.ndarray, path: Path) -> dict[str, np.ndarray]:
+    """What images.h5 holds of groups. Raises UserError if one is in two of the parts."""
     names, group_N = np.unique(np.array(groups, dtype=object).astype(str), return_inverse=True)
-    if torn := sorted({*group_N[is_test_N]} & {*group_N[~is_test_N]}):
+    pairs = np.unique(np.stack([group_N, part_N]), axis=1)[0]
+    if len(torn := np.unique(pairs[:-1][np.diff(pairs) == 0])):
         raise UserError(
-            f"{path} has group {readable(str(names[torn[0]]))} in its training and its test part ({len(torn):,} such groups): put all of a "
+            f"{path} has group {readable(str(names[torn[0]]))} in two parts, as training and test ({len(torn):,} such groups): put all of a "
             "group into one part, or delete the split to have one made."
         )
     encoded = np.array([str(name).encode("utf-8", "surrogateescape") for name in names])

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ PROGRESS_SECONDS = 5
 BESIDES = ("detections", "annotations")  # settings that name a file of the data set, wherever it lies
 
 
-def raw_files(settings: dict) -> dict[str, Path]:
-    """Name -> path of every file of a data set, hidden ones left out; empty where nothing has to be brought."""
+def raw_files(settings: dict, listed: Iterable[str] = ()) -> dict[str, Path]:
+    """Name -> path of every file of a data set, hidden ones left out; empty where nothing has to be brought.
+
+    ``listed``: the files that a table lists, for one that lies beside them.
+    """
     path = Path(settings.get("path") or "")
     found = {}
     if settings.get("path") and path.is_dir():
@@ -25,6 +29,8 @@ def raw_files(settings: dict) -> dict[str, Path]:
                 found["/".join(parts)] = place
     elif settings.get("path") and path.is_file():
         found[path.name] = path
+        if settings.get("loader") == "image_table":
+            found |= {name: path.parent / name for name in listed if (path.parent / name).is_file()}
     for key in BESIDES:
         place = Path(settings.get(key) or "")
         if settings.get(key) and place.is_file() and place not in found.values():

@@ -18,7 +18,9 @@ IMAGES = Kind(
     1,
     {
         "images": "images (N,H,W,C), uint8 intensities 0..255",
-        "split": "published part of each image (N,): 0 train, 1 test",
+        "split": "published part of each image (N,): 0 train, 1 test, 2 validation",
+        "group": "what each image belongs to (N,), position in group_names; nothing of a group is in two parts; only where a study has groups",
+        "group_names": "names of the groups (G,), bytes",
         "file": "file of each image (N,), bytes, below the path of the data set; in an archive, its name there; of a frame, its video",
         "raw_file": "every file of the data set (F,), bytes, below its path; empty data sets and those without files have none",
         "raw_size": "size of each of these files in bytes (F,)",
@@ -49,7 +51,7 @@ TRUTH = Kind(
 
 @dataclass(frozen=True)
 class Source:
-    """A data set, listed but not yet decoded: rows 0 .. n_train-1 are for training, the rest for testing."""
+    """A data set, listed but not yet decoded: rows 0 .. n_train-1 are for training, the rest for testing, and the last for validation."""
 
     class_names: list[str]
     labels: np.ndarray  # (N,) int64, positions in class_names
@@ -57,6 +59,7 @@ class Source:
     images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
     about: dict[str, np.ndarray] = field(default_factory=dict)  # what else images.h5 holds
     sealed: dict[str, np.ndarray] = field(default_factory=dict)  # what else truth.h5 holds
+    n_validation: int = 0  # last rows that the data themselves keep for validation
     files: Sequence[str] = ()  # file of each image (N), see `IMAGES`; empty where there are no files
     notes: list[str] = field(default_factory=list)  # lines for the user, complete when all images are decoded
 
@@ -70,7 +73,9 @@ class Source:
             )
         with artifacts.create(images_path, IMAGES, origin) as writer:
             n = len(self.labels)
-            writer.dataset("split", (n,), np.uint8)[...] = np.arange(n) >= self.n_train
+            part_N = (np.arange(n) >= self.n_train).astype(np.uint8)
+            part_N[n - self.n_validation :] = 2
+            writer.dataset("split", (n,), np.uint8)[...] = part_N
             for name, values in self.about.items():
                 writer.dataset(name, values.shape, values.dtype)[...] = values
             write_images(writer, n, fitted(self, settings))
@@ -109,7 +114,7 @@ def write_origins(writer: Writer, settings: dict, files: Sequence[str]) -> None:
 
     ``files``: see the data set `file` (N); empty where there are no files.
     """
-    brought = raw.raw_files(settings)
+    brought = raw.raw_files(settings, sorted(files))
     lists = {
         "file": list(map(os.fsencode, files)),
         "raw_file": list(map(os.fsencode, brought)),

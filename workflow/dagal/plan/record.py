@@ -5,6 +5,7 @@ elsewhere, or renamed by hand, have none there, and Snakemake would take them wh
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,14 +75,15 @@ def tell_raw_changes(study: Study) -> None:
     Files that are gone altogether are not missed: whoever has the images may delete them.
     """
     settings, images = study.settings["dataset"], Path(study.clean_images)
-    if not images.is_file() or not (found := raw.raw_files(settings)):
+    if not images.is_file():
         return
     with artifacts.opened(images, "images") as file:
         made_of_these = file.attrs["params_hash"] == artifacts.params_hash({"dataset": settings})
         if not made_of_these or "raw_file" not in file:
             return
         before = [file[name][()] for name in ("raw_file", "raw_size", "raw_sha256")]
-    told = raw.compare(found, *before, images.stat().st_mtime, job.FOLDER / f"raw-{settings['name']}.txt")
+    found = raw.raw_files(settings, map(os.fsdecode, before[0]))
+    told = found and raw.compare(found, *before, images.stat().st_mtime, job.FOLDER / f"raw-{settings['name']}.txt")
     if told:
         print(
             f"dagal: {settings['path']} has changed since {images} was made of it: {told}; delete {images} to have it read again, or "
