@@ -180,6 +180,8 @@ def open_hdf5(path: str | Path) -> h5py.File:
                 f"{path} may not be read ({os.strerror(errno.EACCES)}): give yourself the permission to read it (chmod u+r), and to "
                 "enter its folders."
             ) from None
+        if place.is_dir():
+            raise UserError(f"{path} is a folder; name a file.") from None
         if isinstance(error, FileNotFoundError) or error.errno == errno.ENOENT:
             raise UserError(f"{path} is missing: run the study that makes it.") from None
         if error.errno not in (None, 0):  # what the system says of a disk or network
