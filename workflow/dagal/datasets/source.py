@@ -21,7 +21,8 @@ IMAGES = Kind(
         "split": "published part of each image (N,): 0 train, 1 test, 2 validation",
         "group": "what each image belongs to (N,), position in group_names; nothing of a group is in two parts; only where a study has groups",
         "group_names": "names of the groups (G,), bytes",
-        "file": "file of each image (N,), bytes, below the path of the data set; in an archive, its name there; of a frame, its video",
+        "file": "file of each image (N,), bytes, below the path of the data set (of a table: its folder); in an archive, its name there; of "
+        "a frame, its video; of arrays and published sets, part and position",
         "raw_file": "every file of the data set (F,), bytes, below its path; empty data sets and those without files have none",
         "raw_size": "size of each of these files in bytes (F,)",
         "raw_sha256": "SHA-256 of each of these files (F,), hexadecimal",
