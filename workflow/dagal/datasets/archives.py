@@ -4,6 +4,7 @@ An archive is never unpacked to disk. A tar is read front to back, once for the 
 """
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import os
@@ -65,7 +66,9 @@ def read(path: Path, wanted: Collection[str] = ()) -> Iterator[tuple[list[str], 
                 members = _zipped if file.peek(2)[:2] == b"PK" else _members
                 yield from members(path, file, wanted)
         elif wanted:
-            yield from ((name.split("/"), (path / name).read_bytes()) for name in sorted(wanted))
+            for name in sorted(wanted):
+                with contextlib.suppress(FileNotFoundError):  # whoever wanted it tells what is missing
+                    yield name.split("/"), (path / name).read_bytes()
         else:
             yield from ((parts, None) for parts, kind in walk(path) if kind != "loop")
 
