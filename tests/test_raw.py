@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,10 +21,10 @@ def brought(tmp_path):
     files = raw.raw_files(settings)
     lists = (
         np.array([os.fsencode(name) for name in files]),
-        np.array([path.stat().st_size for path in files.values()]),
+        np.array([Path(path).stat().st_size for path in files.values()]),
         np.array([digest.encode() for digest in raw.hashes(files)]),
     )
-    made = max(path.stat().st_mtime for path in files.values())
+    made = max(Path(path).stat().st_mtime for path in files.values())
     return folder, lists, lambda: raw.compare(raw.raw_files(settings), *lists, made, tmp_path / "seen.txt")
 
 

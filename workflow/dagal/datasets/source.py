@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -119,7 +120,7 @@ def write_origins(writer: Writer, settings: dict, files: Sequence[str]) -> None:
     lists = {
         "file": list(map(os.fsencode, files)),
         "raw_file": list(map(os.fsencode, brought)),
-        "raw_size": [path.stat().st_size for path in brought.values()],
+        "raw_size": [Path(path).stat().st_size for path in brought.values()],
         "raw_sha256": [digest.encode() for digest in raw.hashes(brought)],
     }
     for name, values in lists.items():
