@@ -10,7 +10,7 @@ NAME = import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["study"])
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run run-video run-camera-traps test quick lint format docs lock clean bench-selection
+.PHONY: run run-video run-camera-traps test quick lint format docs lock clean check-readers bench-selection
 
 run: $(VENV)/.ready
 	@$(PYTHON) -m dagal config $(CONFIG) > /dev/null
@@ -75,6 +75,10 @@ $(VENV)/.ready: requirements.lock
 	$(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode --python $(PYTHON) requirements.lock
 	echo "$(CURDIR)/workflow" > "$$($(PYTHON) -c 'import site; print(site.getsitepackages()[0])')/dagal.pth"
 	touch $@
+
+# odd inputs of every kind, built from scratch: what is read of each (a minute)
+check-readers: $(VENV)/.ready
+	$(PYTHON) tests/odd_inputs
 
 # time and memory of the selectors over growing pools, into benchmarks/ (half an hour)
 bench-selection: $(VENV)/.ready

@@ -27,6 +27,8 @@ from dagal.report import registry
 
 files = workflow.overwrite_configfiles or "config.yaml"
 study = planned(files, dict(workflow.config_settings.config), trusted=workflow.touch)
+if workflow.is_main_process:
+    record.tell_raw_changes(study)
 # cluster jobs start cold, and so do those of --use-conda, whose interpreters differ
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 warm = workflow.is_main_process and not with_conda and os.environ.get("DAGAL_WARM") != "0"
@@ -41,6 +43,14 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     record.write(study)
+
+
+onsuccess:
+    record.tell(study)
+
+
+onerror:
+    record.tell(study)
 
 
 wildcard_constraints:

@@ -1,7 +1,8 @@
 """One cycle, whatever is learned: signals of the node before -> score -> select -> oracle -> labeled.h5 of the node.
 
-Needs split.h5, the sealed truth.h5 (oracle), and the signals of the node before. Makes scores.h5, query.h5, labeled.h5; with
-`shards` of a method several jobs make query_shard<k>.h5, from which the query is chosen before they are deleted.
+Needs split.h5, the sealed truth.h5 (oracle), and the signals of the node before. Makes scores.h5, query.h5 with its
+query.csv, labeled.h5; with `shards` of a method several jobs make query_shard<k>.h5, from which the query is chosen before they
+are deleted.
 """
 
 

@@ -1,8 +1,13 @@
 """Artifacts: what is written is what is read, complete or not at all, byte for byte the same."""
 
+import fcntl
 import json
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -134,6 +139,59 @@ def test_a_data_set_that_its_kind_does_not_declare_is_refused(tmp_path):
     with pytest.raises(KeyError, match="probabilities"):
         artifacts.write(tmp_path / "x.h5", SCORES_KIND, ORIGIN, {"probabilities": np.zeros(3)})
     assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("n", [3000, 4096, 40_000])
+@pytest.mark.parametrize("form", [list, lambda names: np.array(names, h5py.string_dtype())])
+def test_attributes_of_any_length(path, n, form):
+    """HDF5 has 64 kB for all attributes, which the names of 4,096 classes need: longer ones are kept elsewhere, and read alike."""
+    names = [f"species {number} ä" for number in range(n)]
+    with artifacts.create(path, SCORES_KIND, ORIGIN, class_names=form(names), cycle=3) as writer:
+        writer.dataset("ids", (2,), np.int64)[...] = 1
+    about = artifacts.attributes(path, "scores")
+    assert list(about["class_names"]) == names and about["cycle"] == 3 and about["seed"] == 3
+    with artifacts.opened(path, "scores") as file:
+        assert artifacts.attribute(file, "class_names")[n - 1] == names[-1]
+        assert artifacts.datasets(file).keys() == {"ids"}
+        assert ("class_names" in file.attrs) == (n == 3000)  # short ones are where they were
+        artifacts.write(
+            path.with_name("copy"), "scores", ORIGIN, {}, class_names=artifacts.attribute(file, "class_names")
+        )
+    assert list(artifacts.attributes(path.with_name("copy"), "scores")["class_names"]) == names
+
+
+def test_a_file_that_another_process_has_locked_is_read(scores):
+    with scores.open("r+b") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError):
+            h5py.File(scores, "r")
+        assert artifacts.read(scores, "scores", "ids")[0].tolist() == [2, 5, 9]
+
+
+def test_what_may_not_be_read_is_not_to_be_deleted(scores):
+    """Read by a user without the permission, who is told of the permission; the file is sound."""
+    code = (
+        "import os, sys; from dagal import artifacts, errors\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "try: artifacts.read(sys.argv[1], 'scores', 'ids')\n"
+        "except errors.UserError as error: print(error)"
+    )
+    scores.chmod(0)
+    environment = os.environ | {"PYTHONPATH": str(Path(artifacts.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, scores], env=environment, capture_output=True, text=True, check=True
+    )
+    assert f"{scores} may not be read (Permission denied): give yourself the permission" in done.stdout
+    assert "delete" not in done.stdout
+    scores.chmod(0o644)
+    assert artifacts.read(scores, "scores", "ids")[0].tolist() == [2, 5, 9]
+
+
+def test_a_missing_file_and_a_folder_are_called_so(tmp_path):
+    with pytest.raises(UserError, match=r"x\.h5 is missing"):
+        artifacts.read(tmp_path / "x.h5", "scores", "ids")
+    with pytest.raises(UserError, match="is a folder"):
+        artifacts.read(tmp_path, "scores", "ids")
 
 
 def as_text(path):

@@ -30,6 +30,21 @@ def test_break_even_by_hand(method, reference, expected):
     assert break_even(LABELS, method, reference) == pytest.approx(expected, nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ([0.1, 0.4, 0.7, 0.9], 20),  # ahead as soon as the models differ
+        ([0.1, 0.2, 0.7, 0.9], 25),
+        ([0.1, 0.3, 0.7, 0.9], 20),  # equal there, ahead from there on
+        ([0.1, 0.4, 0.7, 0.7], np.nan),
+    ],
+)
+def test_the_shared_first_model_is_not_compared(method, expected):
+    """What ties by construction beats nothing: 50 labels with which all begin are not those from which one is better."""
+    assert break_even(LABELS, method, [0.1, 0.3, 0.6, 0.8], shared=1) == pytest.approx(expected, nan_ok=True)
+    assert np.isnan(break_even(LABELS[:1], method[:1], [0.1], shared=1))
+
+
 def test_one_point():
     assert break_even([10], [0.5], [0.4]) == 10
     assert np.isnan(break_even([10], [0.5], [0.5]))
@@ -42,7 +57,7 @@ def test_bad_curves_are_refused():
         break_even([10, 20], [0.5, 0.6], [0.4])
 
 
-def study(folder, name, classes, curves, labels=(10, 20, 30)):
+def study(folder, name, classes, curves, labels=(5, 10, 20, 30)):
     """A study's tables: method -> (learner, accuracy of each seed and cycle)."""
     folder = folder / name
     folder.mkdir()
@@ -61,16 +76,16 @@ def study(folder, name, classes, curves, labels=(10, 20, 30)):
 def crossing(at):
     """Two seeds whose mean crosses random (.5 throughout) at ``at`` labels, 10 < at < 20."""
     gain = 0.1 * (20 - at) / (at - 10)
-    return [[0.4 + 0.05, 0.5 + gain, 0.7], [0.4 - 0.05, 0.5 + gain, 0.7]]
+    return [[0.5, 0.4 + 0.05, 0.5 + gain, 0.7], [0.5, 0.4 - 0.05, 0.5 + gain, 0.7]]
 
 
-FLAT = [[0.5] * 3, [0.5] * 3]
+FLAT = [[0.5] * 4, [0.5] * 4]  # the first model is the same for all
 
 
 def test_each_method_is_compared_with_the_random_one_of_its_learner(tmp_path):
     curves = {
-        "random": ("frozen", FLAT), "entropy": ("frozen", crossing(15)), "never": ("frozen", [[0.4] * 3] * 2),
-        "random_scratch": ("scratch", [[0.3] * 3] * 2), "entropy_scratch": ("scratch", [[0.3, 0.4, 0.4]] * 2),
+        "random": ("frozen", FLAT), "entropy": ("frozen", crossing(15)), "never": ("frozen", [[0.5, *[0.4] * 3]] * 2),
+        "random_scratch": ("scratch", [[0.3] * 4] * 2), "entropy_scratch": ("scratch", [[0.3, 0.4, 0.4, 0.4]] * 2),
         "alone": ("other", FLAT),
     }  # fmt: skip
     table = of_study(study(tmp_path, "a", 5, curves)).set_index("method")
@@ -84,7 +99,7 @@ def test_each_method_is_compared_with_the_random_one_of_its_learner(tmp_path):
 def test_chains_that_stopped_are_compared_over_the_seeds_that_go_on(tmp_path):
     """In each seed the method equals random; its better seed stops first, or its worse one."""
     for stopped in (0, 1):
-        curves = {name: ("frozen", [[0.5] * 3, [0.3] * 3]) for name in ("random", "entropy")}
+        curves = {name: ("frozen", [[0.5] * 4, [0.3] * 4]) for name in ("random", "entropy")}
         folder = study(tmp_path, str(stopped), 5, curves)
         metrics = pd.read_csv(folder / "metrics.csv")
         gone = (metrics["method"] == "entropy") & (metrics["seed"] == stopped) & (metrics["cycle"] > 1)
@@ -124,7 +139,11 @@ def test_one_study_has_no_correlation_and_no_study_is_a_sentence(tmp_path, capsy
 
 
 def test_figure_shows_when_each_method_overtakes_and_which_never_do(tmp_path):
-    curves = {"random": ("frozen", FLAT), "entropy": ("frozen", crossing(15)), "never": ("frozen", [[0.4] * 3] * 2)}
+    curves = {
+        "random": ("frozen", FLAT),
+        "entropy": ("frozen", crossing(15)),
+        "never": ("frozen", [[0.5, *[0.4] * 3]] * 2),
+    }
     table = of_study(study(tmp_path, "a", 5, curves))
     figure = draw_break_even(table, tmp_path / "figure.png", 50)
     (ax,) = figure.axes

@@ -1,5 +1,6 @@
 """Loaders, on miniatures in the published formats and on the real files where they are at hand."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -88,6 +89,12 @@ def packed(root, archive, mode="w:gz", shuffled=False, prefix=""):
     return archive
 
 
+def check_equal(found, expected):
+    """Images, split, labels and class names are the same, wherever the files lie."""
+    for left, right in zip(found[:4], expected[:4], strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 def check_colours(images, labels, names):
     for image, label in zip(images, labels, strict=True):
         np.testing.assert_array_equal(image[1:], np.broadcast_to(COLOURS[names[label]], image[1:].shape))
@@ -155,7 +162,7 @@ def test_an_archive_is_read_front_to_back(tmp_path, monkeypatch, mode):
     monkeypatch.setattr(Path, "open", one_way)
     out = tmp_path / "out"
     datasets.prepare(folder(archive), out / "images.h5", out / "truth.h5", ORIGIN)
-    assert opened.count(archive) == 2, "once for the names, once for the images"
+    assert opened.count(archive) == 3, "once for the names, once for the images, once for its hash"
 
 
 def test_images_are_streamed_in_batches(tmp_path, monkeypatch):
@@ -171,7 +178,7 @@ def test_progress_is_shown(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sources, "PROGRESS_SECONDS", 0)
     prepare(tmp_path, folder(painted_folder(tmp_path / "raw")))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "decoded 1 of 24 images" and lines[-1] == "decoded 24 of 24 images"
+    assert lines[0] == "decoded 1 of 24 images" and "decoded 24 of 24 images" in lines
 
 
 def test_a_later_copy_in_an_archive_replaces_the_earlier(tmp_path):
@@ -229,7 +236,8 @@ def test_without_a_published_split_a_fixed_stratified_one_is_made(tmp_path):
     assert prepare(tmp_path / "again", folder(moved, test_fraction=0.3))[-1] == digests
     (tmp_path / "moved2/inside").mkdir(parents=True)
     moved.rename(tmp_path / "moved2/inside/deeper")
-    assert prepare(tmp_path / "third", folder(tmp_path / "moved2", test_fraction=0.3))[-1] == digests
+    deeper = prepare(tmp_path / "third", folder(tmp_path / "moved2", test_fraction=0.3))
+    check_equal(deeper, (images, split, labels, names))
 
 
 @pytest.mark.parametrize(("fraction", "expected"), [(0.01, [1, 1]), (0.5, [2, 10]), (0.99, [3, 19])])
@@ -242,17 +250,16 @@ def test_every_class_keeps_an_image_on_both_sides_of_the_split(tmp_path, fractio
 
 
 def test_the_order_on_disk_does_not_matter(tmp_path, monkeypatch):
-    walk = os.walk
+    scandir = os.scandir
 
-    def backwards(*arguments, **options):
-        for place, inside, files in walk(*arguments, **options):
-            inside.sort(reverse=True)
-            yield place, inside, sorted(files, reverse=True)
+    def backwards(place):
+        with scandir(place) as items:
+            return contextlib.nullcontext(sorted(items, key=lambda item: item.name, reverse=True))
 
     raw = painted_folder(tmp_path / "raw", ("",))
     expected = datasets.LOADERS.find("image_folder")(folder(raw))
     rows = [row for row, _ in expected.images]
-    monkeypatch.setattr(os, "walk", backwards)
+    monkeypatch.setattr(os, "scandir", backwards)
     found = datasets.LOADERS.find("image_folder")(folder(raw))
     assert [row for row, _ in found.images] == rows
     np.testing.assert_array_equal(found.labels, expected.labels)
@@ -287,7 +294,7 @@ def test_images_of_different_sizes_and_kinds_fit_once_resized(tmp_path):
     cv2.imwrite(str(raw / "train/sea/deep.png"), np.full((5, 5, 3), (65535, 0, 0), np.uint16))
     images, _, labels, names, _ = prepare(tmp_path, folder(raw, image_size=4))
     assert images.shape == (27, 4, 4, 3)
-    assert (images[4] == COLOURS["apple"]).all() and (images[9] == 200).all()
+    assert (images[4] == (255, 127, 127)).all() and (images[9] == 200).all()  # half of red on white
     assert (images[14] == COLOURS["sea"]).all()
     refused(tmp_path, folder(raw), raw, "6 x 5 and 9 x 3", "dataset.image_size")
 
@@ -303,7 +310,7 @@ def test_images_of_different_sizes_and_kinds_fit_once_resized(tmp_path):
         (lambda raw: [file.unlink() for file in (raw / "train/leaf").iterdir()], ["leaf", "no image"]),
         (lambda raw: (raw / "train/new").mkdir(), ["new/", "only one of train/ and test/"]),
         (lambda raw: (raw / "test").rename(raw / "held_out"), ["train/", "no test/ or val/"]),
-        (lambda raw: [(raw / part).rename(raw / part.title()) for part in ("train", "test")], ["call these"]),
+        (lambda raw: (raw / "train").rename(raw / "held_in"), ["call these"]),
         (lambda raw: keep_one_class(raw), ["two class folders"]),
     ],
 )
@@ -401,18 +408,16 @@ def test_caltech101_in_every_published_wrapping(tmp_path):
             paint(raw / name / f"image_{position + 1:04}.jpg", (10, 20, 30), size=(20 + position, 30))
     (raw / "BACKGROUND_Google/tmp").write_text("x")  # as published
     settings = {"image_size": 8}
-    images, split, labels, names, digests = prepare(tmp_path, caltech(tmp_path / "raw", **settings))
+    images, split, labels, names, _ = expected = prepare(tmp_path, caltech(tmp_path / "raw", **settings))
     assert names == ["BACKGROUND_Google", "Faces", "accordion"]
     assert images.shape == (60, 8, 8, 3)
     assert split.sum() == round(60 * 1019 / 9144) == 7
-    assert prepare(tmp_path / "1", caltech(raw, **settings))[-1] == digests
+    check_equal(prepare(tmp_path / "1", caltech(raw, **settings)), expected)
     archive = packed(tmp_path / "raw", tmp_path / "101_ObjectCategories.tar.gz")
     (tmp_path / "new/caltech-101").mkdir(parents=True)
     archive.rename(tmp_path / "new/caltech-101/101_ObjectCategories.tar.gz")
     for place in ("new", "new/caltech-101", "new/caltech-101/101_ObjectCategories.tar.gz"):
-        again = prepare(tmp_path / "2", caltech(tmp_path / place, **settings))
-        for left, right in zip(again[:4], (images, split, labels, names), strict=True):
-            np.testing.assert_array_equal(left, right)
+        check_equal(prepare(tmp_path / "2", caltech(tmp_path / place, **settings)), expected)
     assert prepare(tmp_path / "3", caltech(raw, test_fraction=0.5, **settings))[1].sum() == 30
     refused(tmp_path, caltech(raw), "dataset.image_size")
     absent = caltech(tmp_path / "2")
@@ -457,12 +462,12 @@ def tiny_imagenet(tmp_path, monkeypatch):
 
 
 def test_tiny_imagenet(tmp_path, tiny_imagenet):
-    images, split, labels, names, digests = prepare(tmp_path, tiny(tmp_path / "raw"))
+    images, split, labels, names, _ = prepare(tmp_path, tiny(tmp_path / "raw"))
     assert names == ["n01 goldfish", "n02 toad"]
     assert images.shape == (10, 64, 64, 3)
     np.testing.assert_array_equal(split, [0] * 6 + [1] * 4)
     np.testing.assert_array_equal(images[:, 5, 5, :], ((labels + 1) * 10 + split * 128)[:, None].repeat(3, 1))
-    assert prepare(tmp_path / "2", tiny(tiny_imagenet))[-1] == digests
+    check_equal(prepare(tmp_path / "2", tiny(tiny_imagenet)), (images, split, labels, names))
 
 
 def test_tiny_imagenet_damaged(tmp_path, tiny_imagenet, monkeypatch):

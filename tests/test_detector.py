@@ -162,7 +162,7 @@ def test_schedule():
 
 def test_diverging_training_names_the_learning_rate():
     settings = SETTINGS | {"epochs": 60, "optimizer": SETTINGS["optimizer"] | {"name": "sgd", "lr": 1e12}}
-    with pytest.raises(UserError, match=r"not finite in epoch \d+: lower optimizer.lr"):
+    with pytest.raises(UserError, match=r"diverged in epoch \d+ of 60 .* lower optimizer.lr"):
         detector.fit(build(), *frames(4), settings, 0)
 
 

@@ -150,12 +150,14 @@ def made_up_entropies():
 
 def made_up_costs():
     rows = [
-        ("random", "score", 0.5, np.nan, np.nan),
-        ("random", "select", 0.25, 20, 40),
-        ("vaal", "adversary", 8, 300, 600),
-        ("vaal", "select", 0.5, 20, 40),
+        ("random", "score", 0.25, 0.5, np.nan, np.nan, np.nan),
+        ("random", "select", 0.25, 0.25, 10, 20, 40),
+        ("vaal", "adversary", 3, 8, 100, 300, 600),
+        ("vaal", "select", 0.25, 0.5, 10, 20, 40),
     ]
-    columns = ["method", "stage", "seconds_per_1000", "peak_memory_mb_per_1000", "peak_memory_mb"]
+    columns = [
+        "method", "stage", "startup_seconds", "seconds_per_1000", "startup_memory_mb", "peak_memory_mb_per_1000", "peak_memory_mb",
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -572,7 +574,7 @@ def test_selection_costs_are_stacked_by_stage(tmp_path):
         "score": [(0, 0.5), (8, 0)],
         "select": [(0.5, 0.25), (8, 0.5)],
     }
-    assert [text.get_text() for text in left.texts] == ["0.75", "8.5"]
+    assert [text.get_text() for text in left.texts] == ["0.75 + 0.5 s", "8.5 + 3.2 s"]
     assert [patch.get_width() for patch in right.patches] == [20, 300]
     assert [text.get_text() for text in right.texts] == ["40 MB", "600 MB"]
 

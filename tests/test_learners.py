@@ -258,6 +258,64 @@ def test_a_last_batch_of_one_image_does_not_break_batch_norm():
     training.fit(model, images, labels, settings(epochs=1, batch_size=8), 0)
 
 
+@pytest.mark.parametrize(("batch_size", "trained_on"), [(1, 40), (13, 39), (39, 39), (40, 40)])
+def test_images_that_an_epoch_trains_on(batch_size, trained_on):
+    """All of them with steps of one image; of 40 in steps of 13 or 39 the last one is alone, and left out."""
+    images, labels = toy_images(40)
+    model, seen = build(), []
+    model.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    history = training.fit(model, images, labels, settings(epochs=2, batch_size=batch_size), 0)
+    assert sum(seen) == 2 * trained_on and set(seen) <= {batch_size, 1}
+    assert history["accuracy"][0] * trained_on == pytest.approx(round(history["accuracy"][0] * trained_on))
+
+
+def test_steps_of_one_image_equal_a_loop():
+    images, labels = toy_images(7)
+    still = {"augmentation": {"pad": 0, "flip": False}, "schedule": {"name": "constant"}, "dropout": 0}
+    sgd = {"name": "sgd", "lr": 0.1, "momentum": 0, "weight_decay": 0}
+    model, other = build(dropout=0), build(dropout=0)
+    config = settings(epochs=1, batch_size=1, optimizer=sgd, **still)
+    training.fit(model, images, labels, config, 3)
+    for i in torch.randperm(7, generator=torch.Generator().manual_seed(3)):
+        loss = torch.nn.functional.cross_entropy(other.train()(images[i : i + 1]), labels[i : i + 1])
+        gradients = torch.autograd.grad(loss, list(other.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(other.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    for found, expected in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_one_label_of_few_pixels_is_refused_where_batch_norm_cannot_work(batch_size):
+    images, labels = toy_images(1, (3, 8, 8))
+    model = build((3, 8, 8), architecture="resnet18")
+    with pytest.raises(UserError, match=r"resnet18 cannot be trained on 1 label of 8 x 8 pixels.*pool.initial.size"):
+        training.fit(model, images, labels, settings(epochs=1, batch_size=batch_size, architecture="resnet18"), 0)
+    images, labels = toy_images(2, (3, 8, 8))
+    training.fit(model, images, labels, settings(epochs=1, batch_size=16, architecture="resnet18"), 0)
+
+
+@pytest.mark.parametrize(("lr", "epochs"), [(1e6, 4), (1e30, 4), (1e38, 1)])
+def test_a_training_that_diverges_stops_with_epoch_and_key(lr, epochs):
+    images, labels = toy_images(40)
+    config = settings(epochs=epochs, batch_size=8, optimizer={"name": "sgd", "lr": lr, "weight_decay": 0.1})
+    with pytest.raises(
+        UserError, match=rf"^training diverged in epoch \d of {epochs} \(loss .*: lower optimizer.lr"
+    ) as told:
+        training.fit(build(), images, labels, config, 0)
+    assert f"({lr:g} now)" in str(told.value) and str(told.value).endswith(".")
+
+
+def test_outputs_that_are_not_finite_are_refused():
+    images, _ = toy_images(4)
+    model = build()
+    with torch.no_grad():
+        model.head.weight.mul_(1e38).mul_(10)
+    with pytest.raises(UserError, match="not finite"):
+        list(inference.predict(model, [images], "float32"))
+
+
 def test_predictions_do_not_depend_on_batches_and_leave_batch_norm_alone():
     images, _ = toy_images(20, (3, 8, 8))
     model = build((3, 8, 8), architecture="resnet18_cifar", dropout=0.5)

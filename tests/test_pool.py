@@ -202,3 +202,35 @@ def test_channel_statistics_equal_numpy_on_the_whole_array(tmp_path):
     np.testing.assert_allclose(mean, scaled.mean((0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(std[[0, 2]], scaled.std((0, 1, 2))[[0, 2]], rtol=1e-6)
     assert std[1] == 1
+
+
+N_TRAINING = int((SPLIT == 0).sum())
+GROUPS = np.arange(N_TRAINING) // 4
+
+
+@pytest.mark.parametrize("size", [4, 11, 30])
+def test_validation_takes_whole_groups(size):
+    group_N = np.full(len(SPLIT), -1)
+    group_N[SPLIT == 0] = GROUPS
+    found = [
+        make_split(SPLIT, LABELS, C, settings(size=6, validation=size), seed, group_N=group_N) for seed in range(5)
+    ]
+    for split in found:
+        rest = np.concatenate([split["pool"], split["initial"]])
+        assert not {*group_N[split["validation"]]} & {*group_N[rest]}
+        assert len(split["validation"]) == size // 4 * 4  # as many groups of four as fit
+        assert len(rest) + len(split["validation"]) == N_TRAINING
+    assert len({tuple(split["validation"]) for split in found}) > 1
+    with pytest.raises(UserError, match="smallest of the .* groups of training images has 4"):
+        make_split(SPLIT, LABELS, C, settings(size=6, validation=3), 0, group_N=group_N)
+
+
+def test_a_validation_set_of_the_data_is_kept():
+    parts = SPLIT.copy()
+    own = np.flatnonzero(SPLIT == 0)[5:9]
+    parts[own] = 2
+    split = make_split(parts, LABELS, C, settings(size=6), seed=0)
+    assert split["validation"].tolist() == own.tolist()
+    assert not {*own} & {*split["pool"], *split["initial"], *split["test"]}
+    with pytest.raises(UserError, match="the data set brings 4 images for validation"):
+        make_split(parts, LABELS, C, settings(size=6, validation=2), seed=0)

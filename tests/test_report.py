@@ -17,7 +17,7 @@ from dagal.config import load
 from dagal.plan import Study
 from dagal.report import tables
 from dagal.report.registry import ITEMS, items, targets, write_captions
-from dagal.report.tables import costs, metrics
+from dagal.report.tables import costs, metrics, selection_costs
 
 NET = SMALL["learners"]["mlp"]
 FROZEN = {key: value for key, value in NET.items() if key not in ("hidden_units", "dropout")}
@@ -218,6 +218,19 @@ def test_empty_cells_of_numbers_are_nan_and_an_empty_table_is_drawn(tmp_path):
 )
 def test_jobs_behind_a_query(study, method, behind):
     assert costs.query_jobs(STUDIES[study], method) == behind
+
+
+def test_the_start_of_jobs_is_apart_from_what_samples_cost():
+    """Two jobs of 3 s before they begin and 2 s and 1 s over 50 samples: 60 s per 1,000, where all together would be 180."""
+    jobs = [
+        {"seconds": "5", "startup_seconds": "3", "peak_memory_mb": "400", "startup_memory_mb": "300"},
+        {"seconds": "4", "startup_seconds": "3", "peak_memory_mb": "310", "startup_memory_mb": "305"},
+    ]
+    assert selection_costs.cost(jobs, 50) == [6, 60, 305, 2000, 400]
+    unknown = [{"seconds": "5", "startup_seconds": "", "peak_memory_mb": "0", "startup_memory_mb": ""}]
+    values = [selection_costs.cost(jobs, 50), selection_costs.cost(unknown, 50)]
+    assert selection_costs.means(values) == [6, 60, 305, 2000, 400]  # what a file does not tell counts for nothing
+    assert selection_costs.means(values[1:]) == [None] * 5
 
 
 def test_costs_are_those_of_all_trainings_and_queries():

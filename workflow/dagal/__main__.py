@@ -7,7 +7,7 @@ from dagal import __version__
 from dagal.config import commands as study_commands
 from dagal.datasets.rendering import survey
 from dagal.errors import UserError
-from dagal.inspect import accept, failures, show
+from dagal.inspect import accept, failures, sheet, show
 from dagal.report import break_even
 
 
@@ -18,13 +18,14 @@ def main(arguments: list[str] | None = None) -> int:
         description="Deep active learning as a DAG of files. Studies are run by `snakemake`; these commands write and check a "
         "study, look at the files that it leaves, or render files to try one on.",
         epilog="examples:\n  dagal new leaves\n  dagal config leaves.yaml\n  dagal methods entropy_cb\n"
-        "  dagal show results/digits/seed0/entropy/cycle1/query.h5",
+        "  dagal show results/digits/seed0/entropy/cycle1/query.h5\n  dagal sheet results/digits/seed0/entropy/cycle1/query.h5",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"dagal {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     study_commands.add_commands(commands)
     show.add_command(commands)
+    sheet.add_command(commands)
     failures.add_command(commands)
     accept.add_command(commands)
     break_even.add_command(commands)

@@ -5,6 +5,7 @@ identical inputs give identical bytes. Ids are int64 positions in ``images.h5``,
 """
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -22,6 +23,9 @@ from dagal.errors import UserError
 
 CHUNK_BYTES = 1 << 20
 GAP_BYTES = 64 << 10  # rows that are no farther apart are read together, with what lies between them
+LONG = "attributes"  # group of those that are too long for an attribute
+HEADER_BYTES = 60_000  # what an attribute may take of the 64 kB that HDF5 has for it
+REFERENCE_BYTES = 16  # of a text of any length
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Writer:
         self.file, self.kind = file, kind
 
     def dataset(self, name: str, shape: tuple[int, ...], dtype) -> h5py.Dataset:
-        """Empty data set to be filled by slices; chunked over its longest axis (of images: the first), integers and float16
+        """Empty data set to be filled by slices; chunked over its longest axis (of images: the first), integers, texts and float16
 
         compressed but not images.
         """
@@ -80,7 +84,7 @@ class Writer:
             row_bytes = int(np.prod(shape)) // shape[axis] * dtype.itemsize
             chunk = max(1, min(shape[axis], CHUNK_BYTES // row_bytes))
             options["chunks"] = (*shape[:axis], chunk, *shape[axis + 1 :])
-            if (dtype.kind in "iu" or dtype == np.float16) and name != "images":
+            if (dtype.kind in "iuS" or dtype == np.float16) and name != "images":
                 options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         dataset = self.file.create_dataset(name, shape, dtype, **options)
         if self.kind.datasets:
@@ -99,15 +103,37 @@ def create(path: str | Path, kind: Kind | str, origin: dict, **attributes) -> It
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with h5py.File(temporary, "w") as file:
+        with h5py.File(temporary, "w", locking=False) as file:
             for name, value in {"schema": kind.schema, **origin, **attributes}.items():
-                file.attrs[name] = value
+                set_attribute(file, name, value)
             yield Writer(file, kind)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def set_attribute(file: h5py.File, name: str, value) -> None:
+    """Give an artifact an attribute; one that HDF5 has no room for, as the names of 4,096 classes, becomes a data set below `LONG`."""
+    values = np.asarray(value)
+    if REFERENCE_BYTES * values.size > HEADER_BYTES:
+        file[f"{LONG}/{name}"] = np.asarray(value, h5py.string_dtype()) if values.dtype.kind in "UO" else values
+    else:
+        file.attrs[name] = value
+
+
+def attribute(file: h5py.File, name: str):
+    """An attribute of an artifact, long or short. Raises KeyError."""
+    if LONG in file and name in file[LONG]:
+        dataset = file[LONG][name]
+        return dataset.asstr()[()] if h5py.check_string_dtype(dataset.dtype) else dataset[()]
+    return file.attrs[name]
+
+
+def datasets(file: h5py.File) -> dict[str, np.ndarray]:
+    """All data sets of an artifact, in memory."""
+    return {name: file[name][()] for name in file if name != LONG}
 
 
 def write(path: str | Path, kind: Kind | str, origin: dict, data: dict[str, np.ndarray], **attributes) -> None:
@@ -135,8 +161,35 @@ def write_text(path: str | Path, text: str) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # names of files may be no UTF-8
     temporary.replace(path)
+
+
+def open_hdf5(path: str | Path, **options) -> h5py.File:
+    """Open an HDF5 file for reading, without a lock: artifacts never change, and not every file system has locks.
+
+    Raises UserError that says what to do: only a damaged file has to be made again.
+    """
+    try:
+        return h5py.File(path, "r", locking=False, **options)
+    except OSError as error:
+        place, reason = Path(path), error.strerror or " ".join(str(error).split())
+        if place.resolve().name == "stopping.json":
+            raise UserError(f"{path} holds no data: its chain had stopped, as {place.resolve()} tells.") from None
+        if isinstance(error, PermissionError) or error.errno in (errno.EACCES, errno.EPERM):
+            raise UserError(
+                f"{path} may not be read ({os.strerror(errno.EACCES)}): give yourself the permission to read it (chmod u+r), and to "
+                "enter its folders."
+            ) from None
+        if place.is_dir():
+            raise UserError(f"{path} is a folder; name a file.") from None
+        if isinstance(error, FileNotFoundError) or error.errno == errno.ENOENT:
+            raise UserError(f"{path} is missing: run the study that makes it.") from None
+        if error.errno not in (None, 0):  # what the system says of a disk or network
+            raise UserError(
+                f"{path} cannot be read now ({os.strerror(error.errno)}): try again when its disk can be read."
+            ) from None
+        raise UserError(f"{path} cannot be read as HDF5 ({reason}); delete it and run again.") from None
 
 
 @contextmanager
@@ -147,12 +200,7 @@ def opened(path: str | Path, kind: Kind | str, cached: bool = True) -> Iterator[
     Raises UserError if it is unreadable, or of another kind or version.
     """
     expected = as_kind(kind).schema
-    try:
-        file = h5py.File(path, "r", rdcc_nbytes=None if cached else 0)
-    except OSError as error:
-        if Path(path).resolve().name == "stopping.json":
-            raise UserError(f"{path} holds no data: its chain had stopped, as {Path(path).resolve()} tells.") from None
-        raise UserError(f"{path} cannot be read as HDF5 ({error}); delete it and run again.") from None
+    file = open_hdf5(path, rdcc_nbytes=None if cached else 0)
     with file:
         found = file.attrs.get("schema")
         if found != expected:
@@ -169,7 +217,7 @@ def read(path: str | Path, kind: Kind | str, *names: str) -> list[np.ndarray]:
 def attributes(path: str | Path, kind: Kind | str) -> dict:
     """Root attributes of an artifact."""
     with opened(path, kind) as file:
-        return dict(file.attrs)
+        return {name: attribute(file, name) for name in (*file.attrs, *file.get(LONG, ()))}
 
 
 def rows(dataset: h5py.Dataset, positions: np.ndarray, block_bytes: int = 32 << 20) -> np.ndarray:

@@ -79,6 +79,22 @@ def draw(labels_N: np.ndarray, size: int, kind: str, n_classes: int, rng: np.ran
     return np.sort(np.concatenate([order_N[shuffled_N == c][: wanted_C[c]] for c in range(n_classes)]))
 
 
+def draw_groups(group_N: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions, ascending, of whole groups in random order, each taken if it still fits into ``size``. Raises UserError if none does."""
+    names, size_G = np.unique(group_N, return_counts=True)
+    taken, left = [], size
+    for g in rng.permutation(len(names)):
+        if size_G[g] <= left and len(taken) < len(names) - 1:
+            taken.append(names[g])
+            left -= size_G[g]
+    if not taken:
+        raise UserError(
+            f"pool.validation is {size}, but the smallest of the {len(names):,} groups of training images has {size_G.min():,}: make it "
+            "larger."
+        )
+    return np.flatnonzero(np.isin(group_N, taken))
+
+
 def unlabeled(split_path: str, labeled_path: str) -> np.ndarray:
     """Ids of the pool that have no label yet, ascending."""
     (pool,), (labeled,) = artifacts.read(split_path, "split", "pool"), artifacts.read(labeled_path, "labeled", "ids")
@@ -102,19 +118,35 @@ def thumbnails(images: h5py.Dataset, ids: np.ndarray) -> np.ndarray:
 
 
 def make_split(
-    split_N: np.ndarray, labels_N: np.ndarray, n_classes: int, settings: dict, seed: int, kcenter=None
+    split_N: np.ndarray,
+    labels_N: np.ndarray,
+    n_classes: int,
+    settings: dict,
+    seed: int,
+    kcenter=None,
+    group_N: np.ndarray | None = None,
 ) -> dict:
     """Ids of ``pool``, ``initial``, ``validation`` and ``test``, each ascending, the four disjoint.
 
-    ``split_N`` is 0 for training and 1 for test images. The validation set is drawn first, at random; the imbalance is
+    ``split_N`` is 0 for training, 1 for test and 2 for validation images. Where the data bring none of the last, the validation set is
+    drawn first, at random, and of whole groups if ``group_N`` tells them; the imbalance is
     applied to what the initial draw leaves (``where: rest``, as in 003) or before that draw (``where: all``, as in 004).
     ``kcenter(ids, size, start, rng)`` chooses positions for an initial set of that kind; without it, a random draw stands in.
     """
     initial, imbalance = settings["initial"], settings["imbalance"]
     training = np.flatnonzero(split_N == 0)
 
-    drawn = draw(labels_N[training], settings["validation"], "random", n_classes, generator(seed, "validation"))
-    validation, rest = training[drawn], np.delete(training, drawn)
+    brought = np.flatnonzero(split_N == 2)
+    if len(brought) and settings["validation"]:
+        raise UserError(
+            f"pool.validation is {settings['validation']}, but the data set brings {len(brought):,} images for validation: delete it."
+        )
+    rng = generator(seed, "validation")
+    if group_N is not None and settings["validation"]:
+        drawn = draw_groups(group_N[training], settings["validation"], rng)
+    else:
+        drawn = draw(labels_N[training], settings["validation"], "random", n_classes, rng)
+    validation, rest = np.concatenate([training[drawn], brought]), np.delete(training, drawn)
 
     share_C = kept_share(imbalance["kind"], imbalance["factor"], n_classes)
     imbalance_rng = generator(seed, "imbalance")

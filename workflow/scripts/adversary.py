@@ -15,6 +15,7 @@ from dagal.learners import adversary, devices, inference  # noqa: E402
 
 source, settings = job.input, job.params.adversary
 device = devices.prepare(job.gpu, job.params.threads)
+job.ready()
 seed = seed_for(int(job.wildcards.seed), "adversary", job.wildcards.cycle)
 ids = unlabeled(source.split, source.labeled)
 order = np.argsort(artifacts.read(source.labeled, "labeled", "ids")[0])  # signals of labeled ids ascend

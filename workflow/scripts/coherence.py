@@ -8,6 +8,7 @@ from dagal.tasks.detection.coherence import COHERENCE, build_graph, count, label
 from dagal.tasks.detection.detections import by_video
 
 job = start()
+job.ready()
 source = job.input
 ids, offsets, boxes, labels = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes", "labels")
 (tracks,) = artifacts.read(source.tracks, "tracks", "boxes")

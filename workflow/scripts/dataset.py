@@ -5,4 +5,5 @@ from job import start
 from dagal import datasets
 
 job = start()
+job.ready()
 datasets.prepare(job.params.dataset, job.output.images, job.output.truth, job.origin, job.threads)

@@ -13,6 +13,7 @@ source, settings = job.input, job.params.learner
 device = devices.prepare(job.gpu, settings["threads"], deterministic=False)
 ids = np.sort(np.concatenate(artifacts.read(source.split, "split", "pool", "initial")))
 model = detector.load(source.model, device)
+job.ready()
 with artifacts.opened(source.images, "images", cached=False) as file:
     batches = inference.stream(file["images"], ids, device, settings["batch_size"])
     found = detections.table(detector.detect_frames(model, batches))

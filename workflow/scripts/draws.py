@@ -17,6 +17,7 @@ device = devices.prepare(job.gpu, settings["threads"])
 seed = seed_for(int(job.wildcards.seed), "draws", job.wildcards.cycle)
 ids = unlabeled(source.split, source.labeled)
 model = architectures.load(source.model, device)
+job.ready()
 with (
     inference.inputs_of(source.inputs) as inputs,
     artifacts.create(job.output.draws, DRAWS, job.origin) as writer,

@@ -13,6 +13,7 @@ from dagal.learners import architectures, devices, inference  # noqa: E402  a ch
 
 source, settings = job.input, job.params.learner
 device = devices.prepare(job.gpu, settings["threads"])
+job.ready()
 ids = unlabeled(source.split, source.labeled)
 with (
     inference.inputs_of(source.inputs) as inputs,

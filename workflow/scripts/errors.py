@@ -7,6 +7,7 @@ from dagal.tasks.detection import detections
 from dagal.tasks.detection.evaluation import ERRORS, frame_errors
 
 job = start()
+job.ready()
 ids, found = detections.read(job.input.detections)
 wrong_N, missed_N, *_ = frame_errors(found, detections.read_truth(job.input.truth, ids))
 artifacts.write(

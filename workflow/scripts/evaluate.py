@@ -15,7 +15,7 @@ if job.input.pseudo:
     pseudo_ids, pseudo_labels = artifacts.read(job.input.pseudo, "pseudo_labels", "ids", "labels")
 with artifacts.opened(job.input.truth, "truth") as file:
     truth_N, pseudo_truth = (artifacts.rows(file["labels"], rows) for rows in (ids, pseudo_ids))
-    class_names = file.attrs["class_names"].tolist()
+    class_names = artifacts.attribute(file, "class_names").tolist()
 
 n_classes, correct_N = len(class_names), probs_N_C.argmax(1) == truth_N
 in_class_C = np.bincount(truth_N[:n_test], minlength=n_classes)

@@ -8,6 +8,7 @@ from dagal.tasks.detection import tracks
 from dagal.tasks.detection.detections import by_video
 
 job = start()
+job.ready()
 source = job.input
 ids, offsets, boxes_M_4 = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes")
 frame_M = np.repeat(np.arange(len(ids)), np.diff(offsets))

@@ -34,7 +34,7 @@ class Named(SimpleNamespace):
 
 def start() -> SimpleNamespace:
     """The job: ``input``, ``output``, ``params``, ``wildcards`` by name, ``threads``, ``gpu``, ``stage``, ``study``, ``task``,
-    ``code()``, the digest of its code, and ``origin``, the provenance of the files it writes.
+    ``code()``, the digest of its code, ``origin``, the provenance of the files it writes, and ``ready()``, which says that all costs from here on grow with the data: what came before is the start of the job.
 
     All output goes to the job's log from here on. A job of a chain that has stopped (its input ``stop_record`` says so) ends here.
     """
@@ -44,12 +44,14 @@ def start() -> SimpleNamespace:
     study = plan.stored(settings)
     described = plan.describe(study, stage, wildcards)
     to_log(described["log"])
-    atexit.register(write_costs, described["output"].pop("benchmark"), time.monotonic())
+    started, startup = time.monotonic(), []
+    atexit.register(write_costs, described["output"].pop("benchmark"), started, startup)
     origin = artifacts.provenance(stage, described["params"], int(wildcards.get("seed", -1)))
     job = SimpleNamespace(stage=stage, study=study, task=study.task, threads=threads, gpu=gpu, origin=origin)
     for part in ("input", "output", "params"):
         setattr(job, part, Named(**described[part]))
     job.wildcards = Named(**wildcards)
+    job.ready = lambda: startup.extend(costs(started)[::2])
     job.code = lambda: plan.code(study, stage, study.at(wildcards))
     if job.input.get("stop_record"):
         pass_through(job, described["goes_on"])
@@ -68,14 +70,21 @@ def to_log(path: str) -> None:
     sys.excepthook = _explain
 
 
-def write_costs(path: str, started: float) -> None:
-    """Seconds, processor time and peak memory (MiB) of the job, in the columns of Snakemake's own benchmark files.
+def costs(started: float) -> tuple[float, float, float]:
+    """Seconds, processor time and peak memory (MiB) of the job so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def write_costs(path: str, started: float, startup: list[float]) -> None:
+    """`costs` of the job in the columns of Snakemake's own benchmark files, and seconds and memory of its start, "NA" if not told.
 
     Snakemake samples the processes below its shell, too coarsely for short jobs, and never sees one that a warm server forked.
     """
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds, memory = time.monotonic() - started, used.ru_maxrss / 1024
-    Path(path).write_text(f"s\tcpu_time\tmax_rss\n{seconds:.4f}\t{used.ru_utime + used.ru_stime:.4f}\t{memory:.2f}\n")
+    seconds, cpu_seconds, memory = costs(started)
+    start = [f"{startup[0]:.4f}", f"{startup[1]:.2f}"] if startup else ["NA", "NA"]
+    row = "\t".join([f"{seconds:.4f}", f"{cpu_seconds:.4f}", f"{memory:.2f}", *start])
+    Path(path).write_text(f"s\tcpu_time\tmax_rss\tstartup_s\tstartup_rss\n{row}\n")
 
 
 def pass_through(job: SimpleNamespace, goes_on: bool) -> None:

@@ -13,7 +13,7 @@ job = start()
 source, params = job.input, job.params
 candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")
 with artifacts.opened(source.labeled, "labeled") as file:
-    labels, n_classes = file["labels"][()], len(file.attrs["class_names"])
+    labels, n_classes = file["labels"][()], len(artifacts.attribute(file, "class_names"))
 required_C = required_per_class(np.bincount(labels, minlength=n_classes), params.budget, len(labels), 1)
 
 

@@ -8,6 +8,7 @@ from dagal.learners import architectures, devices, inference, training  # noqa: 
 
 settings, source, wildcards = job.params.learner, job.input, job.wildcards
 device = devices.prepare(job.gpu, settings["threads"])
+job.ready()
 purpose = (int(wildcards.cycle), "member", int(wildcards.member))
 model, _ = training.fit_node(source, settings, int(wildcards.seed), purpose, device)
 with inference.inputs_of(source.inputs) as inputs:

@@ -8,6 +8,7 @@ from dagal.tasks.detection import flow
 from dagal.tasks.detection.detections import by_video
 
 job = start()
+job.ready()
 params, shard = job.params, int(job.wildcards.shard)
 split_N, video_N, frame_N = artifacts.read(job.input.images, "images", "split", "video", "frame")
 runs = [run for run in by_video(video_N, frame_N) if split_N[run[0]] == 0 and video_N[run[0]] % params.shards == shard]

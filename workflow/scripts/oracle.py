@@ -8,13 +8,13 @@ from dagal import artifacts
 job = start()
 (query,) = artifacts.read(job.input.query, "query", "ids")
 with artifacts.opened(job.input.labeled, "labeled") as file:
-    labeled = {name: file[name][()] for name in file}
+    labeled = artifacts.datasets(file)
 ids = labeled.pop("ids")
 if len(np.intersect1d(ids, query)):
     raise ValueError("the query holds ids that are labeled already")
 with artifacts.opened(job.input.truth, "truth") as truth:
     answers = job.task.ask(truth, query, job.params.oracle, job.origin["seed"])
-    class_names = truth.attrs["class_names"]
+    class_names = artifacts.attribute(truth, "class_names")
 data = {
     "ids": np.concatenate([ids, query]),
     "cycle": np.concatenate([labeled["cycle"], np.full(len(query), int(job.wildcards.cycle))]),

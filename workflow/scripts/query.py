@@ -12,9 +12,11 @@ from job import start
 from dagal import artifacts
 from dagal.acquisition import methods
 from dagal.errors import UserError
+from dagal.query_table import query_table
 from dagal.seeding import generator
 
 job = start()
+job.ready()
 source, params = job.input, job.params
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")
@@ -41,5 +43,8 @@ if parts and "radius" in certificate:  # by the triangle inequality (dagal.acqui
 data = {"ids": candidates[positions], "score": score_N[positions]}
 given = {name: value for name, value in options.items() if value is not None}  # HDF5 knows no null
 artifacts.write(job.output.query, methods.QUERY, job.origin, data, **given, **certificate)
+if not shard:
+    columns = query_table(source.images, source.labeled, source.predictions, params.told_by, data["ids"], data["score"])
+    artifacts.write_csv(job.output.table, list(columns), zip(*columns.values(), strict=True))
 found = ", ".join(f"{name} {value:.6g}" for name, value in certificate.items())
 print(f"{len(positions):,} of {len(candidates):,} candidates{': ' if found else ''}{found}")

@@ -20,6 +20,7 @@ if params.subset:
     candidates = np.sort(generator(seed, "subset", cycle).choice(candidates, size, replace=False))
 
 function = methods.find("score", params.score, job.task)
+job.ready()
 context = {
     "n_candidates": len(candidates),
     "n_classes": len(artifacts.attributes(source.labeled, "labeled")["class_names"]),

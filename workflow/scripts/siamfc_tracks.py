@@ -16,6 +16,7 @@ device = devices.prepare(job.gpu, settings["threads"], deterministic=False)
 ids, offsets, boxes_M_4 = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes")
 frame_M = np.repeat(np.arange(len(ids)), np.diff(offsets))
 model = detector.load(source.model, device)
+job.ready()
 tracks_M_6_4 = np.empty((len(boxes_M_4), 6, 4), np.float32)
 with artifacts.opened(source.images, "images") as file:
     images, video_N, frame_N = file["images"], file["video"][()][ids], file["frame"][()][ids]

@@ -34,6 +34,7 @@ with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer, E
         device = devices.prepare(job.gpu, settings["threads"])
         model = architectures.load(source.model, device)
         inputs = stack.enter_context(inference.inputs_of(source.inputs))
+    job.ready()
 
     def batches(ids, which, names):
         """Of the outputs for the images with these ids."""

@@ -12,7 +12,7 @@ from dagal.pool import SPLIT, channel_statistics, make_split, thumbnails
 job = start()
 seed = int(job.wildcards.seed)
 with artifacts.opened(job.input.truth, "truth") as file:
-    class_names = file.attrs["class_names"]
+    class_names = artifacts.attribute(file, "class_names")
     labels_N = file["labels"][()] if "labels" in file else None
 with artifacts.opened(job.input.images, "images", cached=False) as file:
 
@@ -28,7 +28,8 @@ with artifacts.opened(job.input.images, "images", cached=False) as file:
 
     if labels_N is None:  # frames of videos have no class: nothing that needs one may be set for them
         labels_N = np.zeros(len(file["split"]), np.int64)
-    split = make_split(file["split"][()], labels_N, len(class_names), job.params.pool, seed, kcenter)
+    group_N = file["group"][()] if "group" in file else None
+    split = make_split(file["split"][()], labels_N, len(class_names), job.params.pool, seed, kcenter, group_N)
     mean_C, std_C = channel_statistics(file["images"], np.union1d(split["pool"], split["initial"]))
 artifacts.write(
     job.output.split,

@@ -19,5 +19,7 @@ ids = np.sort(generator(job.origin["seed"], "supervised").permutation(available)
 with artifacts.opened(job.input.truth, "truth") as truth:
     answers = job.task.ask(truth, ids, job.params.oracle, job.origin["seed"])
     data = {"ids": ids, "cycle": np.zeros(len(ids), np.int64), **answers}
-    artifacts.write(job.output.labeled, job.task.labeled, job.origin, data, class_names=truth.attrs["class_names"])
+    artifacts.write(
+        job.output.labeled, job.task.labeled, job.origin, data, class_names=artifacts.attribute(truth, "class_names")
+    )
 print(f"{size:,} of {len(available):,} images")

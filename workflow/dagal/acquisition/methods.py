@@ -186,7 +186,7 @@ def query(
         "score_N": score_N, "n_candidates": len(ids), "budget": budget, "cycle": cycle, "rng": rng,
     }  # fmt: skip
     with artifacts.opened(files["labeled"], "labeled") as file:
-        context["n_classes"] = len(file.attrs["class_names"])
+        context["n_classes"] = len(artifacts.attribute(file, "class_names"))
         if "labels" in file:
             counts_C = np.bincount(file["labels"][()], minlength=context["n_classes"])
             n_initial = int(np.sum(file["cycle"][()] == 0))

@@ -1,7 +1,8 @@
 """The data set of a study, and the labeled source of an embedding: which keys a loader has."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +15,9 @@ SELF_SUFFICIENT = {"digits", "two_moons", "synthia_al"}
 
 
 class Dataset(Section):
+    # keys that came later: left out where they are not set, so that data sets without them stay what they were
+    added: ClassVar = ("intensity", "background", "group_pattern", "group")
+
     name: Name = setting("Name of the data set, also its folder in `results/datasets`.")
     loader: str = setting(
         "How the raw data is read.",
@@ -41,7 +45,8 @@ class Dataset(Section):
 
     def plain(self) -> dict:
         """Without the task, which the study has at its top."""
-        return {name: value for name, value in super().plain().items() if name != "task"}
+        unset = {name for name in self.added if getattr(self, name, None) is None}
+        return {name: value for name, value in super().plain().items() if name != "task" and name not in unset}
 
 
 class Images(Dataset):
@@ -56,6 +61,47 @@ class Images(Dataset):
         papers="002, camera traps: 256",
     )
     grayscale: bool = setting("Convert colour images to one channel.", False)
+    intensity: Literal["full", "percentiles"] | Annotated[list[Number], Field(min_length=2, max_length=2)] | None = (
+        setting(
+            "What of images of more than 8 bits (PNG, TIFF and PGM of 16 bits, TIFF of 32 bits or floats, arrays) becomes 0 and 255, in between "
+            "a straight line. `full`: the least and the largest value in the files; `percentiles`: the 0.5th and the 99.5th percentile of "
+            "1,000 pixels of each image; `[low, high]`: these values. What lies outside is cut, and the log says in how many images.",
+            None,
+            otherwise="`full`",
+        )
+    )
+    background: Annotated[list[Annotated[Whole, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)] | None = (
+        setting(
+            "Colour, as red, green, blue, on which transparent images are put.",
+            None,
+            otherwise="`[255, 255, 255]`, white",
+        )
+    )
+    group_pattern: str | None = setting(
+        "Regular expression that finds in the file name of an image, below `path`, what it belongs to (a patient, a place, a camera): the "
+        "text of its first bracket, or all that it matches. Nothing of a group is in two of training, validation and test set. For "
+        "`image_folder`, `caltech101` and tables.",
+        None,
+    )
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        if isinstance(self.intensity, list) and self.intensity[0] >= self.intensity[1]:
+            raise Mistake(f"{key}.intensity", f"is {shown(self.intensity)}: give the smaller number first.")
+        if self.group_pattern is not None:
+            try:
+                re.compile(self.group_pattern)
+            except re.error as error:
+                raise Mistake(f"{key}.group_pattern", f"is no regular expression ({error}): correct it.") from None
+
+
+class Table(Images):
+    label = "image_table"
+    group: str | None = setting(
+        "Column that says what each image belongs to (a patient, a place, a camera), as `group_pattern`.",
+        None,
+        otherwise="`group`, where there is such a column",
+    )
 
 
 class CameraTraps(Images):
@@ -131,7 +177,7 @@ class RenderedVideos(Videos):
         self.height, self.width = self.height or 300, self.width or 400
 
 
-OWN_SECTION = {"camera_trap": CameraTraps, "synthia_al": RenderedVideos}
+OWN_SECTION = {"camera_trap": CameraTraps, "image_table": Table, "synthia_al": RenderedVideos}
 
 
 def table() -> dict[str, type[Dataset]]:
@@ -186,7 +232,7 @@ def reads_files(dataset: dict) -> bool:
 
 def same_labels(one: dict, other: dict) -> bool:
     """Whether two data sets are the same published one, or are read from the same place."""
-    if one["loader"] != other["loader"] or one["loader"] not in ("image_folder", "camera_trap"):
+    if one["loader"] != other["loader"] or one["loader"] not in ("image_folder", "image_table", "npz", "camera_trap"):
         return one["loader"] == other["loader"]
     places = [(one[key], other[key]) for key in ("path", "annotations") if one.get(key) and other.get(key)]
     return any(Path(place).resolve() == Path(another).resolve() for place, another in places)

@@ -242,6 +242,10 @@ class Classifier(Learner):
 
     def check(self, key: str) -> None:
         super().check(key)
+        if self.batch_size == 1 and self.loss_prediction:
+            raise Mistake(
+                f"{key}.batch_size", "is 1, but loss_prediction compares the images of a step; make it at least 2."
+            )
         if self.pseudo_labels and self.fixmatch:
             raise Mistake(
                 key, "has both pseudo_labels and fixmatch, two ways to learn from the pool; delete one of them."

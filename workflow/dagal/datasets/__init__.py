@@ -14,6 +14,8 @@ IMAGE_LOADERS = Registry(
         "digits": "dagal.datasets.digits:digits",
         "two_moons": "dagal.datasets.two_moons:two_moons",
         "image_folder": "dagal.datasets.folders:image_folder",
+        "image_table": "dagal.datasets.tables:image_table",
+        "npz": "dagal.datasets.arrays:npz",
         "cifar10": "dagal.datasets.torchvision_sets:torchvision_set",
         "cifar100": "dagal.datasets.torchvision_sets:torchvision_set",
         "mnist": "dagal.datasets.torchvision_sets:torchvision_set",

@@ -1,41 +1,73 @@
-"""Image files in class-named folders, as a directory or a tar archive; Caltech-101 and Tiny ImageNet on top.
+"""Image files in class-named folders, as a directory or an archive; Caltech-101 and Tiny ImageNet on top."""
 
-An archive is read front to back, once for the names and once for the images, and never unpacked to disk.
-"""
-
-import gzip
 import hashlib
 import os
-import tarfile
-import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from dagal.datasets import groups
+from dagal.datasets.archives import Entry, Listing, listing
+from dagal.datasets.archives import read as _read
+from dagal.datasets.decoding import ENDINGS, counted, decoded, readable
 from dagal.datasets.source import Source
 from dagal.errors import UserError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 TEST_FRACTION = 0.2
 CALTECH_TEST_FRACTION = 1019 / 9144  # TA-VAAL: 8,125 training and 1,019 test images of all 102 folders
+# what the folders of the parts of a data set are called, in any case
+PARTS = {"train": ("train", "training"), "test": ("test", "testing"), "val": ("val", "valid", "validation")}
 
-# (parts of the name below the folder looked at, whole name); the name of a folder ends in an empty part
-Entry = tuple[list[str], str]
 Classes = dict[str, list[Entry]]
 
 
 def image_folder(settings: dict) -> Source:
     """Class-named folders at ``path``, with or without train/ and test/ (or val/) above them."""
-    path, fraction = Path(settings["path"]), settings.get("test_fraction")
-    parts = _classes(path, _entries(path))
+    return of_classes(Path(settings["path"]), settings)
+
+
+def of_classes(path: Path, settings: dict) -> Source:
+    """The same for a ``path`` at or below that of the settings."""
+    fraction, pattern = settings.get("test_fraction"), settings.get("group_pattern")
+    notes = []
+    parts = _classes(path, listing(path), notes)
     if len(parts) == 1:
-        parts = _split(path, *parts, TEST_FRACTION if fraction is None else fraction)
-    class_names = sorted(parts[0])
-    names = [name for part in parts for class_name in class_names for _, name in part[class_name]]
-    counts = [len(part[class_name]) for part in parts for class_name in class_names]
-    labels = np.repeat(np.tile(np.arange(len(class_names)), 2), counts)
-    return Source(class_names, labels, sum(counts[: len(class_names)]), _images(path, names))
+        fraction = TEST_FRACTION if fraction is None else fraction
+        parts = (_split_groups if pattern else _split)(path, *parts, fraction, *([pattern] if pattern else []))
+    folders = sorted(parts[0])
+    names = [name for part in parts for folder in folders for _, name in part[folder]]
+    counts = [len(part[folder]) for part in parts for folder in folders]
+    labels, n_train = np.repeat(np.tile(np.arange(len(folders)), 2), counts), sum(counts[: len(folders)])
+    about = {}
+    if pattern:
+        about = groups.about(groups.of_names(pattern, names, path), np.arange(len(names)) >= n_train, path)
+    below = path.relative_to(settings["path"]).as_posix()
+    return Source(
+        class_names=_class_names(path, folders, notes),
+        labels=labels,
+        n_train=n_train,
+        images=_images(path, names, settings, labels, n_train, notes),
+        about=about,
+        files=names if below == "." else [f"{below}/{name}" for name in names],
+        notes=notes,
+    )
+
+
+def _class_names(path: Path, folders: list[str], notes: list[str]) -> list[str]:
+    """Names of class folders as text: those that are no UTF-8 are taken for Latin-1."""
+    found = []
+    for folder in folders:
+        raw = os.fsencode(folder)
+        found.append(raw.decode("latin-1") if readable(folder) != folder else folder)
+    if other := [name for name, folder in zip(found, folders, strict=True) if name != folder]:
+        notes.append(f"{counted(len(other), 'name')} of class folders in no UTF-8, read as Latin-1, such as {other[0]}")
+    if len(set(found)) < len(found):
+        twice = Counter(found).most_common(1)[0][0]
+        raise UserError(f"{path} has class folder {twice} twice, once in UTF-8 and once in Latin-1: rename one.")
+    return found
 
 
 def caltech101(settings: dict) -> Source:
@@ -49,7 +81,7 @@ def caltech101(settings: dict) -> Source:
     if found is None:
         raise UserError(f"Caltech-101 is not in {path}: put 101_ObjectCategories.tar.gz or its folder there.")
     fraction = CALTECH_TEST_FRACTION if fraction is None else fraction
-    return image_folder(settings | {"path": found, "test_fraction": fraction})
+    return of_classes(found, settings | {"test_fraction": fraction})
 
 
 def tiny_imagenet(settings: dict) -> Source:
@@ -66,42 +98,110 @@ def tiny_imagenet(settings: dict) -> Source:
         label = {wnid: position for position, (wnid,) in enumerate(sorted(wnids))}
         words = {wnid: meaning.split(",")[0] for wnid, meaning in words}
         class_names = [f"{wnid} {words[wnid]}" for wnid in label]
-        files = [(parts, name) for parts, name in _entries(root) if parts[0] == "train" and parts[-1]]
+        files = [(parts, name) for parts, name in listing(root).entries if parts[0] == "train" and _is_image(parts)]
         train = sorted((label[parts[1]], name) for parts, name in files)
         test = sorted((label[wnid], f"val/images/{file}") for file, wnid, *_ in annotations)
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{root} is not the published Tiny ImageNet ({error}): unpack it again.") from None
     labels = np.array([label for label, _ in train + test], dtype=np.int64)
-    return Source(class_names, labels, len(train), _images(root, [name for _, name in train + test]))
+    names, below = [name for _, name in train + test], root.relative_to(path).as_posix()
+    files = names if below == "." else [f"{below}/{name}" for name in names]
+    notes = []
+    images = _images(root, names, settings, labels, len(train), notes)
+    return Source(class_names, labels, len(train), images, files=files, notes=notes)
 
 
-def _classes(path: Path, entries: list[Entry]) -> list[Classes]:
-    """Images of each class, sorted: [train, test], or one dictionary if the data bring no split."""
+def _is_image(parts: list[str]) -> bool:
+    return parts[-1].lower().endswith(ENDINGS)
+
+
+def _classes(path: Path, found: Listing, notes: list[str]) -> list[Classes]:
+    """Images of each class, sorted: [train, test], or one dictionary if the data bring no split; ``notes`` grows by what is left out."""
+    entries = found.entries
     top = _groups(entries)
     while len(top) == 1 and (inner := _groups(*top.values())):  # an enclosing folder
-        top = inner
-    parts = [top]
-    if train := _groups(top.get("train", [])):
-        name = next((name for name in ("test", "val") if name in top), None)
+        entries, top = next(iter(top.values())), inner
+    called = {part: next((name for name in top if name.lower() in names), None) for part, names in PARTS.items()}
+    parts, beside = [top], _images_beside(entries)
+    if train := _groups(top.get(called["train"], [])):
+        name = called["test"] or called["val"]
         if name is None:
-            raise UserError(f"{path} has train/ but no test/ or val/: add it, or move the classes out of train/.")
+            raise UserError(
+                f"{path} has {called['train']}/ but no test/ or val/: add it, or move the classes out of train/."
+            )
         parts = [train, _groups(top[name])]
         if differ := sorted(train.keys() ^ parts[1].keys()):
-            raise UserError(f"{path} has {differ[0]}/ in only one of train/ and {name}/: give both the same classes.")
-    elif _misnamed(top):
+            raise UserError(
+                f"{path} has {readable(differ[0])}/ in only one of {called['train']}/ and {name}/: give both the same classes."
+            )
+        beside += sum(_images_beside(top[part]) for part in (called["train"], name))
+        for other in sorted(top.keys() - {called["train"], name}):
+            if n := sum(_is_image(inner) for inner, _ in top[other]):
+                notes.append(
+                    f"left out {readable(other)}/ with {counted(n, 'image')}: {called['train']}/ and {name}/ are read"
+                )
+    elif any(called.values()) and _alike(top):
         raise UserError(f"{path} has the same folders in {'/, '.join(top)}/: call these train/ and test/.")
+    elif inner := _alike(top):
+        notes.append(f"the classes are {_few(top)} and not {_few(inner)}, which are in each of them")
     if len(parts[0]) < 2:
         raise UserError(f"{path} holds fewer than two class folders: put one folder of images per class there.")
-    parts = [{name: sorted(entry for entry in part[name] if entry[0][-1]) for name in part} for part in parts]
+    if beside:
+        notes.append(f"left out {counted(beside, 'image')} beside the class folders, in none of them")
+    others = Counter(
+        Path(inner[-1].lower()).suffix or "no ending"
+        for part in parts
+        for group in part.values()
+        for inner, _ in group
+        if inner[-1] and not _is_image(inner)
+    )
+    if others:
+        kinds = ", ".join(f"{n:,} {readable(ending)}" for ending, n in others.most_common())
+        notes.append(
+            f"left out {counted(sum(others.values()), 'file')} in class folders, of an ending that is not read: {kinds}"
+        )
+    if found.loops:
+        notes.append(f"followed no link to a folder that it lies in, such as {readable(found.loops[0])}")
+    parts = [{name: sorted(entry for entry in part[name] if _is_image(entry[0])) for name in part} for part in parts]
+    if found.links:
+        _read_once(path, parts, notes)
     if empty := sorted(name for part in parts for name in part if not part[name]):
-        raise UserError(f"{path} has no image ({' '.join(ENDINGS)}) in class folder {empty[0]}: fill or delete it.")
+        raise UserError(
+            f"{path} has no image ({' '.join(ENDINGS)}) in class folder {readable(empty[0])}: fill or delete it."
+        )
     return parts
 
 
-def _misnamed(top: Classes) -> bool:
-    """Two or three folders with the same folders in each are parts like Train/ and Test/, not classes."""
-    inner = [_groups(group).keys() for group in top.values()]
-    return len(top) in (2, 3) and len(inner[0]) > 1 and all(keys == inner[0] for keys in inner)
+def _few(names) -> str:
+    names = [f"{readable(name)}/" for name in sorted(names)]
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+
+
+def _alike(top: Classes) -> list[str]:
+    """The folders in each of two or three folders, if these have the same, as the parts of a data set have."""
+    inner = [sorted(_groups(group)) for group in top.values()]
+    return inner[0] if len(top) in (2, 3) and len(inner[0]) > 1 and all(names == inner[0] for names in inner) else []
+
+
+def _images_beside(entries: list[Entry]) -> int:
+    """Images beside the folders."""
+    return sum(len(parts) == 1 and _is_image(parts) for parts, _ in entries)
+
+
+def _read_once(path: Path, parts: list[Classes], notes: list[str]) -> None:
+    """Of the names of one file, its own is kept, or else the first: links must not put an image into two places."""
+    real = {name: os.path.realpath(path / name) for part in parts for group in part.values() for _, name in group}
+    own = {place: name for name, place in reversed(real.items())}  # the first name of each
+    root = os.path.realpath(path)
+    own |= {place: name for name, place in real.items() if place == os.path.join(root, name)}  # noqa: PTH118
+    left_out = [name for name, place in real.items() if own[place] != name]
+    for part in parts:
+        for folder, group in part.items():
+            part[folder] = [entry for entry in group if own[real[entry[1]]] == entry[1]]
+    if left_out:
+        notes.append(
+            f"left out {counted(len(left_out), 'link')} to files that are read already, such as {readable(left_out[0])}"
+        )
 
 
 def _groups(entries: list[Entry]) -> Classes:
@@ -133,85 +233,34 @@ def _split(path: Path, classes: Classes, fraction: float) -> list[Classes]:
     return [train, test]
 
 
-def _entries(path: Path) -> list[Entry]:
-    """All folders and image files below a directory or in an archive, hidden ones left out."""
-    if not path.exists():
-        raise UserError(f"{path} does not exist: put the class folders, or a .tar or .tar.gz of them, there.")
-    found = {}  # an archive may hold a name twice
-    for parts, _ in _read(path):
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-        if parts != [""] and not hidden and (parts[-1] == "" or parts[-1].lower().endswith(ENDINGS)):
-            found["/".join(parts)] = parts
-    return [(parts, name) for name, parts in found.items()]
+def split_classes(path: Path, rows: list[tuple[str, str]], fraction: float) -> np.ndarray:
+    """Whether each row (class, name) is for testing (N,) bool, as `_split` has it."""
+    classes = {}
+    for folder, name in rows:
+        classes.setdefault(folder, []).append((name.split("/"), name))
+    _, test = _split(path, classes, fraction)
+    drawn = {name for entries in test.values() for _, name in entries}
+    return np.array([name in drawn for _, name in rows])
 
 
-def _read(path: Path, wanted: Collection[str] = ()) -> Iterator[tuple[list[str], bytes | None]]:
-    """Folders and files below a directory or in an archive: (parts of the name, content if wanted)."""
-    try:
-        yield from _walk(path, wanted) if path.is_dir() else _members(path, wanted)
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path} cannot be read to its end ({error}): make it readable, or download or pack it again."
-        ) from None
+def _split_groups(path: Path, classes: Classes, fraction: float, pattern: str) -> list[Classes]:
+    """[train, test] of whole groups, as `groups.drawn` has it."""
+    rows = [(folder, entry) for folder in sorted(classes) for entry in classes[folder]]
+    labels = np.repeat(np.arange(len(classes)), [len(classes[folder]) for folder in sorted(classes)])
+    is_test_N = groups.drawn(groups.of_names(pattern, [name for _, (_, name) in rows], path), labels, fraction, path)
+    parts = [{folder: [] for folder in classes} for _ in range(2)]
+    for (folder, entry), is_test in zip(rows, is_test_N, strict=True):
+        parts[int(is_test)][folder].append(entry)
+    return parts
 
 
-def _walk(path: Path, wanted: Collection[str]) -> Iterator[tuple[list[str], bytes | None]]:
-    def fail(error):
-        raise error
-
-    for folder, folders, files in os.walk(path, onerror=fail, followlinks=True):
-        folders.sort()
-        parts = Path(folder).relative_to(path).parts
-        yield [*parts, ""], None
-        for file in sorted(files):
-            name = "/".join([*parts, file])
-            yield [*parts, file], (path / name).read_bytes() if name in wanted else None
+def _images(
+    path: Path, names: list[str], settings: dict | None = None, labels=None, n_train: int = 0, notes: list | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """`decoded` images of a directory or an archive, in its order."""
+    notes = [] if notes is None else notes
+    return decoded(partial(_contents, path), path, names, settings or {}, labels, n_train, notes)
 
 
-class _StrictMember(tarfile.TarInfo):
-    """Makes an archive that stops without its end mark an error; tarfile takes it for complete."""
-
-    @classmethod
-    def fromtarfile(cls, tar):
-        try:
-            return super().fromtarfile(tar)
-        except tarfile.EOFHeaderError:
-            raise
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from None
-
-
-def _members(path: Path, wanted: Collection[str]) -> Iterator[tuple[list[str], bytes | None]]:
-    with path.open("rb") as file:
-        stream = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictMember) as tar:
-            for member in tar:
-                parts = [part for part in member.name.split("/") if part not in ("", ".")]
-                if member.isdir():
-                    yield [*parts, ""], None
-                elif member.isreg() and parts:
-                    yield parts, tar.extractfile(member).read() if "/".join(parts) in wanted else None
-                elif member.name.lower().endswith(ENDINGS):
-                    raise UserError(f"{path} holds {member.name} as a link: pack it with tar --hard-dereference -h.")
-                tar.members.clear()  # tarfile would keep them all
-        while stream.read(1 << 20):  # the checksum of gzip comes last
-            pass
-
-
-def _images(path: Path, names: list[str]) -> Iterator[tuple[int, np.ndarray]]:
-    """(row, RGB image) of the named files, in the order of the directory or archive."""
-    import cv2
-
-    rows = {name: row for row, name in enumerate(names)}
-    missing = set(names)
-    for parts, data in _read(path, rows):
-        if data is None:
-            continue
-        name = "/".join(parts)
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-        if image is None:
-            raise UserError(f"{name} in {path} cannot be decoded as an image: replace or delete it.")
-        yield rows[name], cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        missing.discard(name)
-    if missing:
-        raise UserError(f"{min(missing)} is missing from {path}: put it there.")
+def _contents(path: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    return (("/".join(parts), data) for parts, data in _read(path, names) if data is not None)

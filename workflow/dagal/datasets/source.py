@@ -1,13 +1,16 @@
 """What every loader of images returns, and how loaders write images in batches."""
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from dagal import artifacts
+from dagal import artifacts, notes
 from dagal.artifacts import Kind, Writer
+from dagal.datasets import raw
 from dagal.errors import UserError
 from dagal.registry import Registry
 
@@ -16,7 +19,14 @@ IMAGES = Kind(
     1,
     {
         "images": "images (N,H,W,C), uint8 intensities 0..255",
-        "split": "published part of each image (N,): 0 train, 1 test",
+        "split": "published part of each image (N,): 0 train, 1 test, 2 validation",
+        "group": "what each image belongs to (N,), position in group_names; nothing of a group is in two parts; only where a study has groups",
+        "group_names": "names of the groups (G,), bytes",
+        "file": "file of each image (N,), bytes, below the path of the data set (of a table: its folder); in an archive, its name there; of "
+        "a frame, its video; of arrays and published sets, part and position",
+        "raw_file": "every file of the data set (F,), bytes, below its path; empty data sets and those without files have none",
+        "raw_size": "size of each of these files in bytes (F,)",
+        "raw_sha256": "SHA-256 of each of these files (F,), hexadecimal",
         "video": "video of each image (N,), position in the attribute video_names; videos only",
         "frame": "number of each image in its video (N,), rising with time; videos only",
         "source": "camera traps: image that each crop is of (N,), position in files",
@@ -43,7 +53,7 @@ TRUTH = Kind(
 
 @dataclass(frozen=True)
 class Source:
-    """A data set, listed but not yet decoded: rows 0 .. n_train-1 are for training, the rest for testing."""
+    """A data set, listed but not yet decoded: rows 0 .. n_train-1 are for training, the rest for testing, and the last for validation."""
 
     class_names: list[str]
     labels: np.ndarray  # (N,) int64, positions in class_names
@@ -51,6 +61,9 @@ class Source:
     images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
     about: dict[str, np.ndarray] = field(default_factory=dict)  # what else images.h5 holds
     sealed: dict[str, np.ndarray] = field(default_factory=dict)  # what else truth.h5 holds
+    n_validation: int = 0  # last rows that the data themselves keep for validation
+    files: Sequence[str] = ()  # file of each image (N), see `IMAGES`; empty where there are no files
+    notes: list[str] = field(default_factory=list)  # lines for the user, complete when all images are decoded
 
     def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
         """Write images.h5 and truth.h5. Raises UserError if these are not the published images, or differ in size."""
@@ -62,10 +75,14 @@ class Source:
             )
         with artifacts.create(images_path, IMAGES, origin) as writer:
             n = len(self.labels)
-            writer.dataset("split", (n,), np.uint8)[...] = np.arange(n) >= self.n_train
+            part_N = (np.arange(n) >= self.n_train).astype(np.uint8)
+            part_N[n - self.n_validation :] = 2
+            writer.dataset("split", (n,), np.uint8)[...] = part_N
             for name, values in self.about.items():
                 writer.dataset(name, values.shape, values.dtype)[...] = values
             write_images(writer, n, fitted(self, settings))
+            write_origins(writer, settings, self.files)
+            notes.tell(writer, *self.notes)
         truth = {"labels": self.labels, **self.sealed}
         artifacts.write(truth_path, TRUTH, origin, truth, class_names=self.class_names)
 
@@ -92,6 +109,24 @@ PUBLISHED_COUNTS = Registry(
 
 BATCH_BYTES = 32 << 20
 PROGRESS_SECONDS = 5
+
+
+def write_origins(writer: Writer, settings: dict, files: Sequence[str]) -> None:
+    """Write where each image is from, and what was brought.
+
+    ``files``: see the data set `file` (N); empty where there are no files.
+    """
+    brought = raw.raw_files(settings, sorted(files))
+    lists = {
+        "file": list(map(os.fsencode, files)),
+        "raw_file": list(map(os.fsencode, brought)),
+        "raw_size": [Path(path).stat().st_size for path in brought.values()],
+        "raw_sha256": [digest.encode() for digest in raw.hashes(brought)],
+    }
+    for name, values in lists.items():
+        if values:
+            values = np.array(values)
+            writer.dataset(name, values.shape, values.dtype)[...] = values
 
 
 def write_images(writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]], what: str = "images") -> None:

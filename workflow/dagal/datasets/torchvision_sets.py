@@ -55,7 +55,9 @@ def torchvision_set(settings: dict) -> Source:
     # torchvision calls the classes of MNIST "0 - zero", those of SVHN nothing
     names = [name.split(" - ")[0] for name in getattr(train, "classes", "0123456789")]
     images = enumerate(image for part in (train, test) for image in _images(part))
-    return Source(names, labels, len(train), images)
+    # not one file each: the published part, and the position there
+    files = [f"{name}/{row}" for name, part in (("train", train), ("test", test)) for row in range(len(part))]
+    return Source(names, labels, len(train), images, files=files)
 
 
 def _labels(part) -> np.ndarray:

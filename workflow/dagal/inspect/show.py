@@ -20,6 +20,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from dagal import artifacts, notes
+from dagal.datasets.origins import origins
 from dagal.errors import UserError
 
 SUMMARY_NUMBERS = 1_000_000
@@ -28,6 +30,7 @@ COUNTED = ("labels", "box_labels", "cycle", "split")  # categories, shown with t
 LUMINANCE = " .:-=+*#%@"
 TERMINAL_IMAGES, SHEET_IMAGES = 6, 64
 TILE_COLUMNS = (24, 64)  # least and most characters across one image of the preview
+LINE_PIXELS, CHARACTER_PIXELS = 16, 7  # height of a line below an image, and about the width of a character
 TILE_PIXELS = (96, 256)  # smallest and largest longer side of one image of the contact sheet
 
 
@@ -120,25 +123,33 @@ def _show_safetensors(path: Path, console: Console) -> None:
 def _show_hdf5(path: Path, console: Console, options: argparse.Namespace) -> None:
     if not h5py.is_hdf5(path):
         raise UserError(f"{path} is neither HDF5 nor named .json or .safetensors; nothing to show.")
-    with h5py.File(path, "r") as file:
+    with artifacts.open_hdf5(path) as file:
         datasets = {}
         file.visititems(lambda name, node: datasets.update({name: node} if isinstance(node, h5py.Dataset) else {}))
-        class_names = [_cell(name) for name in np.atleast_1d(file.attrs.get("class_names", []))]
+        attributes = {name: artifacts.attribute(file, name) for name in (*file.attrs, *file.get(artifacts.LONG, ()))}
+        datasets = {name: dataset for name, dataset in datasets.items() if not name.startswith(f"{artifacts.LONG}/")}
+        class_names = [_cell(name) for name in np.atleast_1d(attributes.get("class_names", []))]
         images = [dataset for dataset in datasets.values() if _is_images(dataset)]
         if options.png and not images:
             raise UserError(f"{path} holds no images, so --png has nothing to draw.")
         _title(console, path, f"HDF5, {decimal(path.stat().st_size)}")
-        _print_attributes(console, file.attrs)
+        _print_attributes(console, {name: value for name, value in attributes.items() if name != notes.ATTRIBUTE})
+        for line in attributes.get(notes.ATTRIBUTE, []):
+            console.print(Text(f"note: {_printable(line)}", style="yellow"))
         _print_contents(console, datasets)
         filled = {name: dataset for name, dataset in datasets.items() if dataset.size}
         _print_summaries(console, filled)
         _print_counts(console, filled, class_names)
         if options.rows:
-            _print_columns(console, filled, class_names, options.rows)
+            _print_columns(console, filled, class_names, options.rows, images_of(path))
             _print_corners(console, filled, options.rows)
         wanted = options.images
         if options.png:
-            _write_sheet(console, images[0], SHEET_IMAGES if wanted is None else wanted, options.png)
+            shown = images[0][: SHEET_IMAGES if wanted is None else wanted]
+            if not len(shown):
+                raise UserError("--png needs at least one image; raise --images.")
+            draw_sheet(shown, [[str(place)] for place in range(len(shown))], options.png)
+            console.print(f"\nfirst {len(shown)} of {len(images[0])} images drawn to {options.png}")
         else:
             for dataset in images:
                 _print_preview(console, dataset, TERMINAL_IMAGES if wanted is None else wanted)
@@ -211,8 +222,10 @@ def _print_counts(console: Console, datasets: dict[str, h5py.Dataset], class_nam
         console.print(Columns(items, padding=(0, 3), equal=True, column_first=True))
 
 
-def _print_columns(console: Console, datasets: dict[str, h5py.Dataset], class_names: list[str], rows: int) -> None:
-    """1-D data sets, those of equal length side by side."""
+def _print_columns(
+    console: Console, datasets: dict[str, h5py.Dataset], class_names: list[str], rows: int, images: Path | None
+) -> None:
+    """1-D data sets, those of equal length side by side; beside ids, where the images are from, if ``images`` tells it."""
     groups = {}
     for name, dataset in datasets.items():
         if dataset.ndim == 1:
@@ -223,7 +236,10 @@ def _print_columns(console: Console, datasets: dict[str, h5py.Dataset], class_na
             dataset = datasets[name]
             classes = class_names if name.endswith("labels") else []
             columns[name] = [_category(value, classes) for value in dataset[:rows]]
-        if len(names) == 1:
+        if "ids" in names and images:
+            known = origins(images, datasets["ids"][:rows])
+            columns |= {name: list(map(_cell, values)) for name, values in known.items()}
+        if len(columns) == 1:
             more = ", ..." if length > rows else ""
             _heading(console, f"{names[0]}: first {min(rows, length)} of {length}")
             console.print(Text(", ".join(columns[names[0]]) + more))
@@ -288,30 +304,40 @@ def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
 
 
-def _write_sheet(console: Console, dataset: h5py.Dataset, wanted: int, path: Path) -> None:
-    """The first images on a grid, small ones enlarged pixel by pixel, each with its position below."""
-    images = dataset[:wanted]
-    if not len(images):
-        raise UserError("--png needs at least one image; raise --images.")
-    height, width = images.shape[1:3]
+def images_of(path: Path) -> Path | None:
+    """images.h5 of the data set of the study that a file belongs to, if it is there."""
+    for folder in path.resolve().parents:
+        record = folder / "study.json"
+        if record.is_file():
+            name = json.loads(record.read_text(encoding="utf-8"))["settings"]["dataset"]["name"]
+            images = folder.parent / "datasets" / name / "images.h5"
+            return images if images.is_file() else None
+    return None
+
+
+def draw_sheet(images_N_H_W_C: np.ndarray, captions: list[list[str]], path: Path) -> None:
+    """Write images on a grid as PNG, small ones enlarged pixel by pixel, each with the lines of its caption below."""
+    height, width = images_N_H_W_C.shape[1:3]
     longer = min(max(TILE_PIXELS[0] // max(height, width), 1) * max(height, width), TILE_PIXELS[1])
     scale = longer / max(height, width)
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
-    columns = math.ceil(math.sqrt(len(images) * height / width))
-    rows = math.ceil(len(images) / columns)
-    sheet = np.full((rows * (height + 20) + 4, columns * (width + 4) + 4, 3), 255, np.uint8)
+    below = 4 + LINE_PIXELS * max(map(len, captions))
+    columns = math.ceil(math.sqrt(len(images_N_H_W_C) * height / width))
+    rows = math.ceil(len(images_N_H_W_C) / columns)
+    sheet = np.full((rows * (height + below) + 4, columns * (width + 4) + 4, 3), 255, np.uint8)
     method = cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
-    for i, image in enumerate(images):
-        top, left = i // columns * (height + 20) + 4, i % columns * (width + 4) + 4
+    for i, (image, lines) in enumerate(zip(images_N_H_W_C, captions, strict=True)):
+        top, left = i // columns * (height + below) + 4, i % columns * (width + 4) + 4
         tile = cv2.resize(image, (width, height), interpolation=method).reshape(height, width, -1)
         sheet[top : top + height, left : left + width] = tile
-        caption = (left, top + height + 12)
-        cv2.putText(sheet, str(i), caption, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+        for line, text in enumerate(lines):
+            text = text[-max(1, width // CHARACTER_PIXELS) :]  # of a long name the end tells most
+            place = (left, top + height + LINE_PIXELS * (line + 1) - 4)
+            cv2.putText(sheet, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.35, (0, 0, 0), 1, cv2.LINE_AA)
     try:
         path.write_bytes(cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from None
-    console.print(f"\nfirst {len(images)} of {len(dataset)} images drawn to {path}")
 
 
 # ------------------------------------------------------------------------------------------------------- text

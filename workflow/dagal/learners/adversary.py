@@ -16,7 +16,7 @@ from dagal.acquisition.indicators import INDICATORS
 from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners.inference import Stored
-from dagal.learners.optimizers import stepper
+from dagal.learners.optimizers import check_finite, stepper
 from dagal.learners.vae import VAE, Discriminator, draw_rank_columns
 from dagal.seeding import seed_for
 
@@ -37,6 +37,7 @@ ADVERSARY = Kind(
 )
 
 RECORDS = 200  # points of a loss curve at most
+CHECKED_STEPS = 100  # between two looks at whether the losses are finite
 
 
 class Adversary(nn.Module):
@@ -262,6 +263,10 @@ def train(
             losses["discriminator"].backward()
             step_discriminator(settings["lr"])
         values.append(torch.stack(list(losses.values())).detach())
+        if (step + 1) % CHECKED_STEPS == 0 or step + 1 == settings["steps"]:
+            newest = torch.stack(values[-CHECKED_STEPS:]).sum(0).tolist()
+            key = f"lr of the adversary ({settings['lr']:g} now)"
+            check_finite(newest, f"step {step + 1:,} of {settings['steps']:,} or shortly before", key)
         if time.monotonic() - reported > 10:
             reported = time.monotonic()
             now = "  ".join(f"{name} {value:.4f}" for name, value in zip(losses, values[-1].tolist(), strict=True))

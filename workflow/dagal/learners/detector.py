@@ -3,7 +3,6 @@
 The frames of a data set all have the same stored size and are never resized here.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -19,7 +18,7 @@ from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners import weights
 from dagal.learners.inference import autocast
-from dagal.learners.optimizers import learning_rate, stepper
+from dagal.learners.optimizers import check_finite, learning_rate, stepper
 
 HISTORY = Kind(
     "history",
@@ -251,10 +250,8 @@ def fit(
             targets = [{"boxes": box, "labels": labels[i] + 1} for box, i in zip(batch_boxes, batch, strict=True)]
             parts = model(batch_images, targets)
             loss = sum(parts.values())
-            if not math.isfinite(loss.item()):
-                raise UserError(
-                    f"the detector's loss is not finite in epoch {epoch + 1}: lower optimizer.lr ({lr:g} now)."
-                )
+            when, key = f"epoch {epoch + 1} of {settings['epochs']}", f"optimizer.lr of the learner ({lr:g} now)"
+            check_finite([loss.item()], when, key)
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
             step(lr)

@@ -12,7 +12,7 @@ from dagal.errors import UserError
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.backbones import Backbone
 from dagal.learners.inference import Stored, autocast
-from dagal.learners.optimizers import learning_rate, stepper
+from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.seeding import seed_for
 
 
@@ -83,7 +83,7 @@ def train(
 
     ``images`` are uint8 (N,C,H,W), held on the device or stored. SGD at ``lr`` per 256 images of a step, falling
     to 0 as a cosine; flips if ``flip``. With ``cross_entropy`` a linear head is learnt along and dropped. Raises UserError if
-    there are fewer than two classes.
+    there are fewer than two classes, or the training diverges.
     """
     classes, labels_N = np.unique(labels_N, return_inverse=True)
     if len(classes) < 2:
@@ -114,6 +114,8 @@ def train(
             step(rate)
             total, n = total + loss.detach(), n + 1
         history.append(total.item() / n)
+        last = parameters if epoch + 1 == epochs else ()
+        check_finite(history[-1:], f"epoch {epoch + 1} of {epochs}", f"lr of the backbone ({lr:g} now)", last)
         print(
             f"epoch {epoch + 1}/{epochs}  loss {history[-1]:.4f}  lr {rate:g}  {time.monotonic() - started:.1f} s",
             flush=True,

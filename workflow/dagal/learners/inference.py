@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dagal import artifacts
+from dagal.errors import UserError
 from dagal.learners.classifier import Classifier
 from dagal.learners.loss_prediction import taps, with_features
 
@@ -104,7 +105,8 @@ def autocast(device: torch.device, precision: str):
 def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.ndarray, ...]]:
     """Per batch of uint8 images, class probabilities (B,C), embeddings (B,D), predicted losses (B,) and logits (B,C), float32.
 
-    The predicted losses are None for a model without loss prediction.
+    The predicted losses are None for a model without loss prediction. Raises UserError for outputs that are not finite, as those
+    of a model are whose training has diverged.
     """
     model.eval()
     modules = taps(model) if model.loss_prediction else []
@@ -114,6 +116,11 @@ def predict(model: Classifier, batches, precision: str) -> Iterator[tuple[np.nda
             logits = model.head(embedding)
             predicted_loss = model.loss_prediction(features).float().cpu().numpy() if modules else None
         probs, embedding, logits = torch.softmax(logits.float(), 1), embedding.float(), logits.float()
+        if not bool(torch.isfinite(probs).all()):
+            raise UserError(
+                "training diverged after its last epoch, as the model's outputs are not finite numbers: lower optimizer.lr of the "
+                "learner."
+            )
         yield probs.cpu().numpy(), embedding.cpu().numpy(), predicted_loss, logits.cpu().numpy()
 
 

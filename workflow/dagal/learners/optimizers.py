@@ -5,9 +5,11 @@ every training job, more than a small network needs to train. The kernels are pr
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
+
+from dagal.errors import UserError
 
 FUSED = {"sgd": "_fused_sgd_", "adam": "_fused_adam_"}  # kernel of torch behind each optimizer
 ADAM = {"betas": (0.9, 0.999), "eps": 1e-8}
@@ -20,6 +22,17 @@ def learning_rate(optimizer: dict, schedule: dict, epoch: int, epochs: int) -> f
         return optimizer["lr"] * (1 + math.cos(math.pi * epoch / epochs)) / 2
     passed = sum(epoch >= milestone for milestone in schedule["milestones"]) if schedule["name"] == "multi_step" else 0
     return optimizer["lr"] * schedule["gamma"] ** passed
+
+
+def check_finite(values: Iterable[float], when: str, key: str, parameters: Iterable[torch.Tensor] = ()) -> None:
+    """Raise UserError where a training has diverged: ``values`` (its losses) or ``parameters`` are no finite numbers.
+
+    ``when``: the epoch or step; ``key``: the setting to lower, and what it is now.
+    """
+    values = list(values)
+    if not all(map(math.isfinite, values)) or not all(bool(torch.isfinite(p).all()) for p in parameters):
+        losses = " ".join(f"{value:g}" for value in values)
+        raise UserError(f"training diverged in {when} (loss {losses}): lower {key}, or scale the data.")
 
 
 def stepper(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None = None) -> Step:

@@ -14,7 +14,7 @@ from dagal.artifacts import Kind
 from dagal.learners import NETWORKS, weights
 from dagal.learners.backbones import Backbone
 from dagal.learners.inference import Stored, autocast, each
-from dagal.learners.optimizers import learning_rate, stepper
+from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.learners.views import view
 from dagal.seeding import seed_for
 
@@ -162,6 +162,9 @@ def train(
             totals += torch.stack([objective.detach(), output_std(outputs[0].detach())])
         for name, value in zip(("loss", "output_std", "learning_rate"), (*(totals / steps).tolist(), lr), strict=True):
             history[name].append(np.float64(value))
+        last = model.parameters() if epoch + 1 == epochs else ()
+        when, key = f"epoch {epoch + 1} of {epochs}", f"lr of the backbone ({settings['lr']:g} now)"
+        check_finite(history["loss"][-1:], when, key, last)
         if (epoch + 1) % settings["knn_every"] == 0 or epoch + 1 == epochs:
             look_at_neighbours(epoch + 1)
         print(

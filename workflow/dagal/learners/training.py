@@ -3,7 +3,8 @@
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,13 +12,14 @@ from torch.nn.functional import cross_entropy
 
 from dagal import artifacts
 from dagal.artifacts import Kind
+from dagal.errors import UserError
 from dagal.learners import SOLVERS, architectures
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.classifier import Classifier
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
 from dagal.learners.inference import Stored, autocast, images_of, inputs_of, predicted_classes, to_tensor
 from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
-from dagal.learners.optimizers import learning_rate, stepper
+from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
 
@@ -67,7 +69,8 @@ def fit(
     (the share of them over the threshold) are returned too.
 
     ``images`` (L,C,H,W) uint8 and ``labels`` (L,) int64 lie on the model's device. Order, augmentation and dropout follow
-    ``seed``. A last batch of a single image is left out of its epoch (batch norm cannot train on it).
+    ``seed``. A last batch of a single image is left out of its epoch (batch norm cannot train on it), unless all batches are.
+    Raises UserError if the training diverges, or if batch norm has a single value per channel to work on.
     """
     prediction, head = settings["loss_prediction"], model.loss_prediction
     fixmatch = settings["fixmatch"] if pool is not None and len(pool) else None
@@ -93,7 +96,7 @@ def fit(
         total_consistency, correct = torch.zeros((2,), device=images.device), torch.zeros((), device=images.device)
         n_images = 0
         for batch in batches(len(images), settings["batch_size"], fixmatch and fixmatch["steps_per_epoch"], generator):
-            if len(batch) == 1 and n_images:
+            if len(batch) == 1 and n_images and settings["batch_size"] > 1:
                 continue
             batch = batch.to(images.device)
             augmented, target = random_crop_flip(images[batch], settings["augmentation"], generator), labels[batch]
@@ -102,7 +105,7 @@ def fit(
                 drawn = pool[drawn.to(images.device)]
                 views = [augment(drawn, settings["augmentation"], generator) for augment in VIEWS]
                 augmented = torch.cat([augmented, *views])
-            with autocast(images.device, settings["precision"]):
+            with autocast(images.device, settings["precision"]), several_values(settings, images):
                 if with_head:
                     logits, features = with_features(model, modules, augmented)
                     predicted = head(features, detach=not joint).float()[: len(batch)]
@@ -129,8 +132,14 @@ def fit(
         history["loss"].append(total_loss.item() / n_images)
         history["accuracy"].append(correct.item() / n_images)
         history["learning_rate"].append(lr)
+        losses = [history["loss"][-1]]
         if head:
             history["prediction_loss"].append(total_prediction.item() / n_images if with_head else math.nan)
+            losses += history["prediction_loss"][-1:] if with_head else []
+        last = model.parameters() if epoch + 1 == settings["epochs"] else ()
+        check_finite(
+            losses, f"epoch {epoch + 1} of {settings['epochs']}", f"optimizer.lr of the learner ({lr:g} now)", last
+        )
         if fixmatch:
             for name, total in zip(("consistency_loss", "confident"), total_consistency.tolist(), strict=True):
                 history[name].append(total / n_images)
@@ -141,6 +150,22 @@ def fit(
             flush=True,
         )
     return history
+
+
+@contextmanager
+def several_values(settings: dict, images: torch.Tensor) -> Iterator[None]:
+    """Make one sentence of batch norm's complaint that an image of few pixels, alone in its batch, leaves it one value per channel."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        height, width = images.shape[2:]
+        raise UserError(
+            f"architecture {settings['architecture']} cannot be trained on {len(images)} label{'s' if len(images) > 1 else ''} of "
+            f"{height} x {width} pixels, as its batch norm needs more than one value per channel: label more "
+            "(pool.initial.size), take larger images or another architecture."
+        ) from None
 
 
 def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None):

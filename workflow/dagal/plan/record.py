@@ -5,10 +5,13 @@ elsewhere, or renamed by hand, have none there, and Snakemake would take them wh
 """
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dagal import __version__, artifacts
+from dagal import __version__, artifacts, notes
+from dagal.datasets import raw
 from dagal.errors import UserError
 from dagal.plan import job
 from dagal.plan.study import Study
@@ -19,6 +22,14 @@ def write(study: Study) -> None:
     about = {"dagal_version": __version__, "settings": study.settings, "code": code(study)}
     artifacts.write_json(path(study), about)
     artifacts.write_json(made_here(study), about)
+
+
+def tell(study: Study) -> None:
+    """Print what was told while the data sets of the study were written (`dagal.notes`)."""
+    folders = [study.dataset, *map(study.source_folder, study.sources.values())]
+    for path in (f"{folder}/images.h5" for folder in folders):
+        for line in notes.of(path):
+            print(f"{path}: {line}", file=sys.stderr)
 
 
 def made_here(study: Study) -> Path:
@@ -55,6 +66,29 @@ def check(study: Study) -> None:
         raise UserError(
             f"{path(study).parent} was made elsewhere, by other code of {changed[0]}: delete it, or keep it as it is by `python -m "
             "dagal accept`."
+        )
+
+
+def tell_raw_changes(study: Study) -> None:
+    """Say on the screen if the raw data of a study have changed since its images were made of them; it goes on with these images.
+
+    Files that are gone altogether are not missed: whoever has the images may delete them.
+    """
+    settings, images = study.settings["dataset"], Path(study.clean_images)
+    if not images.is_file():
+        return
+    with artifacts.opened(images, "images") as file:
+        made_of_these = file.attrs["params_hash"] == artifacts.params_hash({"dataset": settings})
+        if not made_of_these or "raw_file" not in file:
+            return
+        before = [file[name][()] for name in ("raw_file", "raw_size", "raw_sha256")]
+    found = raw.raw_files(settings, map(os.fsdecode, before[0]))
+    told = found and raw.compare(found, *before, images.stat().st_mtime, job.FOLDER / f"raw-{settings['name']}.txt")
+    if told:
+        print(
+            f"dagal: {settings['path']} has changed since {images} was made of it: {told}; delete {images} to have it read again, or "
+            "keep the results as they are.",
+            file=sys.stderr,
         )
 
 

@@ -1,6 +1,7 @@
 """The steps that studies of all tasks share: data, the first labels, and score -> select -> oracle."""
 
 from dagal import datasets
+from dagal.query_table import TELLING
 from dagal.tasks import QUERY_CYCLE, Stage
 
 
@@ -53,15 +54,24 @@ def select_shard_reads(study, at) -> dict:
     return study.signal_files(at.node, "select") | {"scores": study.path(at.node, "scores")}
 
 
+def telling(study, at) -> tuple[str | None, str | list]:
+    """Kind and path of the file of signals behind a query that tells the class of each candidate; (None, []) if it needed none."""
+    method, node = at.node.branch.method, study.parent(at.node)
+    kinds = [kind for kind, name in study.signals(method) if name in TELLING]
+    return (kinds[0], study.file(node, f"{study.signal_file(method, kinds[0])}.h5")) if kinds else (None, [])
+
+
 def select_reads(study, at) -> dict:
     shards = study.methods[at.node.branch.method]["shards"]
     parts = [study.file(at.node, f"query_shard{shard}.h5") for shard in range(shards)]
-    return select_shard_reads(study, at) | ({"shards": parts} if shards > 1 else {})
+    about = {"images": study.clean_images, "predictions": telling(study, at)[1]}  # for the table beside the query
+    return select_shard_reads(study, at) | about | ({"shards": parts} if shards > 1 else {})
 
 
 def select_settings(study, at) -> dict:
     method = study.methods[at.node.branch.method]
     found = {"select": method["select"], "options": method["select_options"], "budget": study.settings["budget"]}
+    found["told_by"] = telling(study, at)[0]
     return found | ({"shards": method["shards"]} if method["shards"] > 1 else {})
 
 
@@ -122,7 +132,7 @@ STAGES = {
     ),
     "select": Stage(
         "query",
-        {"query": "{node}/query.h5"},
+        {"query": "{node}/query.h5", "table": "{node}/query.csv"},
         select_reads,
         select_settings,
         select_looks_up,

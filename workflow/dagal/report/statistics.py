@@ -166,19 +166,21 @@ def accuracy_on_top(score_N: np.ndarray, correct_N: np.ndarray, shares_K: np.nda
     return np.where(taken_K > 0, hits_K / np.where(taken_K > 0, taken_K, 1), hits_G[0] / size_G[0])
 
 
-def break_even(labels_K: np.ndarray, accuracy_K: np.ndarray, reference_K: np.ndarray) -> float:
+def break_even(labels_K: np.ndarray, accuracy_K: np.ndarray, reference_K: np.ndarray, shared: int = 0) -> float:
     """Number of labels at which a method's curve overtakes the reference (random) for good; nan if it never does.
 
     From there to the end of the study the method is strictly better at every measured number of labels; between two of them
-    both curves are straight. Ahead from the start, or from the shared first model on, it is the first number of labels.
+    both curves are straight. Ahead from the start on, it is the first number of labels at which the two can differ: the first
+    ``shared`` points are of models that both have in common, so there is nothing to compare.
 
     ``labels_K``: strictly increasing; ``accuracy_K``, ``reference_K``: accuracy of both there (K,), means over the seeds. Raises
     ValueError as `aubc`. Source: thesis 003, sec. 5.6.
     """
     labels_K, accuracy_K = _curve(labels_K, accuracy_K)
     _, reference_K = _curve(labels_K, reference_K)
-    gain_K = np.round(accuracy_K - reference_K, 12)  # equal means of seeds may differ by rounding
-    if gain_K[-1] <= 0:
+    labels_K = labels_K[shared:]
+    gain_K = np.round(accuracy_K - reference_K, 12)[shared:]  # equal means of seeds may differ by rounding
+    if not len(gain_K) or gain_K[-1] <= 0:
         return np.nan
     behind = np.flatnonzero(gain_K <= 0)
     if len(behind) == 0:

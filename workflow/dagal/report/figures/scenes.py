@@ -14,7 +14,7 @@ def make(job):
 
     source = job.input
     with artifacts.opened(source.images, "images") as file:
-        names, videos = file.attrs["video_names"], list(by_video(file["video"][()], file["frame"][()]))
+        names, videos = artifacts.attribute(file, "video_names"), list(by_video(file["video"][()], file["frame"][()]))
         shown = [videos[k] for k in np.unique(np.linspace(0, len(videos) - 1, MOST).astype(int))]
         ids = np.array([(first + last) // 2 for first, last in shown])
         images, video_N, frame_N = file["images"], file["video"][()], file["frame"][()]

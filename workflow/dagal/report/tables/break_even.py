@@ -47,7 +47,10 @@ def table(metrics, n_classes: int):
             own, random = (of_learner[of_learner["method"] == name] for name in (method, reference))
             pairs = own.merge(random, on=["seed", "cycle"], suffixes=("", "_random"))
             curve = pairs.groupby("cycle")[["labels", "accuracy", "accuracy_random"]].mean()
-            found = break_even(curve["labels"], curve["accuracy"], curve["accuracy_random"])
+            # methods of a learner share the model of cycle 0
+            found = break_even(
+                curve["labels"], curve["accuracy"], curve["accuracy_random"], int((curve.index == 0).sum())
+            )
             gain = curve["accuracy"].iloc[-1] - curve["accuracy_random"].iloc[-1]
             study = of_learner["study"].iloc[0]
             rows.append([study, learner, method, reference, n_classes, found, found / n_classes, gain])

@@ -24,9 +24,11 @@ def make(job):
             if passed_through(last_cycle, seed, branch, cycle if rule.startswith(OF_THE_CYCLE) else cycle + 1):
                 continue
         (measured,) = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
-        numbers = [None if measured[name] == "NA" else measured[name] for name in ("s", "cpu_time", "max_rss")]
+        measured = {name: None if value == "NA" else value for name, value in measured.items()}
+        numbers = [measured.get(name) for name in ("s", "cpu_time", "max_rss", "startup_s", "startup_rss")]
         rows.append([job.params.study, seed, branch, cycle, rule, *numbers])
     header = ["study", "seed", "branch", "cycle", "rule", "seconds", "cpu_seconds", "peak_memory_mb"]
+    header += ["startup_seconds", "startup_memory_mb"]
     artifacts.write_csv(job.output.costs, header, rows)
 
 
@@ -89,7 +91,8 @@ ITEM = Item(
     settings=lambda study, at: {"study": study.name},
     caption="""
     Wall time, processor time and peak resident memory of every pre-training, training, inference, scoring and selection job,
-    as the job itself has them from the operating system.
+    as the job itself has them from the operating system; for the jobs behind a query also of their start (libraries, device, model),
+    which does not depend on the size of the pool.
     """,
     category="Tables",
     labels={"costs": "time and memory per job"},

@@ -1,4 +1,7 @@
-"""costs.csv -> time and memory of a query of each method per 1,000 samples of the pool, by stage: means over seeds and cycles."""
+"""costs.csv -> time and memory of a query of each method, by stage: of the start of its jobs, and per 1,000 samples of the pool.
+
+Means over seeds and cycles. The start, which no pool makes longer, is measured by the jobs (`ready` of workflow/scripts/job.py).
+"""
 
 import csv
 from pathlib import Path
@@ -8,6 +11,10 @@ import numpy as np
 from dagal import artifacts
 from dagal.report.item import Item, classifies
 from dagal.report.tables.costs import query_jobs
+
+COLUMNS = (
+    "startup_seconds", "seconds_per_1000", "startup_memory_mb", "peak_memory_mb_per_1000", "peak_memory_mb",
+)  # fmt: skip
 
 
 def make(job):
@@ -38,18 +45,26 @@ def make(job):
                     stage = "ensemble" if place[-1].startswith("member") else place[-1].split("_")[0]
                     per_query.setdefault(stage, []).append(measured[place])
                 for stage, found in per_query.items():
-                    seconds = sum(float(row["seconds"]) for row in found)
-                    memory = max(float(row["peak_memory_mb"] or 0) for row in found)
-                    stages.setdefault(stage, []).append((1000 * seconds / n_left, 1000 * memory / n_left, memory))
-        for stage, values in stages.items():
-            seconds, *memory = np.transpose(values)
-            known = [
-                sampled[sampled > 0] for sampled in memory
-            ]  # a job that was too short to be sampled has 0 or nothing
-            means = [float(sampled.mean()) if len(sampled) else None for sampled in known]
-            rows.append([method, stage, float(seconds.mean()), *means])
-    header = ["method", "stage", "seconds_per_1000", "peak_memory_mb_per_1000", "peak_memory_mb"]
-    artifacts.write_csv(job.output.selection_costs, header, rows)
+                    stages.setdefault(stage, []).append(cost(found, n_left))
+        rows += [[method, stage, *means(values)] for stage, values in stages.items()]
+    artifacts.write_csv(job.output.selection_costs, ["method", "stage", *COLUMNS], rows)
+
+
+def cost(jobs: list[dict], n_left: int) -> list[float]:
+    """`COLUMNS` of one query by the jobs of a stage; what is not known is NaN."""
+    seconds, start, peak, before = (
+        np.array([float(row[name] or "nan") for row in jobs])
+        for name in ("seconds", "startup_seconds", "peak_memory_mb", "startup_memory_mb")
+    )
+    peak[peak == 0] = np.nan  # too short to be sampled, in files of older versions
+    per_1000 = 1000 / n_left
+    return [start.sum(), per_1000 * (seconds - start).sum(), before.max(), per_1000 * (peak - before).max(), peak.max()]
+
+
+def means(values: list[list[float]]) -> list[float | None]:
+    """Mean of each column over the queries of which it is known."""
+    columns = [column[np.isfinite(column)] for column in np.transpose(values)]
+    return [float(column.mean()) if len(column) else None for column in columns]
 
 
 ITEM = Item(
@@ -67,11 +82,11 @@ ITEM = Item(
     },
     when=classifies,
     caption="""
-    What a query costs beyond the training of the learner, per 1,000 samples of the pool: mean wall time of all jobs behind it
-    (signals, draws, members of an ensemble, adversary, score, select), and the largest of the mean peak memories of these jobs; means
-    over seeds and cycles. A signals job serves all methods that share its model. Every job starts a process of its own, so in a
-    small pool most of both is the start of Python and PyTorch.
+    What a query costs beyond the training of the learner: mean wall time of all jobs behind it (signals, draws, members of an
+    ensemble, adversary, score, select), and the largest of the mean peak memories of these jobs; means over seeds and cycles. The
+    start of the jobs (libraries, device, model), which does not depend on the pool, stands apart from what each further 1,000 samples
+    of the pool cost. A signals job serves all methods that share its model.
     """,
     category="Tables",
-    labels={"selection_costs": "time and memory per 1,000 pool samples"},
+    labels={"selection_costs": "time and memory of a query"},
 )

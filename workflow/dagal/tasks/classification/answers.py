@@ -14,7 +14,7 @@ def answers(truth: h5py.File, ids: np.ndarray, oracle: dict, seed: int) -> dict[
     """
     labels_n = artifacts.rows(truth["labels"], ids)
     if oracle["noise"] != "none":
-        n_classes = len(truth.attrs["class_names"])
+        n_classes = len(artifacts.attribute(truth, "class_names"))
         labels_n = mistaken(labels_n, ids, len(truth["labels"]), n_classes, oracle, seed)
     return {"labels": labels_n}
 
