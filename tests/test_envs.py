@@ -120,7 +120,7 @@ def script(stage: Stage) -> Path:
 
 def found_by_name(name: str, stage: Stage) -> list[tuple[str, str]]:
     """(module, definition) of all that jobs of a stage may find in catalogues by a name in their settings."""
-    parts = {"score": ["score"], "select": ["select"], "lambda_sweep": ["select"]}
+    parts = {"score": ["score"], "select": ["select"], "select_shard": ["select"], "lambda_sweep": ["select"]}
     if stage.looks_up is tasks.nothing:
         found = []
     elif name in ITEMS:
