@@ -195,6 +195,21 @@ def test_badge_takes_duplicates_last(dtype):
         assert len(np.unique(points, axis=0)) == distinct
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(5))
+def test_badge_tells_embeddings_far_from_0_apart(seed, dtype):
+    """Gradients of equal probabilities are nearly parallel: in float32, what tells them apart is below rounding."""
+    probs = some_probs(3, seed=seed)[generator(seed).integers(3, size=300)].astype(dtype)
+    embeddings = (1000 + generator(seed).normal(size=(300, 32))).astype(np.float32).astype(dtype)
+    probs[:, 0] += 1e-3  # none is certain, so all gradients differ
+    probs /= probs.sum(1, keepdims=True)
+    copies = np.concatenate([np.arange(300), np.arange(100)])
+    expected = explicit_kmeans_plus_plus(gradients(probs[copies], embeddings[copies]), 300, generator(1))
+    chosen = badge(probs[copies], embeddings[copies], 400, generator(1))
+    assert chosen[:300].tolist() == expected
+    assert len(np.unique(copies[chosen[:300]])) == 300  # a weight above 0 for all but the twins of choices
+
+
 def test_badge_never_holds_the_gradients():
     rng = generator(0)
     probs, embeddings = some_probs(5_000, n_classes=100).astype(np.float32), rng.normal(size=(5_000, 100))
