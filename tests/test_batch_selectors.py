@@ -13,6 +13,7 @@ from dagal import tasks
 from dagal.acquisition import batch_bald as batch_bald_module
 from dagal.acquisition import methods, scores
 from dagal.acquisition import probcover as probcover_module
+from dagal.acquisition import typiclust as typiclust_module
 from dagal.acquisition.badge import badge
 from dagal.acquisition.batch_bald import batch_bald
 from dagal.acquisition.dal import dal
@@ -20,7 +21,7 @@ from dagal.acquisition.diverse_mini_batch import diverse_mini_batch
 from dagal.acquisition.informative_diverse import hierarchical_clusters, informative_diverse
 from dagal.acquisition.margin_cluster_mean import margin_cluster_mean, margin_gap
 from dagal.acquisition.probcover import probcover, pure_radius
-from dagal.acquisition.typiclust import mean_distances, typiclust
+from dagal.acquisition.typiclust import kmeans_plus_plus, mean_distances, typiclust
 from dagal.errors import UserError
 
 SELECTORS = [
@@ -379,6 +380,35 @@ def test_mean_distances_by_brute_force():
     assert mean_distances(points[:1], 20).tolist() == [0]
 
 
+@pytest.mark.parametrize(("dim", "offset"), [(3, 0), (40, 0), (40, 5)])
+@pytest.mark.parametrize("n_clusters", [1, 2, 70])
+def test_k_means_starts_from_the_centers_of_scikit_learn(n_clusters, dim, offset):
+    from sklearn.cluster import kmeans_plusplus
+
+    for seed in range(5):
+        points = (generator(seed).normal(size=(3000, dim)) + offset).astype(np.float32)
+        theirs, _ = kmeans_plusplus(points, n_clusters, random_state=np.random.RandomState(seed))
+        ours = kmeans_plus_plus(points, n_clusters, random_state=np.random.RandomState(seed))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_mean_distances_in_blocks(monkeypatch):
+    points = generator(0).normal(size=(60, 4)).astype(np.float32)
+    expected = mean_distances(points, 20)
+    monkeypatch.setattr(typiclust_module, "BLOCK_ENTRIES", 7 * 60)
+    np.testing.assert_allclose(mean_distances(points, 20), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_clusters", [20, 80])  # k-means, mini-batch k-means
+def test_typiclust_far_from_0_chooses_as_near_it(n_clusters):
+    points = np.round(generator(0).normal(size=(2000, 16)) * 1024) / 1024  # float32 holds them with the offset, too
+    near, far = (
+        typiclust((points + offset).astype(np.float32), points[:0], n_clusters, generator(), normalize=False)
+        for offset in (0, 1000)
+    )
+    assert far.tolist() == near.tolist()
+
+
 @pytest.mark.parametrize("normalize", [True, False])
 def test_typiclust_takes_the_most_typical_of_the_largest_uncovered_clusters(normalize):
     points, blob = blobs([40, 50, 30, 60, 20])
@@ -462,6 +492,13 @@ def test_probcover_on_the_unit_sphere():
     chosen = probcover(points, centers, 20, 4, rng, radius=0.4)
     unit_points, unit_centers = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (points, centers))
     assert_greedy_cover(unit_points, unit_centers, chosen, 0.4)
+
+
+def test_probcover_far_from_0():
+    points = (1000 + generator(0).normal(size=(300, 16))).astype(np.float32)
+    chosen = probcover(points, points[:5], 30, 4, generator(), radius=4.0, normalize=False)
+    assert np.abs(cdist(points, points, "euclidean") - 4.0).min() > 1e-6  # no pair hangs on float32
+    assert_greedy_cover(points, points[:5], chosen, 4.0)
 
 
 def stars(sizes):
