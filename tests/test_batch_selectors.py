@@ -129,6 +129,13 @@ def test_no_labeled_samples_are_needed(selector):
     assert len(np.unique(run(selector, some_inputs(n_labeled=0), 10))) == 10
 
 
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_a_single_class_is_no_mistake(selector):
+    inputs = some_inputs() | {"probs_N_C": np.ones((40, 1)), "draws_T_N_C": np.ones((8, 40, 1)), "n_classes": 1}
+    inputs["labels_L"] = np.zeros(5, np.int64)
+    assert len(np.unique(run(selector, inputs, 10))) == 10
+
+
 # BADGE
 
 
@@ -654,28 +661,42 @@ def test_dal_refuses_no_training(options):
 # diverse mini-batch
 
 
+def unsure(weights):
+    """Probabilities of two classes (N, 2) whose 1 - margin is this."""
+    return np.column_stack([1 - np.asarray(weights) / 2, np.asarray(weights) / 2])
+
+
 def test_diverse_mini_batch_takes_the_nearest_to_each_weighted_center():
     points, blob = blobs([20, 20, 20, 20])
-    score = generator(1).random(80) + 1
-    score[blob == 2] = 0  # filtered out: the 15 best of each of the others are more than 10 x 3
-    chosen = diverse_mini_batch(score, points, 3, generator(), prefilter=15)
-    kept = np.argsort(-score)[:45]
+    weights = 0.1 + 0.9 * generator(1).random(80)  # none is certain
+    weights[blob == 2] = 0.05  # filtered out: the 15 best of each of the others are more than 10 x 3
+    chosen = diverse_mini_batch(scores.margin(unsure(weights)), unsure(weights), points, 3, generator(), prefilter=15)
+    kept = np.argsort(-weights)[:45]
     expected = set()
     for k in (0, 1, 3):
         members = kept[blob[kept] == k]
-        center = np.average(points[members], axis=0, weights=score[members])  # the lowest score is 0
+        center = np.average(points[members], axis=0, weights=weights[members])
         expected.add(members[np.linalg.norm(points[members] - center, axis=1).argmin()])
     assert set(chosen) == expected
-    assert (np.diff(score[chosen]) <= 0).all()
+    assert (np.diff(weights[chosen]) <= 0).all()
+
+
+def test_diverse_mini_batch_weighs_by_1_minus_margin():
+    points, probs = np.array([[0.0], [1], [3]]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    # weights .2, .4, .6: the center is (1 x .4 + 3 x .6) / 1.2 = 1.83; of weights less the smallest, 2.33, nearer to 3
+    assert diverse_mini_batch(scores.margin(probs), probs, points, 1, generator(), prefilter=3).tolist() == [1]
+    # another score chooses who is kept, not the weights: without the last one, the center is 1 x .4 / .6 = .67
+    assert diverse_mini_batch(np.array([9.0, 5, 1]), probs, points, 1, generator(), prefilter=2).tolist() == [1]
+    assert diverse_mini_batch(np.array([5.0, 1, 9]), probs, points, 1, generator(), prefilter=2).tolist() == [2]
 
 
 def test_diverse_mini_batch_weights_pull_the_center():
     points = np.array([[0.0], [1], [2], [3], [4]])
-    flat, steep = np.array([1.0, 1, 1, 1, 1]), np.array([0.0, 0, 0, 0.1, 5])
-    assert diverse_mini_batch(flat, points, 1, generator(), prefilter=5).tolist() == [2]
-    assert diverse_mini_batch(steep, points, 1, generator(), prefilter=5).tolist() == [4]
-    assert diverse_mini_batch(steep - 100, points, 1, generator(), prefilter=5).tolist() == [4]  # below 0: shifted
-    assert diverse_mini_batch(steep + 100, points, 1, generator(), prefilter=5).tolist() == [2]
+    for weights, expected in ([1, 1, 1, 1, 1], 2), ([0, 0, 0, 0.02, 1], 4), ([0.5] * 5, 2), ([0] * 5, 2):
+        probs = unsure(weights)
+        assert diverse_mini_batch(scores.margin(probs), probs, points, 1, generator(), prefilter=5).tolist() == [
+            expected
+        ]
 
 
 def test_diverse_mini_batch_of_prefilter_1_is_top_k():
@@ -688,9 +709,9 @@ def test_diverse_mini_batch_stays_in_the_prefiltered_and_spreads():
     points, blob = blobs([100, 10, 10, 10])
     score = np.where(blob == 0, 1.0, 0.9) + 1e-3 * generator(0).random(130)
     assert set(blob[np.argsort(-score)[:4]]) == {0}  # top-k stays in one blob
-    chosen = diverse_mini_batch(score, points, 4, generator(), prefilter=32)
+    chosen = diverse_mini_batch(score, unsure(score / 2), points, 4, generator(), prefilter=32)
     assert sorted(blob[chosen]) == [0, 1, 2, 3]
-    chosen = diverse_mini_batch(score, points, 4, generator(), prefilter=5)
+    chosen = diverse_mini_batch(score, unsure(score / 2), points, 4, generator(), prefilter=5)
     assert set(blob[chosen]) == {0} and set(chosen) <= set(np.argsort(-score)[:20])
 
 
@@ -698,7 +719,7 @@ def test_diverse_mini_batch_stays_in_the_prefiltered_and_spreads():
 def test_diverse_mini_batch_fills_up_with_the_best_of_the_rest():
     points = np.repeat(np.eye(3), 10, axis=0)
     score = np.arange(30.0)
-    chosen = diverse_mini_batch(score, points, 6, generator(), prefilter=5)
+    chosen = diverse_mini_batch(score, unsure(score / 30), points, 6, generator(), prefilter=5)
     assert chosen.tolist() == [29, 19, 9, 28, 27, 26]  # best of each of the three places, then the best
 
 
