@@ -13,6 +13,7 @@ from dagal import tasks
 from dagal.acquisition import batch_bald as batch_bald_module
 from dagal.acquisition import methods, scores
 from dagal.acquisition import probcover as probcover_module
+from dagal.acquisition import typiclust as typiclust_module
 from dagal.acquisition.badge import badge
 from dagal.acquisition.batch_bald import batch_bald
 from dagal.acquisition.dal import dal
@@ -20,7 +21,7 @@ from dagal.acquisition.diverse_mini_batch import diverse_mini_batch
 from dagal.acquisition.informative_diverse import hierarchical_clusters, informative_diverse
 from dagal.acquisition.margin_cluster_mean import margin_cluster_mean, margin_gap
 from dagal.acquisition.probcover import probcover, pure_radius
-from dagal.acquisition.typiclust import mean_distances, typiclust
+from dagal.acquisition.typiclust import kmeans_plus_plus, mean_distances, typiclust
 from dagal.errors import UserError
 
 SELECTORS = [
@@ -128,6 +129,13 @@ def test_no_labeled_samples_are_needed(selector):
     assert len(np.unique(run(selector, some_inputs(n_labeled=0), 10))) == 10
 
 
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_a_single_class_is_no_mistake(selector):
+    inputs = some_inputs() | {"probs_N_C": np.ones((40, 1)), "draws_T_N_C": np.ones((8, 40, 1)), "n_classes": 1}
+    inputs["labels_L"] = np.zeros(5, np.int64)
+    assert len(np.unique(run(selector, inputs, 10))) == 10
+
+
 # BADGE
 
 
@@ -193,6 +201,21 @@ def test_badge_takes_duplicates_last(dtype):
         assert len(np.unique(chosen)) == 60
         points = gradients(probs, embeddings)[chosen[:distinct]]
         assert len(np.unique(points, axis=0)) == distinct
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(5))
+def test_badge_tells_embeddings_far_from_0_apart(seed, dtype):
+    """Gradients of equal probabilities are nearly parallel: in float32, what tells them apart is below rounding."""
+    probs = some_probs(3, seed=seed)[generator(seed).integers(3, size=300)].astype(dtype)
+    embeddings = (1000 + generator(seed).normal(size=(300, 32))).astype(np.float32).astype(dtype)
+    probs[:, 0] += 1e-3  # none is certain, so all gradients differ
+    probs /= probs.sum(1, keepdims=True)
+    copies = np.concatenate([np.arange(300), np.arange(100)])
+    expected = explicit_kmeans_plus_plus(gradients(probs[copies], embeddings[copies]), 300, generator(1))
+    chosen = badge(probs[copies], embeddings[copies], 400, generator(1))
+    assert chosen[:300].tolist() == expected
+    assert len(np.unique(copies[chosen[:300]])) == 300  # a weight above 0 for all but the twins of choices
 
 
 def test_badge_never_holds_the_gradients():
@@ -364,6 +387,35 @@ def test_mean_distances_by_brute_force():
     assert mean_distances(points[:1], 20).tolist() == [0]
 
 
+@pytest.mark.parametrize(("dim", "offset"), [(3, 0), (40, 0), (40, 5)])
+@pytest.mark.parametrize("n_clusters", [1, 2, 70])
+def test_k_means_starts_from_the_centers_of_scikit_learn(n_clusters, dim, offset):
+    from sklearn.cluster import kmeans_plusplus
+
+    for seed in range(5):
+        points = (generator(seed).normal(size=(3000, dim)) + offset).astype(np.float32)
+        theirs, _ = kmeans_plusplus(points, n_clusters, random_state=np.random.RandomState(seed))
+        ours = kmeans_plus_plus(points, n_clusters, random_state=np.random.RandomState(seed))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_mean_distances_in_blocks(monkeypatch):
+    points = generator(0).normal(size=(60, 4)).astype(np.float32)
+    expected = mean_distances(points, 20)
+    monkeypatch.setattr(typiclust_module, "BLOCK_ENTRIES", 7 * 60)
+    np.testing.assert_allclose(mean_distances(points, 20), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_clusters", [20, 80])  # k-means, mini-batch k-means
+def test_typiclust_far_from_0_chooses_as_near_it(n_clusters):
+    points = np.round(generator(0).normal(size=(2000, 16)) * 1024) / 1024  # float32 holds them with the offset, too
+    near, far = (
+        typiclust((points + offset).astype(np.float32), points[:0], n_clusters, generator(), normalize=False)
+        for offset in (0, 1000)
+    )
+    assert far.tolist() == near.tolist()
+
+
 @pytest.mark.parametrize("normalize", [True, False])
 def test_typiclust_takes_the_most_typical_of_the_largest_uncovered_clusters(normalize):
     points, blob = blobs([40, 50, 30, 60, 20])
@@ -447,6 +499,13 @@ def test_probcover_on_the_unit_sphere():
     chosen = probcover(points, centers, 20, 4, rng, radius=0.4)
     unit_points, unit_centers = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (points, centers))
     assert_greedy_cover(unit_points, unit_centers, chosen, 0.4)
+
+
+def test_probcover_far_from_0():
+    points = (1000 + generator(0).normal(size=(300, 16))).astype(np.float32)
+    chosen = probcover(points, points[:5], 30, 4, generator(), radius=4.0, normalize=False)
+    assert np.abs(cdist(points, points, "euclidean") - 4.0).min() > 1e-6  # no pair hangs on float32
+    assert_greedy_cover(points, points[:5], chosen, 4.0)
 
 
 def stars(sizes):
@@ -602,28 +661,42 @@ def test_dal_refuses_no_training(options):
 # diverse mini-batch
 
 
+def unsure(weights):
+    """Probabilities of two classes (N, 2) whose 1 - margin is this."""
+    return np.column_stack([1 - np.asarray(weights) / 2, np.asarray(weights) / 2])
+
+
 def test_diverse_mini_batch_takes_the_nearest_to_each_weighted_center():
     points, blob = blobs([20, 20, 20, 20])
-    score = generator(1).random(80) + 1
-    score[blob == 2] = 0  # filtered out: the 15 best of each of the others are more than 10 x 3
-    chosen = diverse_mini_batch(score, points, 3, generator(), prefilter=15)
-    kept = np.argsort(-score)[:45]
+    weights = 0.1 + 0.9 * generator(1).random(80)  # none is certain
+    weights[blob == 2] = 0.05  # filtered out: the 15 best of each of the others are more than 10 x 3
+    chosen = diverse_mini_batch(scores.margin(unsure(weights)), unsure(weights), points, 3, generator(), prefilter=15)
+    kept = np.argsort(-weights)[:45]
     expected = set()
     for k in (0, 1, 3):
         members = kept[blob[kept] == k]
-        center = np.average(points[members], axis=0, weights=score[members])  # the lowest score is 0
+        center = np.average(points[members], axis=0, weights=weights[members])
         expected.add(members[np.linalg.norm(points[members] - center, axis=1).argmin()])
     assert set(chosen) == expected
-    assert (np.diff(score[chosen]) <= 0).all()
+    assert (np.diff(weights[chosen]) <= 0).all()
+
+
+def test_diverse_mini_batch_weighs_by_1_minus_margin():
+    points, probs = np.array([[0.0], [1], [3]]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    # weights .2, .4, .6: the center is (1 x .4 + 3 x .6) / 1.2 = 1.83; of weights less the smallest, 2.33, nearer to 3
+    assert diverse_mini_batch(scores.margin(probs), probs, points, 1, generator(), prefilter=3).tolist() == [1]
+    # another score chooses who is kept, not the weights: without the last one, the center is 1 x .4 / .6 = .67
+    assert diverse_mini_batch(np.array([9.0, 5, 1]), probs, points, 1, generator(), prefilter=2).tolist() == [1]
+    assert diverse_mini_batch(np.array([5.0, 1, 9]), probs, points, 1, generator(), prefilter=2).tolist() == [2]
 
 
 def test_diverse_mini_batch_weights_pull_the_center():
     points = np.array([[0.0], [1], [2], [3], [4]])
-    flat, steep = np.array([1.0, 1, 1, 1, 1]), np.array([0.0, 0, 0, 0.1, 5])
-    assert diverse_mini_batch(flat, points, 1, generator(), prefilter=5).tolist() == [2]
-    assert diverse_mini_batch(steep, points, 1, generator(), prefilter=5).tolist() == [4]
-    assert diverse_mini_batch(steep - 100, points, 1, generator(), prefilter=5).tolist() == [4]  # below 0: shifted
-    assert diverse_mini_batch(steep + 100, points, 1, generator(), prefilter=5).tolist() == [2]
+    for weights, expected in ([1, 1, 1, 1, 1], 2), ([0, 0, 0, 0.02, 1], 4), ([0.5] * 5, 2), ([0] * 5, 2):
+        probs = unsure(weights)
+        assert diverse_mini_batch(scores.margin(probs), probs, points, 1, generator(), prefilter=5).tolist() == [
+            expected
+        ]
 
 
 def test_diverse_mini_batch_of_prefilter_1_is_top_k():
@@ -636,9 +709,9 @@ def test_diverse_mini_batch_stays_in_the_prefiltered_and_spreads():
     points, blob = blobs([100, 10, 10, 10])
     score = np.where(blob == 0, 1.0, 0.9) + 1e-3 * generator(0).random(130)
     assert set(blob[np.argsort(-score)[:4]]) == {0}  # top-k stays in one blob
-    chosen = diverse_mini_batch(score, points, 4, generator(), prefilter=32)
+    chosen = diverse_mini_batch(score, unsure(score / 2), points, 4, generator(), prefilter=32)
     assert sorted(blob[chosen]) == [0, 1, 2, 3]
-    chosen = diverse_mini_batch(score, points, 4, generator(), prefilter=5)
+    chosen = diverse_mini_batch(score, unsure(score / 2), points, 4, generator(), prefilter=5)
     assert set(blob[chosen]) == {0} and set(chosen) <= set(np.argsort(-score)[:20])
 
 
@@ -646,7 +719,7 @@ def test_diverse_mini_batch_stays_in_the_prefiltered_and_spreads():
 def test_diverse_mini_batch_fills_up_with_the_best_of_the_rest():
     points = np.repeat(np.eye(3), 10, axis=0)
     score = np.arange(30.0)
-    chosen = diverse_mini_batch(score, points, 6, generator(), prefilter=5)
+    chosen = diverse_mini_batch(score, unsure(score / 30), points, 6, generator(), prefilter=5)
     assert chosen.tolist() == [29, 19, 9, 28, 27, 26]  # best of each of the three places, then the best
 
 

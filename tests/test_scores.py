@@ -7,7 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import chi2
 
-from dagal.acquisition import distances, scores
+from dagal.acquisition import distances, frame_scores, scores
+from dagal.acquisition.indicators import INDICATORS
 from dagal.acquisition.selection import top_k
 
 LOG2 = math.log(2)
@@ -90,6 +91,23 @@ def test_uncertainty_agrees_with_scikit_activeml(score, method, offset):
     probs = some_probs(500)
     theirs = uncertainty_scores(probs, method=method) + offset
     np.testing.assert_allclose(getattr(scores, score)(probs), theirs, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_single_class_scores_as_with_another_that_nobody_expects(dtype):
+    alone, beside_another = np.ones((4, 1), dtype), np.tile(np.array([1, 0], dtype), (4, 1))
+    assert scores.margin(alone).tolist() == [-1] * 4
+    for score in (
+        scores.least_confidence, scores.margin, scores.entropy, lambda p: scores.bald(np.stack([p, p])),
+        lambda p: scores.variation_ratio(np.stack([p, p])), lambda p: scores.mean_std(np.stack([p, p])),
+        lambda p: scores.gradient_norm(p, np.ones((4, 2))), lambda p: scores.misclassified(p, np.zeros(4)),
+        *INDICATORS.values(), lambda p: frame_scores.summed_margin(p, np.array([0, 0, 1, 1]), 2),
+        lambda p: frame_scores.mean_least_confidence(p, np.array([0, 0, 1, 1]), 2),
+        lambda p: frame_scores.mean_entropy(p, np.array([0, 0, 1, 1]), 2),
+    ):  # fmt: skip
+        found = score(alone)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, score(beside_another))
 
 
 def test_bald_by_hand():

@@ -169,12 +169,14 @@ class Block:
             which_P, closest_P = np.nonzero(open_R_M)
             self._evaluate(nearest_B, rows[which_P], centers_M_D, closest_P)
 
-    def within(self, squared: float, centers_M_D: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pairs of point and center (row, column, squared distance), each (P,), whose squared distance is at most ``squared``."""
-        limit_B = np.nextafter((squared - self.low_B).astype(self.dtype), np.inf, dtype=self.dtype)
+    def within(
+        self, squared_B: float | np.ndarray, centers_M_D: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pairs of point and center (row, column, squared distance), each (P,), no farther than ``squared_B``, for all or each point."""
+        limit_B = np.nextafter((squared_B - self.low_B).astype(self.dtype), np.inf, dtype=self.dtype)
         row_P, column_P = np.nonzero(fetched(self.bounds(centers_M_D) <= sent(limit_B[:, None], self.device)))
         squared_P = squared_distance(self.points_B_D, centers_M_D, row_P, column_P)
-        inside = squared_P <= squared
+        inside = squared_P <= np.broadcast_to(squared_B, len(limit_B))[row_P]
         return row_P[inside], column_P[inside], squared_P[inside]
 
     def _limit(self, nearest_B: np.ndarray) -> np.ndarray:

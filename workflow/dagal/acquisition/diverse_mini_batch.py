@@ -5,23 +5,25 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
+from dagal.acquisition.scores import margin
 from dagal.errors import UserError
 
 
 def diverse_mini_batch(
     score_N: np.ndarray,
+    probs_N_C: np.ndarray,
     embeddings_N_D: np.ndarray,
     budget: int,
     rng: np.random.Generator,
     prefilter: Annotated[float, Ge(1)] = 10,
     max_iterations: Annotated[int, Ge(1)] = 100,
 ) -> np.ndarray:
-    """k-means with b centers on the ``prefilter`` x b best candidates, weighted by score; of each cluster the one nearest to its center.
+    """k-means with b centers on the ``prefilter`` x b best candidates, weighted by 1 - margin; of each cluster the one nearest to its center.
 
-    Zhdanov 2019, sec. 3 (weighted K-means, beta = ``prefilter``), there with 1 - margin as score and weight. Here the
-    weight is the score, less the lowest of all candidates if that is negative: of the margin score, which is minus the
-    margin, this makes their weight as soon as one candidate is certain. The choices come best score first. Should
-    k-means find fewer clusters, as among duplicates, the best of the rest fill up. Ties of scores are broken at random.
+    Zhdanov 2019, sec. 3 (weighted K-means, beta = ``prefilter``), where 1 - (p(1) - p(2)), the gap between the two largest
+    probabilities, is both score and weight: with the score `margin` this is the paper's method, and another score only
+    decides who is kept. The choices come best score first. Should k-means find fewer clusters, as among duplicates, the
+    best of the rest fill up. Ties of scores are broken at random.
 
     O(prefilter b^2 D) time per iteration; memory: the prefiltered embeddings in float32.
     """
@@ -38,10 +40,9 @@ def diverse_mini_batch(
     points_P_D = embeddings_N_D[kept_P].astype(np.float32)
     if not np.isfinite(points_P_D).all():
         raise UserError("diverse_mini_batch needs finite embeddings; check the model for NaN or infinite outputs.")
-    weights_P = (score_N[kept_P] - min(score_N.min(), 0)).astype(np.float64)
-    weights_P = weights_P / weights_P.max() if weights_P.max() > 0 else np.ones(len(kept_P))
+    weights_P = np.maximum(1 + margin(probs_N_C[kept_P]), 1e-6)  # above 0, should all be certain
     kmeans = KMeans(budget, n_init=1, max_iter=max_iterations, random_state=int(rng.integers(2**31)))
-    cluster_P = kmeans.fit_predict(points_P_D, sample_weight=np.maximum(weights_P, 1e-6))
+    cluster_P = kmeans.fit_predict(points_P_D, sample_weight=weights_P)
 
     away_P = np.linalg.norm(points_P_D - kmeans.cluster_centers_[cluster_P], axis=1)
     by_cluster = np.lexsort((away_P, cluster_P))  # the best score first among equals, for a sort is stable

@@ -19,7 +19,12 @@ def least_confidence(probs_N_C: np.ndarray) -> np.ndarray:
 
 
 def margin(probs_N_C: np.ndarray) -> np.ndarray:
-    """Minus the gap between the two largest probabilities, shape (N,), in [-1, 0] (Scheffer et al. 2001)."""
+    """Minus the gap between the two largest probabilities, shape (N,), in [-1, 0] (Scheffer et al. 2001).
+
+    A single class scores as if there were another of probability 0: -1, certain.
+    """
+    if probs_N_C.shape[1] == 1:
+        return -probs_N_C[:, 0].astype(np.float64)
     top2_N_2 = np.partition(probs_N_C, -2, axis=1)[:, -2:].astype(np.float64)
     return top2_N_2[:, 0] - top2_N_2[:, 1]
 

@@ -5,7 +5,10 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
+from dagal.acquisition import distances
 from dagal.errors import UserError
+
+BLOCK_ENTRIES = 1 << 20  # 8 MB of float64
 
 
 def typiclust(
@@ -28,7 +31,7 @@ def typiclust(
     Where the cap binds, their code visits the clusters in a fixed rotation instead of by their counts.
 
     O((L + N) K D) time per pass of k-means with K clusters, and O(b n^2 D) for typicality in clusters of n candidates.
-    Memory: about three float32 copies of the embeddings, k-means' own included.
+    Memory: about four float32 copies of the embeddings, k-means' own included, and float64 ones of the largest cluster.
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans  # takes 3 s to load
 
@@ -45,9 +48,17 @@ def typiclust(
     if normalize:
         lengths_M_1 = np.linalg.norm(points_M_D, axis=1, keepdims=True)
         points_M_D /= np.where(lengths_M_1 > 0, lengths_M_1, 1)
+    points_M_D -= distances.middle(
+        points_M_D
+    )  # mini-batch k-means expands |x - y|^2 in float32: small norms keep it accurate
 
     n_clusters = min(n_labeled + budget, max_clusters)
-    options = {"n_clusters": n_clusters, "n_init": 1, "random_state": int(rng.integers(2**31))}
+    options = {
+        "n_clusters": n_clusters,
+        "init": kmeans_plus_plus,
+        "n_init": 1,
+        "random_state": int(rng.integers(2**31)),
+    }
     kmeans = KMeans(**options) if n_clusters <= 50 else MiniBatchKMeans(**options, batch_size=5000)
     cluster_M = kmeans.fit_predict(points_M_D)
     sizes_K = np.bincount(cluster_M, minlength=n_clusters)
@@ -67,12 +78,51 @@ def typiclust(
     return selected
 
 
-def mean_distances(points_N_D: np.ndarray, neighbors: int) -> np.ndarray:
-    """Mean Euclidean distance of each point to its nearest neighbors, itself left out, (N,)."""
-    from sklearn.neighbors import NearestNeighbors
+def kmeans_plus_plus(points_M_D: np.ndarray, n_clusters: int, random_state: np.random.RandomState) -> np.ndarray:
+    """The centers (K, D) that scikit-learn's k-means would start from: k-means++, the best of 2 + log K draws for each center.
 
+    The same draws from the same float32 distances; only fewer are computed, those that a bound cannot rule out to be the
+    smallest of a point. O(M K log K D) time in float32 products; memory: a copy of the points and 2 + log K numbers for each.
+    """
+    one_M, n_draws = np.ones(len(points_M_D), np.float32), 2 + int(np.log(n_clusters))
+    _, _, dtype = distances.checked(points_M_D, points_M_D[:0])
+    block = distances.Block(points_M_D, distances.middle(points_M_D), dtype)
+
+    def nearest_with(drawn_T):
+        nearest_T_M = np.tile(nearest_M, (len(drawn_T), 1))
+        point_P, which_P, squared_P = block.within(nearest_M, points_M_D[drawn_T])
+        nearest_T_M[which_P, point_P] = squared_P
+        return nearest_T_M
+
+    nearest_M = np.full(len(points_M_D), np.inf, np.float32)
+    chosen = [random_state.choice(len(one_M), p=one_M / one_M.sum())]
+    nearest_M = nearest_with(chosen)[0]
+    total = nearest_M @ one_M
+    while len(chosen) < n_clusters:
+        levels_T = random_state.uniform(size=n_draws) * total
+        drawn_T = np.minimum(np.searchsorted(np.cumsum(nearest_M), levels_T), len(one_M) - 1)
+        nearest_T_M = nearest_with(drawn_T)
+        totals_T = (nearest_T_M @ one_M[:, None])[:, 0]
+        best = totals_T.argmin()
+        nearest_M, total = nearest_T_M[best], totals_T[best]
+        chosen.append(drawn_T[best])
+    return points_M_D[chosen]
+
+
+def mean_distances(points_N_D: np.ndarray, neighbors: int) -> np.ndarray:
+    """Mean Euclidean distance of each point to its nearest neighbors, itself left out, float64 (N,)."""
     neighbors = min(neighbors, len(points_N_D) - 1)
     if neighbors == 0:
         return np.zeros(1)
-    search = NearestNeighbors(n_neighbors=neighbors, algorithm="brute").fit(points_N_D)
-    return search.kneighbors()[0].mean(1)  # without an argument, a point is no neighbor of its own
+    points_N_D = points_N_D.astype(np.float64)
+    norms_N, mean_N = np.einsum("nd,nd->n", points_N_D, points_N_D), np.empty(len(points_N_D))
+    step = max(1, BLOCK_ENTRIES // len(points_N_D))
+    for start in range(0, len(points_N_D), step):
+        squared_B_N = -2 * points_N_D[start : start + step] @ points_N_D.T
+        squared_B_N += norms_N[start : start + step, None]
+        squared_B_N += norms_N
+        each_B = np.arange(len(squared_B_N))
+        squared_B_N[each_B, start + each_B] = np.inf
+        nearest_B = np.partition(squared_B_N, neighbors - 1, axis=1)[:, :neighbors]
+        mean_N[start : start + step] = np.sqrt(np.maximum(nearest_B, 0)).mean(1)
+    return mean_N
