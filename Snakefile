@@ -43,6 +43,14 @@ onstart:
     record.write(study)
 
 
+onsuccess:
+    record.tell(study)
+
+
+onerror:
+    record.tell(study)
+
+
 wildcard_constraints:
     **WILDCARDS,
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dagal import artifacts
+from dagal import artifacts, notes
 from dagal.artifacts import Kind, Writer
 from dagal.errors import UserError
 from dagal.registry import Registry
@@ -51,6 +51,7 @@ class Source:
     images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
     about: dict[str, np.ndarray] = field(default_factory=dict)  # what else images.h5 holds
     sealed: dict[str, np.ndarray] = field(default_factory=dict)  # what else truth.h5 holds
+    notes: list[str] = field(default_factory=list)  # lines for the user, complete when all images are decoded
 
     def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
         """Write images.h5 and truth.h5. Raises UserError if these are not the published images, or differ in size."""
@@ -66,6 +67,7 @@ class Source:
             for name, values in self.about.items():
                 writer.dataset(name, values.shape, values.dtype)[...] = values
             write_images(writer, n, fitted(self, settings))
+            notes.tell(writer, *self.notes)
         truth = {"labels": self.labels, **self.sealed}
         artifacts.write(truth_path, TRUTH, origin, truth, class_names=self.class_names)
 

@@ -20,6 +20,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from dagal import notes
 from dagal.errors import UserError
 
 SUMMARY_NUMBERS = 1_000_000
@@ -128,7 +129,9 @@ def _show_hdf5(path: Path, console: Console, options: argparse.Namespace) -> Non
         if options.png and not images:
             raise UserError(f"{path} holds no images, so --png has nothing to draw.")
         _title(console, path, f"HDF5, {decimal(path.stat().st_size)}")
-        _print_attributes(console, file.attrs)
+        _print_attributes(console, {name: value for name, value in file.attrs.items() if name != notes.ATTRIBUTE})
+        for line in file.attrs.get(notes.ATTRIBUTE, []):
+            console.print(Text(f"note: {_printable(line)}", style="yellow"))
         _print_contents(console, datasets)
         filled = {name: dataset for name, dataset in datasets.items() if dataset.size}
         _print_summaries(console, filled)

@@ -5,10 +5,11 @@ elsewhere, or renamed by hand, have none there, and Snakemake would take them wh
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dagal import __version__, artifacts
+from dagal import __version__, artifacts, notes
 from dagal.errors import UserError
 from dagal.plan import job
 from dagal.plan.study import Study
@@ -19,6 +20,14 @@ def write(study: Study) -> None:
     about = {"dagal_version": __version__, "settings": study.settings, "code": code(study)}
     artifacts.write_json(path(study), about)
     artifacts.write_json(made_here(study), about)
+
+
+def tell(study: Study) -> None:
+    """Print what was told while the data sets of the study were written (`dagal.notes`)."""
+    folders = [study.dataset, *map(study.source_folder, study.sources.values())]
+    for path in (f"{folder}/images.h5" for folder in folders):
+        for line in notes.of(path):
+            print(f"{path}: {line}", file=sys.stderr)
 
 
 def made_here(study: Study) -> Path:

@@ -1,0 +1,28 @@
+"""Lines that a user should read: what was left out of an artifact, or taken otherwise than it was written.
+
+A job tells them while it writes an artifact. They are then in its log and in the artifact's attribute ``notes``; the run prints those
+of its data sets when it ends, and ``python -m dagal show`` those of any file.
+"""
+
+from pathlib import Path
+
+import h5py
+
+from dagal.artifacts import Writer
+
+ATTRIBUTE = "notes"
+
+
+def tell(writer: Writer, *lines: str) -> None:
+    """Print the lines and keep them in the artifact that is being written."""
+    if lines:
+        print(*lines, sep="\n")
+        writer.file.attrs[ATTRIBUTE] = [*writer.file.attrs.get(ATTRIBUTE, []), *lines]
+
+
+def of(path: str | Path) -> list[str]:
+    """The lines kept in an artifact; none where it is not there."""
+    if not Path(path).exists():
+        return []
+    with h5py.File(path, "r", locking=False) as file:
+        return list(file.attrs.get(ATTRIBUTE, []))
