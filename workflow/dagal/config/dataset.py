@@ -1,7 +1,8 @@
 """The data set of a study, and the labeled source of an embedding: which keys a loader has."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +12,9 @@ from dagal.tasks import TASKS
 
 # loaders that read nothing, or may download what is missing
 SELF_SUFFICIENT = {"digits", "two_moons", "synthia_al"}
+
+
+BAD_RECORDS = "Share of the records (images and boxes) that may be unusable: they are skipped, counted and told. Above it nothing is read."
 
 
 class Dataset(Section):
@@ -109,6 +113,49 @@ class Videos(Dataset):
     )
 
 
+class FileVideos(Videos):
+    group: str | None = setting(
+        "Regular expression, searched in the path of each frame or video file below `dataset.path`: its first group in brackets, "
+        "or else all that it matches, names what must not be torn apart (a camera, a place). The test videos are whole groups.",
+        None,
+    )
+    split_by: Literal["video", "time"] = setting(
+        "Where the raw data has no test part: whole videos (or groups) are drawn for it, or it is the end of each video.",
+        "video",
+    )
+    gap: Whole = setting(
+        "With `split_by: time`, frames before the test part of a video that are in neither part, as they look alike.",
+        10,
+        ge=0,
+    )
+    unlisted: Literal["leave_out", "keep"] = setting(
+        "Frames of the raw data that its annotations do not list: left out, or kept in `images.h5` (of training videos), but in no "
+        "pool, as a simulated annotator cannot be asked for them.",
+        "leave_out",
+    )
+    crowd: Literal["leave_out", "keep"] = setting("Boxes that stand for a crowd (`iscrowd: 1` in COCO).", "leave_out")
+    ignored: Literal["leave_out", "keep"] = setting(
+        "Boxes that are marked as to be ignored (`ignore: 1` in COCO, confidence 0 in MOT).", "leave_out"
+    )
+    invisible: Literal["keep", "leave_out"] = setting(
+        "Boxes of visibility 0 (COCO, MOT): hidden objects of MOTChallenge, but any partly hidden one as CVAT exports it.",
+        "keep",
+    )
+    rotated: Literal["enclose", "leave_out"] = setting(
+        "Boxes with a `rotation` (COCO of CVAT): taken as the upright box around them, or left out.", "enclose"
+    )
+    bad_records: Number = setting(BAD_RECORDS, 0.1, ge=0, le=1)
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        try:
+            re.compile(self.group or "")
+        except re.error as error:
+            raise Mistake(f"{key}.group", f"is {self.group!r}: no regular expression ({error}).") from None
+        if self.group and self.split_by == "time":
+            raise Mistake(f"{key}.group", "has no meaning with split_by: time; delete one of the two.")
+
+
 class RenderedVideos(Videos):
     label = "synthia_al"
     seed: Seed = setting("Seed of the rendered scenes.", 0)
@@ -137,7 +184,7 @@ OWN_SECTION = {"camera_trap": CameraTraps, "synthia_al": RenderedVideos}
 def table() -> dict[str, type[Dataset]]:
     """Loader -> its section."""
     images = {loader: OWN_SECTION.get(loader, Images) for loader in datasets.IMAGE_LOADERS}
-    return images | {loader: OWN_SECTION.get(loader, Videos) for loader in datasets.VIDEO_LOADERS}
+    return images | {loader: OWN_SECTION.get(loader, FileVideos) for loader in datasets.VIDEO_LOADERS}
 
 
 class DatasetVariants(Variants):

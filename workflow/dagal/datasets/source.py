@@ -11,12 +11,14 @@ from dagal.artifacts import Kind, Writer
 from dagal.errors import UserError
 from dagal.registry import Registry
 
+NOT_ANNOTATED = 2  # in `split`
+
 IMAGES = Kind(
     "images",
     1,
     {
         "images": "images (N,H,W,C), uint8 intensities 0..255",
-        "split": "published part of each image (N,): 0 train, 1 test",
+        "split": "published part of each image (N,): 0 train, 1 test; 2 for frames without annotation, which are in neither",
         "video": "video of each image (N,), position in the attribute video_names; videos only",
         "frame": "number of each image in its video (N,), rising with time; videos only",
         "source": "camera traps: image that each crop is of (N,), position in files",
