@@ -289,7 +289,7 @@ DIGESTS = {
     "ta_vaal_caltech101": "c7074f23eb137ed9",
     "low_budget_tiny_imagenet_10": "67f68935adb29c40",
     "synthia_al": "e89ece41a238b717",
-    "camera_traps": "e02784c60029dcd6",
+    "camera_traps": "176104a41ca154ea",
 }
 
 

@@ -75,13 +75,23 @@ class CameraTraps(Images):
         None,
         otherwise="`annotations.json` in `dataset.path`",
     )
-    confidence: Number = setting(
+    confidence: Number | None = setting(
         "Detections of at least this confidence are animals: cropped and counted.",
-        0.9,
+        None,
+        otherwise="`typical_detection_threshold` of the detections, else 0.9",
+        papers="002, camera traps: 0.9",
         ge=0,
         le=1,
-        papers="002, camera traps: 0.9",
     )
+    group_by: Literal["location", "sequence", "image"] = setting(
+        "What is not torn apart by the test set, which is made of whole locations, of whole sequences, or of images.",
+        "location",
+    )
+    sequence_annotations: Literal["keep", "leave_out"] = setting(
+        "Annotations of a whole sequence (`sequence_level_annotation`): each of its images has them, or is left out.",
+        "keep",
+    )
+    bad_records: Number = setting(BAD_RECORDS, 0.1, ge=0, le=1)
 
     def check(self, key: str) -> None:
         super().check(key)

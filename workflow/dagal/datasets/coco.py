@@ -54,15 +54,17 @@ def read(file: Path, records: Records) -> tuple[list[str], list[Image]]:
                 raise ValueError(f"a second image {entry['id']}")
             images[entry["id"]] = image_of(entry, videos)
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            records.skip(f"image {position + 1} in {file} is not COCO ({error!r})")
+            records.skip(f"image {position + 1} in {file} is not COCO ({why(error)})")
     for item in annotations:
         try:
             if "category_id" in item:
                 used.add(item["category_id"])
+            if item["image_id"] not in images:
+                raise ValueError(f"there is no image {item['image_id']!r}")
             add(images[item["image_id"]], item, classes, records)
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             number = item.get("id") if isinstance(item, dict) else item
-            records.skip(f"annotation {number} in {file} is not COCO ({error!r})")
+            records.skip(f"annotation {number} in {file} is not COCO ({why(error)})")
     names = [name for number, name in classes.items() if number in used or number != head.get("id")]
     return names, list(images.values())
 
@@ -92,11 +94,11 @@ def add(image: Image, item: dict, classes: dict, records: Records) -> None:
     Raises as what is missing or of another type does, ValueError for a box that is none.
     """
     attributes = item.get("attributes") or {}
-    name = classes[item["category_id"]]
+    name = category(item["category_id"], classes)
     key = next((key for key in BOX_KEYS if item.get(key)), None)
     if key is None:
         raise ValueError("no bbox")
-    x, y, width, height = map(float, item[key])
+    x, y, width, height = four_numbers(item[key])
     box = [x, y, x + width, y + height]
     if not all(map(math.isfinite, box)) or width < 0 or height < 0:
         raise ValueError(f"no box: {' '.join(f'{value:g}' for value in box)}")
@@ -121,6 +123,27 @@ def add(image: Image, item: dict, classes: dict, records: Records) -> None:
     if marks["rotated"]:
         box = around(box, angle, image.size if image.size == RELATIVE else None)
     image.objects.append((name, track, *box))
+
+
+def category(number, names: dict) -> str:
+    """Name of a category. Raises ValueError for one that the file does not have."""
+    if number not in names:
+        raise ValueError(f"category {number!r} is not in its categories")
+    return names[number]
+
+
+def four_numbers(values) -> list[float]:
+    """The numbers of a box. Raises ValueError."""
+    try:
+        x, y, width, height = map(float, values)
+    except (TypeError, ValueError):
+        raise ValueError(f"box {values!r} is not four numbers") from None
+    return [x, y, width, height]
+
+
+def why(error: Exception) -> str:
+    """What is wrong with a record, in words."""
+    return f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
 
 
 def around(box: list[float], degrees: float, relative: tuple | None = None) -> list[float]:

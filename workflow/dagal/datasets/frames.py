@@ -5,6 +5,7 @@ import itertools
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def decode(files: list[Path], numbers: list[int], orientation_N: np.ndarray) -> 
             # imread would print a warning of its own
             data = contents(file)
             rows = list(rows)
-            orientation_N[rows] = orientation(data)
+            orientation_N[rows], _ = header(io.BytesIO(data))
             pixels = np.frombuffer(data, np.uint8)
             images = ((row, cv2.imdecode(pixels, cv2.IMREAD_COLOR) if data else None) for row in rows)
         for row, image in images:
@@ -93,17 +94,16 @@ def frames_in_header(file: Path) -> int:
         capture.release()
 
 
-def orientation(data: bytes) -> int:
-    """EXIF orientation of an image file, 1 to 8; 1 (upright) where it has none."""
+def header(file: Path | BinaryIO) -> tuple[int, tuple[int, int]]:
+    """EXIF orientation of an image file, 1 (upright) to 8, and its (width, height) as stored; 0 x 0 where it cannot be read."""
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            found = image.getexif().get(EXIF_ORIENTATION, 1)
+        with Image.open(file) as image:
+            found, size = image.getexif().get(EXIF_ORIENTATION, 1), image.size
     except (OSError, SyntaxError, ValueError, KeyError, struct.error, Image.DecompressionBombError):
-        # OpenCV says what is wrong with it
-        return 1
-    return found if found in range(1, 9) else 1
+        return 1, (0, 0)  # OpenCV says what is wrong with it
+    return (found if found in range(1, 9) else 1), size
 
 
 def turned(boxes_M_4: np.ndarray, orientation_M: np.ndarray) -> np.ndarray:

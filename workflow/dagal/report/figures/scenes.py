@@ -15,7 +15,12 @@ def make(job):
 
     source = job.input
     with artifacts.opened(source.images, "images") as file:
-        names, images, video_N, frame_N = file.attrs["video_names"], file["images"], file["video"][()], file["frame"][()]
+        names, images, video_N, frame_N = (
+            file.attrs["video_names"],
+            file["images"],
+            file["video"][()],
+            file["frame"][()],
+        )
         annotated = np.flatnonzero(file["split"][()] != NOT_ANNOTATED)
         videos = list(by_video(video_N[annotated], frame_N[annotated]))
         shown = [videos[k] for k in np.unique(np.linspace(0, len(videos) - 1, MOST).astype(int))]
