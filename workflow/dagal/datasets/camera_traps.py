@@ -348,8 +348,7 @@ def read_annotations(file: Path, settings: dict, records: Records) -> tuple[list
             )
     lines = []
     if of_sequences:
-        done = "with their images" if settings["sequence_annotations"] == "keep" else "and their images left out"
-        done = f"kept {done}" if settings["sequence_annotations"] == "keep" else done
+        done = {"keep": "kept", "leave_out": "their images are left out"}[settings["sequence_annotations"]]
         lines.append(f"{of_sequences:,} annotations are of a whole sequence: {done} (dataset.sequence_annotations)")
     classes = [name for name in dict.fromkeys(categories.values()) if name.lower() not in EMPTY_NAMES]
     return [*classes, EMPTY], {names[i]: photo for i, photo in photos.items() if i not in unclear}, lines

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -42,21 +43,25 @@ def read(file: Path, records: Records) -> tuple[list[str], list[Image]]:
         classes = {item["id"]: str(item["name"]) for item in categories}
         videos = {item["id"]: str(item["name"]) for item in data.get("videos", [])}
         entries, annotations = list(data["images"]), list(data["annotations"])
+        ids = Counter(entry.get("id") for entry in entries if isinstance(entry, dict))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{file} is not COCO JSON with boxes ({error!r}): export it as COCO 1.0, from CVAT say."
         ) from None
     records.total += len(entries) + len(annotations)
-    images, used = {}, set()
-    for position, entry in enumerate(entries):
+    images, used, skipped = {}, set(), set()  # a skipped image takes its annotations with it
+    for position, entry in enumerate(entries, 1):
         try:
-            if entry["id"] in images:
-                raise ValueError(f"a second image {entry['id']}")
+            if ids[entry["id"]] > 1:
+                raise ValueError(f"another image has its id {entry['id']}")
             images[entry["id"]] = image_of(entry, videos)
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            records.skip(f"image {position + 1} in {file} is not COCO ({why(error)})")
+            skipped.add(entry.get("id") if isinstance(entry, dict) else None)
+            records.skip(f"image {position} in {file} is not COCO ({why(error)})")
     for item in annotations:
         try:
+            if item["image_id"] in skipped:
+                continue
             if "category_id" in item:
                 used.add(item["category_id"])
             if item["image_id"] not in images:
