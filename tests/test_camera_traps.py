@@ -14,6 +14,7 @@ from dagal import artifacts, datasets
 from dagal.__main__ import main
 from dagal.config import load
 from dagal.datasets import camera_traps as traps
+from dagal.datasets.records import Records
 from dagal.errors import UserError
 from dagal.report.tables.counting import bin_of, count_accuracy, presence
 
@@ -44,7 +45,7 @@ SURVEY = {
 
 @pytest.fixture
 def survey(tmp_path):
-    """Writes a survey, changed if asked for; returns the settings of its data set."""
+    """Writes a survey, changed if asked for; returns the settings of its data set: strict, so that each mistake shows."""
 
     def write(change=lambda annotations, detections: None, **settings):
         rng = np.random.default_rng(0)
@@ -60,8 +61,8 @@ def survey(tmp_path):
         change(annotations, detections)
         (tmp_path / "annotations.json").write_text(json.dumps(annotations))
         (tmp_path / "detections.json").write_text(json.dumps(detections))
-        dataset = {"name": "traps", "loader": "camera_trap", "path": str(tmp_path), "image_size": 8} | settings
-        return load(STUDY | {"dataset": dataset})["dataset"]
+        dataset = {"name": "traps", "loader": "camera_trap", "path": str(tmp_path), "image_size": 8, "bad_records": 0}
+        return load(STUDY | {"dataset": dataset | settings})["dataset"]
 
     return write
 
@@ -74,7 +75,7 @@ STUDY = {
 
 def test_settings_left_out_take_the_papers(survey, tmp_path):
     dataset = survey(image_size=None)
-    assert (dataset["image_size"], dataset["confidence"]) == (256, 0.9)
+    assert (dataset["image_size"], dataset["confidence"]) == (256, None)
     assert dataset["detections"] == f"{tmp_path}/detections.json"
     with pytest.raises(UserError, match=r"'dataset\.confidence' is for camera_trap only"):
         load(STUDY | {"dataset": {"name": "digits", "confidence": 0.5}})
@@ -95,8 +96,7 @@ def test_crops_their_species_and_where_they_are_from(survey, capsys):
         (2, [0.25, 0, 0.75, 1], "empty"),  # a false alarm is labeled as what it shows
     ]
     assert not capsys.readouterr().out  # listing happens while a study is planned
-    next(source.images)
-    assert "left out 1 crops of images that show several species" in capsys.readouterr().out
+    assert source.notes == ["left out 1 crops of images that show several species and say not where"]
 
 
 def test_crops_are_cut_from_their_images_and_files_hold_all_of_it(survey, tmp_path):
@@ -118,7 +118,7 @@ def test_crop_is_the_pixels_of_its_box(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (20, 40, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "x.png"), image)
     boxes = [(0.25, 0.1, 0.5, 0.9), (0.999, 0.999, 1.0, 1.0)]
-    one, two = (crop for _, crop in traps.cropped(tmp_path, ["x.png"], [(0, box) for box in boxes], []))
+    one, two = (crop for _, crop in traps.cropped(tmp_path, ["x.png"], [(0, box) for box in boxes]))
     np.testing.assert_array_equal(one[..., ::-1], image[2:18, 10:20])
     np.testing.assert_array_equal(two[..., ::-1], image[19:, 39:])  # a pixel at least
 
@@ -191,7 +191,7 @@ def test_location_else_sequence_else_image_is_kept_together(survey):
         return change
 
     def groups(settings):
-        _, photos = traps.read_annotations(traps.Path(settings["annotations"]))
+        _, photos, _ = traps.read_annotations(traps.Path(settings["annotations"]), settings, Records(settings))
         return [photo.group for photo in photos.values()]
 
     assert groups(survey())[:3] == ["location hill", "location hill", "location lake"]
@@ -204,16 +204,16 @@ def test_location_else_sequence_else_image_is_kept_together(survey):
 
 
 @pytest.mark.parametrize("seq_id", [None, "hill"])  # no name of a location
-def test_images_without_location_leave_the_others_with_theirs(survey, capsys, monkeypatch, seq_id):
+def test_images_without_location_leave_the_others_with_theirs(survey, monkeypatch, seq_id):
     def change(annotations, detections):
         annotations["images"][2] |= {"location": None, "seq_id": seq_id}
 
     drawn = []
     monkeypatch.setattr(traps, "drawn_groups", lambda groups, *_: drawn.extend(groups) or np.arange(4) == 3)
-    next(traps.camera_trap(survey(change)).images)
+    source = traps.camera_trap(survey(change))
     alone = "sequence hill" if seq_id else "image 000000002"
     assert drawn == ["location hill"] * 3 + [alone]
-    assert "1 crops have no location: " in capsys.readouterr().out
+    assert any(line.startswith("1 crops have no location: ") for line in source.notes)
 
 
 def test_coco_boxes_are_detections_too(survey, tmp_path):
@@ -244,7 +244,7 @@ def test_of_coco_categories_only_animals_count(survey):
     assert source.about["box"].max() == 1  # cut at the edge
 
 
-def test_images_without_result_are_left_out(survey, capsys):
+def test_images_without_result_are_left_out(survey):
     def change(annotations, detections):
         detections["images"][0] |= {"detections": None, "failure": "Failure image access"}
         detections["images"][1]["failure"] = "Failure image open"
@@ -253,8 +253,7 @@ def test_images_without_result_are_left_out(survey, capsys):
 
     source = traps.camera_trap(survey(change, test_fraction=0.5) | {"confidence": 0})
     assert source.about["files"].tolist() == [b"b/2.jpg", b"b/3.jpg", b"c/4.jpg"]
-    next(source.images)
-    assert "left out 3 images that have no result in one of the two files" in capsys.readouterr().out
+    assert "left out 3 images that have no result in one of the two files" in source.notes
 
 
 def cut_off(annotations, detections):
@@ -264,22 +263,24 @@ def cut_off(annotations, detections):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda a, d: d["images"][0]["detections"][0].update(category="9"), "has category '9' in a/0.jpg, which detection_categories lacks"),
-        (lambda a, d: a["annotations"][0].update(category_id=99), "has category 99 in a/0.jpg, which its categories lack"),
-        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[0.5, 0.5, 0.6, 0.5]), "box in a/1.jpg that is none or lies outside"),
-        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[12, 3, 40, 50]), "box in a/1.jpg that is none or lies outside"),
-        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[0.5, 0.5, 0, 0.5]), "box in a/1.jpg that is none"),
-        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[float("nan"), 0, 1, 1]), "box in a/1.jpg that is none"),
-        (lambda a, d: a["annotations"][0].update(bbox=[30, 0, 20, 20]), "box in a/0.jpg that is none or lies outside"),
-        (lambda a, d: a["images"][0].pop("width"), "has a box in a/0.jpg but not its width and height"),
+        (lambda a, d: d["images"][0]["detections"][0].update(category="9"), "a detection in a/0.jpg of .*category '9' is not in its categories"),
+        (lambda a, d: a["annotations"][0].update(category_id=99), "annotation 0 of a/0.jpg in .*category 99 is not in its categories"),
+        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[0.5, 0.5, 0.6, 0.5]), "in a/1.jpg .*a box that is none or outside"),
+        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[12, 3, 40, 50]), "in a/1.jpg .*a box that is none or outside"),
+        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[0.5, 0.5, 0, 0.5]), "in a/1.jpg .*a box that is none"),
+        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[float("nan"), 0, 1, 1]), "in a/1.jpg .*a box that is none"),
+        (lambda a, d: d["images"][1]["detections"][0].update(bbox=[]), r"in a/1.jpg .*box \[\] is not four numbers"),
+        (lambda a, d: a["annotations"][0].update(bbox=[30, 0, 20, 20]), "of a/0.jpg .*a box that is none or outside"),
+        (lambda a, d: a["images"][0].pop("width"), "of a/0.jpg .*no width and height of the image"),
+        (lambda a, d: a["images"][0].update(width=None), "of a/0.jpg .*no width and height of the image"),
         (lambda a, d: d.update(detection_categories={"1": "car"}), "has no category animal"),
         (lambda a, d: d["images"][1].update(file="a/0.jpg"), "lists a/0.jpg twice"),
-        (lambda a, d: a["images"][1].update(file_name="a/0.jpg"), "is no COCO"),
+        (lambda a, d: a["images"][1].update(file_name="a/0.jpg"), "lists a/0.jpg .*twice"),
         (lambda a, d: a.pop("categories"), "is no COCO"),
-        (lambda a, d: a["annotations"][0].update(image_id=77), "is no COCO"),
+        (lambda a, d: a["annotations"][0].update(image_id=77), "annotation 0 in .*there is no image 77"),
         (lambda a, d: d.pop("images"), "has no list of images"),
-        (lambda a, d: d["images"][0].pop("file"), "is neither MegaDetector's output nor COCO"),
-        (cut_off, "is neither MegaDetector's output nor COCO"),
+        (lambda a, d: d["images"][0].pop("file"), "image 1 in .*it has no 'file'"),
+        (cut_off, r"in a/0.jpg .*box \[0, 0\] is not four numbers"),
         (lambda a, d: [i.update(file=f"/abs/{i['file']}") for i in d["images"]], "No image of .* --output_relative_filenames"),
         (lambda a, d: [i.update(detections=[]) for i in d["images"]], "has no animal above confidence 0.9"),
         (lambda a, d: [i.update(location=1) for i in a["images"]], "single location"),

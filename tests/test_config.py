@@ -156,7 +156,7 @@ VIDEO = written("experiments/video_small.yaml")
         ("dataset.scale", 0, ["'dataset.scale' is 0", "above 0"]),
         ("dataset.seconds", [3], ["'dataset.seconds'"]),
         ("dataset.loader", "camvid", ["'dataset.scale' is for synthia_al only", "camvid"]),
-        ("dataset.loader", "digits", ["'dataset.height' is for videos only", "digits"]),
+        ("dataset.loader", "digits", ["'dataset.height' is for synthia_al or videos only", "digits"]),
         ("pool.validation", 5, ["'pool.validation'", "initial.size"]),
         ("pool.initial.kind", "balanced", ["'pool.initial.kind'", "initial.size"]),
         ("learners.detector.architecture", "mlp", ["'learners.detector.architecture' is 'mlp'", "faster_rcnn"]),

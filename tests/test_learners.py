@@ -2,8 +2,11 @@
 
 import copy
 import multiprocessing
+import os
+import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -408,7 +411,7 @@ def test_cpu_when_no_gpu_was_granted(capsys):
 
 
 def _lease(folder, connection):
-    connection.send(devices.lease(2, Path(folder), poll_seconds=0.05))
+    connection.send(devices.lease(["one", "two"], Path(folder), poll_seconds=0.05))
     time.sleep(60)
 
 
@@ -433,3 +436,68 @@ def test_gpus_are_leased_to_one_job_each(tmp_path):
         for job in jobs:
             if job.pid:
                 job.kill()
+
+
+GPUS = [f"{i}{i}{i}{i}-uuid" for i in range(4)]  # of a pretended machine, by their numbers
+
+
+def _prepare(folder, visible, connection):
+    """A job on a machine of four pretended GPUs. CUDA sees those of the variable, of MIG instances only the first."""
+    if visible is None:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+
+    def seen():
+        names = os.environ.get("CUDA_VISIBLE_DEVICES", "0,1,2,3").split(",")
+        if names[0].startswith("MIG-"):
+            return [names[0]]
+        return [GPUS[int(name)] if name.isdigit() else name.removeprefix("GPU-") for name in names]
+
+    chosen = []
+    tempfile.tempdir = folder
+    cuda = torch.cuda
+    cuda.is_available, cuda.device_count = lambda: True, lambda: len(seen())
+    cuda.get_device_properties = lambda index: SimpleNamespace(uuid=seen()[index])
+    cuda.set_device, cuda.get_device_name = chosen.append, lambda device: "pretended"
+    device = devices.prepare(1, 1, deterministic=False)
+    connection.send(seen()[device.index])
+    connection.recv()
+
+
+def _devices_of(jobs, folder):
+    """The GPU of each job, by the variables that they are started with, while all are running."""
+    context = multiprocessing.get_context("fork")
+    pipes = [context.Pipe() for _ in jobs]
+    started = [
+        context.Process(target=_prepare, args=(str(folder), visible, theirs), daemon=True)
+        for visible, (_, theirs) in zip(jobs, pipes, strict=True)
+    ]
+    try:
+        for job in started:
+            job.start()
+        return [ours.recv() if ours.poll(30) else None for ours, _ in pipes]
+    finally:
+        for job in started:
+            job.kill()
+
+
+MIG = ["MIG-a", "MIG-b", "MIG-GPU-c/1/0"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        ([None] * 4, GPUS),
+        (["0,1,2,3"] * 4, GPUS),
+        (["2,3"] * 2, GPUS[2:]),
+        (["0,1", "1,0"], GPUS[:2]),  # the second GPU of one is the first of the other
+        ([f"GPU-{GPUS[3]},GPU-{GPUS[0]}"] * 2, [GPUS[0], GPUS[3]]),
+        (["0,1", f"GPU-{GPUS[0]},GPU-{GPUS[1]}"], GPUS[:2]),
+        ([",".join(MIG)] * 3, MIG),
+        (["1", "1"], [GPUS[1]] * 2),  # assigned: as many jobs share it as were started on it
+        (["0", "1"], GPUS[:2]),
+    ],
+)
+def test_jobs_lease_among_the_visible_gpus(tmp_path, jobs, expected):
+    assert sorted(_devices_of(jobs, tmp_path)) == sorted(expected)

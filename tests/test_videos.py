@@ -21,7 +21,10 @@ ARRAYS = ("video_N", "frame_N", "split_N", "boxes_M_4", "box_labels_M", "tracks_
 
 
 def settings_for(place, **settings):
-    return {"path": str(place), "name": "made_up", "test_fraction": None, "classes": None} | settings
+    """Strict, so that each mistake shows; tests on what is skipped set another share."""
+    known = {"path": str(place), "name": "made_up", "test_fraction": None, "classes": None, "bad_records": 0}
+    known |= {"group_pattern": None, "split_by": "video", "gap": 10, "unlisted": "leave_out", "rotated": "enclose"}
+    return known | dict.fromkeys(("crowd", "ignored"), "leave_out") | {"invisible": "keep"} | settings
 
 
 def paint(path, grey, size=(8, 12)):
@@ -97,7 +100,8 @@ def drain(source):
 
 def prepared(source, out, **settings):
     """images, video, frame, split, boxes, labels, tracks, offsets as stored."""
-    videos.prepare_videos(source, settings_for("made up", **settings), out / "images.h5", out / "truth.h5", ORIGIN)
+    settings = settings_for("made up", bad_records=1, **settings)
+    videos.prepare_videos(source, settings, out / "images.h5", out / "truth.h5", ORIGIN)
     assert list(artifacts.attributes(out / "images.h5", "images")["video_names"]) == source.video_names
     assert list(artifacts.attributes(out / "truth.h5", "truth")["class_names"]) == source.class_names
     images = artifacts.read(out / "images.h5", "images", "images", "video", "frame", "split")
@@ -263,8 +267,10 @@ def test_mot_errors(mot, tmp_path):
     write(mot / "train" / "MOT17-9" / "seqinfo.ini", "[Sequence]\nseqLength=many\n")
     refused(load, "MOT17-9", "seqinfo.ini")
     mot_sequence(mot / "train" / "MOT17-9", "", n=2)
+    (mot / "train" / "MOT17-9" / "img1" / "000001.jpg").unlink()
+    refused(load, "frame 1 of", "MOT17-9", "missing")
     (mot / "train" / "MOT17-9" / "img1" / "000002.jpg").unlink()
-    refused(load, "000002.jpg", "missing")
+    refused(load, "frames of", "MOT17-9", "missing")
 
 
 def test_a_mot_folder_with_one_video_has_none_to_test_on(tmp_path):
@@ -548,6 +554,8 @@ def made_source(sizes, boxes, seed=0, order=None):
         tracks_M=np.arange(len(boxes)) - 1,
         offsets_N=np.searchsorted(boxes[:, 0], np.arange(n + 1)).astype(np.int64),
         frames=((row, images[row]) for row in order),
+        declared_N_2=np.full((n, 2), np.nan),
+        orientation_N=np.ones(n, np.uint8),
     )
     return source, images
 
@@ -569,7 +577,9 @@ def test_resizing_by_hand(tmp_path, capsys):
     np.testing.assert_array_equal(boxes, np.array([(5, 2, 40, 20), (10, 5, 11, 6), (3, 6, 9, 18)], np.float32))
     assert labels.tolist() == [0, 0, 0] and tracks.tolist() == [-1, 1, 3] and offsets.tolist() == [0, 2, 3]
     assert video.tolist() == [0, 1] and frame.tolist() == [0, 3] and split.tolist() == [0, 1]
-    assert "left out 2 of 5 boxes" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "left out 1 of 5 boxes: under one pixel" in told
+    assert "left out 1 of 5 records that cannot be used: the box 100 4 120 9 of frame 0 of v0 is outside of it" in told
 
 
 @pytest.mark.parametrize(("size", "expected"), [({"height": 15}, (15, 30)), ({"width": 40}, (20, 40)), ({}, (30, 60))])

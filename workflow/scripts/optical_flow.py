@@ -11,8 +11,9 @@ job = start()
 job.ready()
 params, shard = job.params, int(job.wildcards.shard)
 split_N, video_N, frame_N = artifacts.read(job.input.images, "images", "split", "video", "frame")
-runs = [run for run in by_video(video_N, frame_N) if split_N[run[0]] == 0 and video_N[run[0]] % params.shards == shard]
-n_frames = sum(last - first for first, last in runs)
+training = np.flatnonzero((split_N == 0) & (video_N % params.shards == shard))
+runs = [training[first:last] for first, last in by_video(video_N[training], frame_N[training])]  # positions of frames
+n_frames = len(training)
 
 
 def computed(kind):
@@ -23,8 +24,8 @@ def computed(kind):
         from dagal.learners import devices
 
         algorithm = flow.raft(params.weights, devices.prepare(job.gpu, job.threads))
-    for first, last in runs:
-        yield flow.of_video((images[row] for row in range(first, last)), algorithm, params.stride)
+    for run in runs:
+        yield flow.of_video((images[row] for row in run), algorithm, params.stride)
 
 
 def rendered():
@@ -33,8 +34,8 @@ def rendered():
 
     clips = render.plan(params.dataset)
     size = params.dataset["height"], params.dataset["width"], params.dataset["fps"]
-    for first, _ in runs:
-        clip, nothing = clips[video_N[first]], np.zeros((*grid, 2), np.float32)
+    for run in runs:
+        clip, nothing = clips[video_N[run[0]]], np.zeros((*grid, 2), np.float32)
         motion = [[cells(*pair) for pair in render.true_flow(clip, *size, step=step)] for step in (1, -1)]
         yield zip([*motion[0], nothing], [nothing, *motion[1]], strict=True)
 
@@ -50,8 +51,7 @@ with (
 ):
     images = file["images"]
     grid = tuple(-(-n // params.stride) for n in images.shape[1:3])
-    ids = np.concatenate([np.arange(*run) for run in runs]) if runs else np.zeros(0, np.int64)
-    writer.dataset("ids", (n_frames,), np.int64)[...] = ids
+    writer.dataset("ids", (n_frames,), np.int64)[...] = training
     stored = [writer.dataset(name, (n_frames, *grid, 2), np.float16) for name in ("forward", "backward")]
     row, kind = 0, job.wildcards.flow
     for video in rendered() if kind == "true" else computed(kind):

@@ -14,6 +14,16 @@ from dagal.tasks import TASKS
 SELF_SUFFICIENT = {"digits", "two_moons", "synthia_al"}
 
 
+BAD_RECORDS = "Share of the records (images and boxes) that may be unusable: they are skipped, counted and told. Above it nothing is read."
+
+
+def check_pattern(pattern: str | None, key: str) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise Mistake(f"{key}.group_pattern", f"is no regular expression ({error}): correct it.") from None
+
+
 class Dataset(Section):
     # keys that came later: left out where they are not set, so that data sets without them stay what they were
     added: ClassVar = ("intensity", "background", "group_pattern", "group")
@@ -88,11 +98,7 @@ class Images(Dataset):
         super().check(key)
         if isinstance(self.intensity, list) and self.intensity[0] >= self.intensity[1]:
             raise Mistake(f"{key}.intensity", f"is {shown(self.intensity)}: give the smaller number first.")
-        if self.group_pattern is not None:
-            try:
-                re.compile(self.group_pattern)
-            except re.error as error:
-                raise Mistake(f"{key}.group_pattern", f"is no regular expression ({error}): correct it.") from None
+        check_pattern(self.group_pattern, key)
 
 
 class Table(Images):
@@ -117,13 +123,23 @@ class CameraTraps(Images):
         None,
         otherwise="`annotations.json` in `dataset.path`",
     )
-    confidence: Number = setting(
+    confidence: Number | None = setting(
         "Detections of at least this confidence are animals: cropped and counted.",
-        0.9,
+        None,
+        otherwise="`typical_detection_threshold` of the detections, else 0.9",
+        papers="002, camera traps: 0.9",
         ge=0,
         le=1,
-        papers="002, camera traps: 0.9",
     )
+    group_by: Literal["location", "sequence", "image"] = setting(
+        "What is not torn apart by the test set, which is made of whole locations, of whole sequences, or of images.",
+        "location",
+    )
+    sequence_annotations: Literal["keep", "leave_out"] = setting(
+        "Annotations of a whole sequence (`sequence_level_annotation`): each of its images has them, or is left out.",
+        "keep",
+    )
+    bad_records: Number = setting(BAD_RECORDS, 0.1, ge=0, le=1)
 
     def check(self, key: str) -> None:
         super().check(key)
@@ -155,6 +171,46 @@ class Videos(Dataset):
     )
 
 
+class FileVideos(Videos):
+    group_pattern: str | None = setting(
+        "Regular expression, searched in the path of each frame or video file below `dataset.path`: its first group in brackets, "
+        "or else all that it matches, names what must not be torn apart (a camera, a place). The test videos are whole groups.",
+        None,
+    )
+    split_by: Literal["video", "time"] = setting(
+        "Where the raw data has no test part: whole videos (or groups) are drawn for it, or it is the end of each video.",
+        "video",
+    )
+    gap: Whole = setting(
+        "With `split_by: time`, frames before the test part of a video that are in neither part, as they look alike.",
+        10,
+        ge=0,
+    )
+    unlisted: Literal["leave_out", "keep"] = setting(
+        "Frames of the raw data that its annotations do not list: left out, or kept in `images.h5` (of training videos), but in no "
+        "pool, as a simulated annotator cannot be asked for them.",
+        "leave_out",
+    )
+    crowd: Literal["leave_out", "keep"] = setting("Boxes that stand for a crowd (`iscrowd: 1` in COCO).", "leave_out")
+    ignored: Literal["leave_out", "keep"] = setting(
+        "Boxes that are marked as to be ignored (`ignore: 1` in COCO, confidence 0 in MOT).", "leave_out"
+    )
+    invisible: Literal["keep", "leave_out"] = setting(
+        "Boxes of visibility 0 (COCO, MOT): hidden objects of MOTChallenge, but any partly hidden one as CVAT exports it.",
+        "keep",
+    )
+    rotated: Literal["enclose", "leave_out"] = setting(
+        "Boxes with a `rotation` (COCO of CVAT): taken as the upright box around them, or left out.", "enclose"
+    )
+    bad_records: Number = setting(BAD_RECORDS, 0.1, ge=0, le=1)
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        check_pattern(self.group_pattern, key)
+        if self.group_pattern and self.split_by == "time":
+            raise Mistake(f"{key}.group_pattern", "has no meaning with split_by: time; delete one of the two.")
+
+
 class RenderedVideos(Videos):
     label = "synthia_al"
     seed: Seed = setting("Seed of the rendered scenes.", 0)
@@ -183,7 +239,7 @@ OWN_SECTION = {"camera_trap": CameraTraps, "image_table": Table, "synthia_al": R
 def table() -> dict[str, type[Dataset]]:
     """Loader -> its section."""
     images = {loader: OWN_SECTION.get(loader, Images) for loader in datasets.IMAGE_LOADERS}
-    return images | {loader: OWN_SECTION.get(loader, Videos) for loader in datasets.VIDEO_LOADERS}
+    return images | {loader: OWN_SECTION.get(loader, FileVideos) for loader in datasets.VIDEO_LOADERS}
 
 
 class DatasetVariants(Variants):

@@ -14,12 +14,14 @@ from dagal.datasets import raw
 from dagal.errors import UserError
 from dagal.registry import Registry
 
+NOT_ANNOTATED = 3  # in `split`
+
 IMAGES = Kind(
     "images",
     1,
     {
         "images": "images (N,H,W,C), uint8 intensities 0..255",
-        "split": "published part of each image (N,): 0 train, 1 test, 2 validation",
+        "split": "published part of each image (N,): 0 train, 1 test, 2 validation; 3 for frames without annotation, which are in none",
         "group": "what each image belongs to (N,), position in group_names; nothing of a group is in two parts; only where a study has groups",
         "group_names": "names of the groups (G,), bytes",
         "file": "file of each image (N,), bytes, below the path of the data set (of a table: its folder); in an archive, its name there; of "

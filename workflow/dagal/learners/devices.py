@@ -8,38 +8,60 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 _held = []  # a lock lives as long as the process
 
 
-def lease(n_devices: int, folder: Path, poll_seconds: float = 5.0) -> int:
-    """Index of a GPU that no other job on this machine holds; waits for one. Released when the process ends, however."""
+def lease(names: list[str], folder: Path, poll_seconds: float = 5.0) -> int:
+    """Position of a GPU in ``names`` that no other job on this machine holds; waits for one.
+
+    A name means the same GPU to all jobs. Released when the process ends, however.
+    """
     while True:
-        for index in range(n_devices):
-            lock = FileLock(folder / f"dagal-gpu{index}.lock", mode=0o666)
+        for position, name in enumerate(names):
+            lock = FileLock(folder / f"dagal-{name}.lock", mode=0o666)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
                 continue
             _held.append(lock)
-            return index
-        print(f"waiting for one of {n_devices} GPUs", flush=True)
+            return position
+        print(f"waiting for one of {len(names)} GPUs", flush=True)
         time.sleep(poll_seconds)
+
+
+def lease_mig(folder: Path) -> None:
+    """Lease one of several MIG instances in CUDA_VISIBLE_DEVICES and leave only it there: CUDA sees but the first of them.
+
+    Must come before anything asks CUDA, which reads the variable once.
+    """
+    names = [name.strip() for name in os.environ.get(VISIBLE, "").split(",")]
+    if len(names) > 1 and names[0].startswith("MIG-"):
+        os.environ[VISIBLE] = names[lease([name.replace("/", "-") for name in names], folder)]
+
+
+def visible() -> list[str]:
+    """The UUID of each GPU that this process can use, in CUDA's order."""
+    return [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
 
 
 def prepare(gpus: int, threads: int, deterministic: bool = True) -> torch.device:
     """The job's device: a leased GPU if the job was granted one and there is one, else the CPU with ``threads`` threads.
 
-    A scheduler's own assignment (CUDA_VISIBLE_DEVICES) is taken as it is. ``threads`` comes from the config, not from the
-    machine, because the order of a parallel sum changes its last bits. Without ``deterministic``, sums on a GPU may differ from
-    run to run.
+    The GPUs are those of CUDA_VISIBLE_DEVICES, given as numbers, UUIDs or MIG instances; a single one there is an assignment of
+    the user's or a scheduler's, and is taken as it is. ``threads`` comes from the config, not from the machine, because the
+    order of a parallel sum changes its last bits. Without ``deterministic``, sums on a GPU may differ from run to run.
     """
     torch.set_num_threads(threads)
+    folder = Path(tempfile.gettempdir())
+    if gpus:
+        lease_mig(folder)
     if not gpus or not torch.cuda.is_available():
         device = torch.device("cpu")
-    elif os.environ.get("CUDA_VISIBLE_DEVICES"):
+    elif os.environ.get(VISIBLE) and torch.cuda.device_count() == 1:
         device = torch.device("cuda:0")
     else:
-        device = torch.device(f"cuda:{lease(torch.cuda.device_count(), Path(tempfile.gettempdir()))}")
+        device = torch.device(f"cuda:{lease(visible(), folder)}")
         torch.cuda.set_device(device)
     if (
         device.type == "cuda" and deterministic

@@ -3,6 +3,7 @@
 import numpy as np
 
 from dagal import artifacts
+from dagal.datasets.source import NOT_ANNOTATED
 from dagal.report.item import Item
 
 MOST = 24
@@ -14,10 +15,16 @@ def make(job):
 
     source = job.input
     with artifacts.opened(source.images, "images") as file:
-        names, videos = artifacts.attribute(file, "video_names"), list(by_video(file["video"][()], file["frame"][()]))
+        names, images, video_N, frame_N = (
+            artifacts.attribute(file, "video_names"),
+            file["images"],
+            file["video"][()],
+            file["frame"][()],
+        )
+        annotated = np.flatnonzero(file["split"][()] != NOT_ANNOTATED)
+        videos = list(by_video(video_N[annotated], frame_N[annotated]))
         shown = [videos[k] for k in np.unique(np.linspace(0, len(videos) - 1, MOST).astype(int))]
-        ids = np.array([(first + last) // 2 for first, last in shown])
-        images, video_N, frame_N = file["images"], file["video"][()], file["frame"][()]
+        ids = annotated[[(first + last) // 2 for first, last in shown]]
         class_names = artifacts.attributes(source.truth, "truth")["class_names"]
         offsets, boxes, labels = read_truth(source.truth, ids)
         drawn = [
