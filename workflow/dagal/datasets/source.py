@@ -21,12 +21,12 @@ IMAGES = Kind(
     1,
     {
         "images": "images (N,H,W,C), uint8 intensities 0..255",
-        "split": "published part of each image (N,): 0 train, 1 test, 2 validation; 3 for frames without annotation, which are in none",
+        "split": "published part of each image (N,): 0 train, 1 test",
         "group": "what each image belongs to (N,), position in group_names; nothing of a group is in two parts; only where a study has groups",
         "group_names": "names of the groups (G,), bytes",
         "file": "file of each image (N,), bytes, below the path of the data set (of a table: its folder); in an archive, its name there; of "
         "a frame, its video; of arrays and published sets, part and position",
-        "raw_file": "every file of the data set (F,), bytes, below its path; empty data sets and those without files have none",
+        "raw_file": "every file of the data set (F,), bytes, below its path; only where files have to be brought",
         "raw_size": "size of each of these files in bytes (F,)",
         "raw_sha256": "SHA-256 of each of these files (F,), hexadecimal",
         "video": "video of each image (N,), position in the attribute video_names; videos only",
@@ -79,7 +79,10 @@ class Source:
             n = len(self.labels)
             part_N = (np.arange(n) >= self.n_train).astype(np.uint8)
             part_N[n - self.n_validation :] = 2
-            writer.dataset("split", (n,), np.uint8)[...] = part_N
+            split = writer.dataset("split", (n,), np.uint8)
+            split[...] = part_N
+            if self.n_validation:
+                split.attrs["description"] += ", 2 validation"
             for name, values in self.about.items():
                 writer.dataset(name, values.shape, values.dtype)[...] = values
             write_images(writer, n, fitted(self, settings))
