@@ -84,7 +84,8 @@ def images_of(images: h5py.Dataset, ids: np.ndarray, device: torch.device) -> to
     stored = Stored(images, ids, device)
     if len(ids) * images.dtype.itemsize * int(np.prod(images.shape[1:])) > HELD_BYTES:
         return stored
-    held = torch.empty(stored.shape, dtype=stored.dtype, device=device)
+    # of the strides that a batch has: those of gray images decide which convolution is used, and so last bits
+    held = to_tensor(np.empty((len(ids), *images.shape[1:]), images.dtype), device)
     if len(ids):
         for batch, place in zip(stored.split(1024), held.split(1024), strict=True):
             place.copy_(batch)
