@@ -382,7 +382,7 @@ def test_reading_ahead_keeps_order_and_errors():
     assert found == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("shape", [(40, 4, 3, 3), (40, 6)])
+@pytest.mark.parametrize("shape", [(40, 4, 3, 3), (40, 4, 3, 1), (40, 6)])
 def test_stored_images_are_like_a_tensor_of_them(shape, tmp_path, monkeypatch):
     import h5py
 
@@ -399,6 +399,9 @@ def test_stored_images_are_like_a_tensor_of_them(shape, tmp_path, monkeypatch):
         for images in (held, stored):
             assert len(images) == 5 and images.shape == expected.shape and images.dtype == expected.dtype
             assert torch.equal(images[positions], expected[positions])
+            # strides too, as convolutions go by them
+            assert images[positions].stride() == expected[positions].stride()
+            assert next(iter(images.split(2))).stride() == expected.split(2)[0].stride()
             assert torch.equal(torch.cat(list(images.split(2))), expected)
             found = list(inference.each(images, positions.split(3)))
             assert [len(part) for part in found] == [3, 1] and torch.equal(torch.cat(found), expected[positions])

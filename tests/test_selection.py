@@ -51,6 +51,14 @@ def test_top_k_equals_sorting():
     np.testing.assert_array_equal(top_k(score, 100, rng), np.argsort(score)[::-1][:100])
 
 
+@pytest.mark.parametrize("levels", [1, 4, 1000])
+def test_top_k_sorts_ties_by_the_numbers_of_its_generator(levels):
+    score = np.random.default_rng(levels).integers(0, levels, 50).astype(float)
+    for budget in (0, 1, 20, 49, 50):
+        expected = np.lexsort((np.random.default_rng(7).random(50), -score))[:budget]
+        np.testing.assert_array_equal(top_k(score, budget, np.random.default_rng(7)), expected)
+
+
 def test_top_k_draws_among_ties_and_only_among_them():
     score = np.array([1, 0, 2, 1, 1, 0, 1], np.float64)
     score[1] = -0.0  # entropy gives both zeros

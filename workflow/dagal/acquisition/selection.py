@@ -36,5 +36,13 @@ def __getattr__(name: str):
 
 
 def top_k(score_N: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
-    """The ``budget`` largest scores, best first, ties in random order. O(N log N)."""
-    return np.lexsort((rng.random(len(score_N)), -score_N))[:budget]
+    """The ``budget`` largest scores, best first, ties in random order. O(N + b log b)."""
+    return largest(score_N, rng.random(len(score_N)), budget)
+
+
+def largest(score_N: np.ndarray, tie_N: np.ndarray, budget: int) -> np.ndarray:
+    """Positions of the ``budget`` largest scores, best first; of equal ones those of the smallest ``tie_N``."""
+    kept = np.arange(len(score_N))
+    if budget < len(score_N):  # sorting millions for a few is slow
+        kept = np.flatnonzero(score_N >= np.partition(score_N, -budget)[-budget])
+    return kept[np.lexsort((tie_N[kept], -score_N[kept]))[:budget]]

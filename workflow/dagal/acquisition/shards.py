@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dagal.acquisition import class_balanced as one_piece
+from dagal.acquisition.selection import largest
 
 SAMPLE = 100_000  # samples of all shards on which the first prices are found
 MARGIN = 2000  # samples beside the budget that are looked at in one piece: more than the LP and the search ever touch
@@ -43,14 +44,14 @@ def ties(rng: np.random.Generator, first: int, last: int) -> np.ndarray:
 
 def best(score_n: np.ndarray, tie_n: np.ndarray, first: int, budget: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What one shard, which begins at position ``first`` of the pool, can add to the top k: positions, scores, ties (k,)."""
-    chosen = np.lexsort((tie_n, -score_n))[:budget]
+    chosen = largest(score_n, tie_n, budget)
     return first + chosen, score_n[chosen], tie_n[chosen]
 
 
 def merged_best(parts: Sequence[tuple], budget: int) -> np.ndarray:
     """Positions (b,) of the top k of all shards, best first: those of `selection.top_k` with `ties` of its generator."""
     positions, score_K, tie_K = map(np.concatenate, zip(*parts, strict=True))
-    return positions[np.lexsort((tie_K, -score_K))[:budget]]
+    return positions[largest(score_K, tie_K, budget)]
 
 
 # ------------------------------------------------------------------------------------------------------- class balanced
