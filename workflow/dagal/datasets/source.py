@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import h5py
 import numpy as np
 
 from dagal import artifacts, notes
@@ -19,7 +20,8 @@ IMAGES = Kind(
     {
         "images": "images (N,H,W,C), uint8 intensities 0..255",
         "split": "published part of each image (N,): 0 train, 1 test; 2 for frames without annotation, which are in neither",
-        "video": "video of each image (N,), position in the attribute video_names; videos only",
+        "video": "video of each image (N,), position in video_names; videos only",
+        "video_names": "name of each video (V,); videos only",
         "frame": "number of each image in its video (N,), rising with time; videos only",
         "source": "camera traps: image that each crop is of (N,), position in files",
         "box": "camera traps: box of each crop (N,4), x1 y1 x2 y2 in shares of the image's width and height",
@@ -113,6 +115,11 @@ def write_images(writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]
     if batch:
         flush(dataset, batch)
     print(f"decoded {n:,} of {n:,} {what}")
+
+
+def write_names(writer: Writer, name: str, names: list[str]) -> None:
+    """Write names as a data set; an attribute holds but 4,096 of them."""
+    writer.dataset(name, (len(names),), h5py.string_dtype())[...] = names
 
 
 def flush(dataset, batch: dict[int, np.ndarray]) -> None:

@@ -22,7 +22,7 @@ from dagal import artifacts, notes, seeding
 from dagal.datasets import coco, folders
 from dagal.datasets.frames import basis, decode, fit, frames_in_header, is_video, n_frames, turned
 from dagal.datasets.records import Records, named
-from dagal.datasets.source import IMAGES, NOT_ANNOTATED, TRUTH, write_images
+from dagal.datasets.source import IMAGES, NOT_ANNOTATED, TRUTH, write_images, write_names
 from dagal.errors import UserError
 
 TEST_FRACTION = 0.2
@@ -668,7 +668,8 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
     out. Two batches of frames are in memory at most. Raises UserError if a frame cannot be decoded or has another size, or if
     too many boxes do not fit their frames.
     """
-    with artifacts.create(images_path, IMAGES, origin, video_names=source.video_names) as writer:
+    with artifacts.create(images_path, IMAGES, origin) as writer:
+        write_names(writer, "video_names", source.video_names)
         for name, values in (("split", source.split_N), ("video", source.video_N), ("frame", source.frame_N)):
             writer.dataset(name, values.shape, values.dtype)[...] = values
         bases, shown_N_2, size_N_2 = _write_frames(source, settings, writer)
