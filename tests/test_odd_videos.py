@@ -32,6 +32,7 @@ def read(tmp_path):
         for path, kind in zip(paths, ("images", "truth"), strict=True):
             with artifacts.opened(path, kind) as file:
                 found |= {name: file[name][()] for name in file} | dict(file.attrs)
+        found["video_names"] = [name.decode() for name in found.get("video_names", ())]
         return found
 
     return read

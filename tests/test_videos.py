@@ -102,7 +102,9 @@ def prepared(source, out, **settings):
     """images, video, frame, split, boxes, labels, tracks, offsets as stored."""
     settings = settings_for("made up", bad_records=1, **settings)
     videos.prepare_videos(source, settings, out / "images.h5", out / "truth.h5", ORIGIN)
-    assert list(artifacts.attributes(out / "images.h5", "images")["video_names"]) == source.video_names
+    assert [
+        name.decode() for name in artifacts.read(out / "images.h5", "images", "video_names")[0]
+    ] == source.video_names
     assert list(artifacts.attributes(out / "truth.h5", "truth")["class_names"]) == source.class_names
     images = artifacts.read(out / "images.h5", "images", "images", "video", "frame", "split")
     truth = artifacts.read(out / "truth.h5", "truth", "boxes", "box_labels", "tracks", "offsets")
@@ -743,3 +745,9 @@ def test_camvid_errors(tmp_path):
     refused(load, "B_1.jpg", "missing")
     paint(tmp_path / "images" / "test" / "B_1.jpg", 5)
     load()
+
+
+def test_more_videos_than_an_attribute_holds_names(tmp_path):
+    source, _ = made_source([(3, 3)] * 4200, [(0, 0, 0, 3, 3)])
+    stored, video, *_ = prepared(source, tmp_path)
+    assert len(stored) == 4200 and np.array_equal(video, np.arange(4200))

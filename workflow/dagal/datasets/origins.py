@@ -17,7 +17,7 @@ def origins(images: str | Path, ids: np.ndarray) -> dict[str, list]:
         if "file" in file:
             found["file"] = list(map(os.fsdecode, artifacts.rows(file["file"], ids)))
         if "video" in file:
-            names = artifacts.attribute(file, "video_names")
+            names = file["video_names"].asstr()[()]
             found["video"] = [str(names[video]) for video in artifacts.rows(file["video"], ids)]
             found["frame"] = artifacts.rows(file["frame"], ids).tolist()
         if "box" in file:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from dagal import artifacts, notes
@@ -29,7 +30,8 @@ IMAGES = Kind(
         "raw_file": "every file of the data set (F,), bytes, below its path; only where files have to be brought",
         "raw_size": "size of each of these files in bytes (F,)",
         "raw_sha256": "SHA-256 of each of these files (F,), hexadecimal",
-        "video": "video of each image (N,), position in the attribute video_names; videos only",
+        "video": "video of each image (N,), position in video_names; videos only",
+        "video_names": "name of each video (V,); videos only",
         "frame": "number of each image in its video (N,), rising with time; videos only",
         "source": "camera traps: image that each crop is of (N,), position in files",
         "box": "camera traps: box of each crop (N,4), x1 y1 x2 y2 in shares of the image's width and height",
@@ -149,6 +151,11 @@ def write_images(writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]
     if batch:
         flush(dataset, batch)
     print(f"decoded {n:,} of {n:,} {what}")
+
+
+def write_names(writer: Writer, name: str, names: list[str]) -> None:
+    """Write names as a data set; an attribute holds but 4,096 of them."""
+    writer.dataset(name, (len(names),), h5py.string_dtype())[...] = names
 
 
 def flush(dataset, batch: dict[int, np.ndarray]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dagal import artifacts
 from dagal.datasets.rendering import render
-from dagal.datasets.source import IMAGES, PROGRESS_SECONDS, TRUTH
+from dagal.datasets.source import IMAGES, PROGRESS_SECONDS, TRUTH, write_names
 
 
 def n_training_frames(settings: dict) -> int:
@@ -41,7 +41,8 @@ def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int)
     height, width, fps = settings["height"], settings["width"], settings["fps"]
     lengths, shown, first = np.array([clip.n_frames for clip in clips]), time.monotonic(), 0
     n_frames, annotated = int(lengths.sum()), []
-    with artifacts.create(images_path, IMAGES, origin, video_names=[clip.name for clip in clips]) as writer:
+    with artifacts.create(images_path, IMAGES, origin) as writer:
+        write_names(writer, "video_names", [clip.name for clip in clips])
         frame_N = np.concatenate([np.arange(length) for length in lengths])
         for name, values, dtype in (
             ("split", np.repeat([clip.split for clip in clips], lengths), np.uint8),

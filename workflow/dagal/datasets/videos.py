@@ -22,7 +22,7 @@ from dagal import artifacts, notes, seeding
 from dagal.datasets import coco, folders
 from dagal.datasets.frames import basis, decode, fit, frames_in_header, is_video, n_frames, turned
 from dagal.datasets.records import Records, named
-from dagal.datasets.source import IMAGES, NOT_ANNOTATED, TRUTH, write_images
+from dagal.datasets.source import IMAGES, NOT_ANNOTATED, TRUTH, write_images, write_names
 from dagal.errors import UserError
 
 TEST_FRACTION = 0.2
@@ -46,7 +46,7 @@ class VideoSource:
     video_names: list[str]
     video_N: np.ndarray  # int64, position in video_names
     frame_N: np.ndarray  # int64, number of the frame in its video, rising
-    split_N: np.ndarray  # uint8, 0 train, 1 test, 2 of a training video but not annotated
+    split_N: np.ndarray  # uint8, 0 train, 1 test, NOT_ANNOTATED in a training video
     boxes_M_4: np.ndarray  # float32
     box_labels_M: np.ndarray  # int64, position in class_names
     tracks_M: np.ndarray  # int64, which object of the video; -1 unknown
@@ -668,7 +668,8 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
     out. Two batches of frames are in memory at most. Raises UserError if a frame cannot be decoded or has another size, or if
     too many boxes do not fit their frames.
     """
-    with artifacts.create(images_path, IMAGES, origin, video_names=source.video_names) as writer:
+    with artifacts.create(images_path, IMAGES, origin) as writer:
+        write_names(writer, "video_names", source.video_names)
         for name, values in (("split", source.split_N), ("video", source.video_N), ("frame", source.frame_N)):
             writer.dataset(name, values.shape, values.dtype)[...] = values
         bases, shown_N_2, size_N_2 = _write_frames(source, settings, writer)
@@ -676,6 +677,8 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
         unknown = [row for row, found in enumerate(bases) if found is None]
         if unknown:
             writer.file["split"][unknown] = NOT_ANNOTATED
+        if unknown or (source.split_N == NOT_ANNOTATED).any():
+            writer.file["split"].attrs["description"] += f", {NOT_ANNOTATED} not annotated and in neither"
         notes.tell(writer, *source.notes, *lines)
     row_M = np.repeat(np.arange(len(source.video_N)), np.diff(source.offsets_N))
     data = {

@@ -38,11 +38,7 @@ def make(job):
         )
 
     with artifacts.opened(source.images, "images") as file:
-        video_names, video_N, frame_N = (
-            artifacts.attribute(file, "video_names"),
-            file["video"][()][ids],
-            file["frame"][()][ids],
-        )
+        video_names, video_N, frame_N = file["video_names"].asstr()[()], file["video"][()][ids], file["frame"][()][ids]
         images, errors_N = file["images"], wrong_N + missed_N
         # the frame with most estimated errors of each video, the videos with most first
         best = {}

@@ -16,7 +16,7 @@ def make(job):
     source = job.input
     with artifacts.opened(source.images, "images") as file:
         names, images, video_N, frame_N = (
-            artifacts.attribute(file, "video_names"),
+            file["video_names"].asstr()[()],
             file["images"],
             file["video"][()],
             file["frame"][()],

@@ -12,8 +12,8 @@ def make(job):
     from dagal.tasks.detection.flow import end_point_error
 
     names = ("ids", "forward", "backward")
-    video_N, frame_N = artifacts.read(job.input.images, "images", "video", "frame")
-    video_names = artifacts.attributes(job.input.images, "images")["video_names"]
+    video_N, frame_N, video_names = artifacts.read(job.input.images, "images", "video", "frame", "video_names")
+    video_names = [name.decode() for name in video_names]
     rows = []
     for path, true_path in zip(job.input.flow, job.input.truth, strict=True):
         ids, *motions = artifacts.read(path, "flow", *names)
