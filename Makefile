@@ -6,16 +6,14 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 SNAKEMAKE = $(VENV)/bin/snakemake --configfile $(CONFIG) --quiet rules
 CONFIG := config.yaml
-NAME = import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["study"])
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
 .PHONY: run run-video run-camera-traps test quick lint format docs lock clean check-readers bench-selection
 
 run: $(VENV)/.ready
-	@$(PYTHON) -m dagal config $(CONFIG) > /dev/null
-	@$(SNAKEMAKE) || { $(PYTHON) -m dagal failures; exit 1; }
-	@study=results/$$($(PYTHON) -c '$(NAME)' $(CONFIG)) && \
+	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
+	{ $(SNAKEMAKE) || { $(PYTHON) -m dagal failures; exit 1; }; } && \
 	{ [ -e $$study/report.html ] && [ -z "$$(find $$study -maxdepth 2 -name '*.[cp][sn][vg]' -newer $$study/report.html)" ] \
 		|| $(SNAKEMAKE) --report $$study/report.html; } && \
 	echo "report: $$study/report.html" && \

@@ -1,14 +1,24 @@
 """The command line of the library: ``python -m dagal COMMAND``, or ``dagal COMMAND`` where it is installed."""
 
 import argparse
+import importlib
 import sys
 
 from dagal import __version__
-from dagal.config import commands as study_commands
-from dagal.datasets.rendering import survey
 from dagal.errors import UserError
-from dagal.inspect import accept, failures, sheet, show
-from dagal.report import break_even
+
+# command -> the module that adds it to the command line
+COMMANDS = {
+    "config": "dagal.config.commands",
+    "methods": "dagal.config.commands",
+    "new": "dagal.config.commands",
+    "show": "dagal.inspect.show",
+    "sheet": "dagal.inspect.sheet",
+    "failures": "dagal.inspect.failures",
+    "accept": "dagal.inspect.accept",
+    "break-even": "dagal.report.break_even",
+    "camera-traps": "dagal.datasets.rendering.survey",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,13 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"dagal {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    study_commands.add_commands(commands)
-    show.add_command(commands)
-    sheet.add_command(commands)
-    failures.add_command(commands)
-    accept.add_command(commands)
-    break_even.add_command(commands)
-    survey.add_command(commands)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # a known command loads what it needs itself, and nothing that draws or decodes for the others
+    wanted = [name for name in COMMANDS if name in arguments[:1]] or COMMANDS
+    for module in dict.fromkeys(COMMANDS[name] for name in wanted):
+        importlib.import_module(module).add_command(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
         parser.print_help()

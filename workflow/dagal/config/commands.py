@@ -54,7 +54,7 @@ methods:  # python -m dagal methods lists them
 """
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Add the three commands to the command line."""
     keep = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(
@@ -65,7 +65,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         formatter_class=keep,
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a study; of several the later ones win, key by key")
-    parser.set_defaults(run=lambda options: print(annotated(load(options.files)), end=""))
+    parser.add_argument("--name", action="store_true", help="print the name of the study alone, if it has no mistake")
+    parser.set_defaults(run=print_config)
     parser = commands.add_parser(
         "methods",
         help="list the methods with their options",
@@ -85,6 +86,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("name", metavar="NAME", help="name of the study: letters, digits and _")
     parser.set_defaults(run=lambda options: print(new(options.name)))
+
+
+def print_config(options: argparse.Namespace) -> None:
+    study = load(options.files)
+    print(study["study"] if options.name else annotated(study), end="\n" if options.name else "")
 
 
 def annotated(study: dict) -> str:
