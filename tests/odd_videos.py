@@ -361,6 +361,15 @@ def unlisted_frames_of_files_kept(folder):
     return {"name": "odd", "loader": "video_folder", "path": str(folder), "unlisted": "keep"}
 
 
+@case("the video without any annotation is kept and for training, one of the two others for testing")
+def video_without_annotations_kept(folder):
+    for name in "abc":
+        film(folder / f"{name}.avi")
+        if name != "a":
+            write(folder / f"{name}.json", coco([f"{i:03}.png" for i in range(N)]))
+    return {"name": "odd", "loader": "video_folder", "path": str(folder), "unlisted": "keep"}
+
+
 # ---- parts
 
 

@@ -361,6 +361,15 @@ def test_no_pool_holds_a_frame_without_annotation(read):
     assert sum(map(len, split.values())) == np.sum(found["split"] < 2)
 
 
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+def test_a_video_without_annotations_is_not_tested_on(read, fraction):
+    found = read("video_without_annotations_kept", test_fraction=fraction)
+    assert found["split"][found["video"] == found["video_names"].index("a.avi")].tolist() == [2] * N
+    assert np.bincount(found["split"]).tolist() == [N] * 3
+    with pytest.raises(UserError, match="has no annotations, but simulated annotation needs the true boxes"):
+        read("video_without_annotations_kept", unlisted="leave_out")
+
+
 @pytest.mark.slow
 def test_a_run_tells_at_its_end_and_goes_without_them(tmp_path):
     workflow = Workflow(tmp_path)
@@ -384,7 +393,7 @@ def test_a_run_tells_at_its_end_and_goes_without_them(tmp_path):
 
 
 def test_a_single_video(read):
-    with pytest.raises(UserError, match=r"has a single video, none to test on: .*split_by: time"):
+    with pytest.raises(UserError, match=r"has a single video with annotations, none to test on: .*split_by: time"):
         read("single_video")
     found = read("single_video_by_time")
     assert found["frame"].tolist() == [*range(22), *range(32, 40)]

@@ -126,7 +126,9 @@ def add(image: Image, item: dict, classes: dict, records: Records) -> None:
             raise ValueError("boxes in pixels and in shares, but no width and height of the image")
         box = [value * length for value, length in zip(box, image.size * 2, strict=True)]
     if marks["rotated"]:
-        box = around(box, angle, image.size if image.size == RELATIVE else None)
+        if image.size == RELATIVE:
+            raise ValueError("a rotated box in shares of its image")
+        box = around(box, angle)
     image.objects.append((name, track, *box))
 
 
@@ -151,12 +153,10 @@ def why(error: Exception) -> str:
     return f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
 
 
-def around(box: list[float], degrees: float, relative: tuple | None = None) -> list[float]:
-    """The upright box around one that is turned about its middle, clockwise. Raises ValueError for a box in shares."""
-    if relative:
-        raise ValueError("a rotated box in shares of its image")
+def around(box: list[float], degrees: float) -> list[float]:
+    """The upright box around one that is turned about its middle."""
     cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
-    (x1, y1, x2, y2) = box
+    x1, y1, x2, y2 = box
     width, height = (x2 - x1) * cos + (y2 - y1) * sin, (x2 - x1) * sin + (y2 - y1) * cos
     middle_x, middle_y = (x1 + x2) / 2, (y1 + y2) / 2
     return [middle_x - width / 2, middle_y - height / 2, middle_x + width / 2, middle_y + height / 2]

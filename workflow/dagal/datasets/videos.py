@@ -519,9 +519,10 @@ def _source(
     videos = {key: _usable(key[1], found, archive is None, records) for key, found in videos.items()}
     lines = [*lines, *records.notes()]
     videos = _parts(settings, {key: found for key, found in videos.items() if found}, lines)
-    keys = sorted(videos, key=lambda key: (key[0], _natural(key[1])))
     # what a test frame shows must be known
-    ordered = [[frame for frame in videos[key] if frame.annotated or not key[0]] for key in keys]
+    videos = {key: [frame for frame in found if frame.annotated or not key[0]] for key, found in videos.items()}
+    keys = sorted((key for key, found in videos.items() if found), key=lambda key: (key[0], _natural(key[1])))
+    ordered = [videos[key] for key in keys]
     frames = [frame for video in ordered for frame in video]
     label = {name: position for position, name in enumerate(kept)}
     objects = [[item for item in frame.objects if item[0] in label] for frame in frames]
@@ -597,9 +598,10 @@ def _parts(settings: dict, videos: _Videos, lines: list[str]) -> _Videos:
         return videos
     if settings["split_by"] == "time":
         return _ends(settings, videos, fraction, lines)
-    names = sorted(set(groups.values()), key=_natural)
-    if len(names) == 1:
-        one = f"a single group, {names[0]}," if settings.get("group_pattern") else "a single video,"
+    annotated = {key for key, found in videos.items() if any(frame.annotated for frame in found)}
+    names = sorted({groups[key] for key in annotated}, key=_natural)
+    if len(names) < 2:
+        one = "a single group with annotations," if settings.get("group_pattern") else "a single video with annotations,"
         raise UserError(
             f"{path} has {one} none to test on: put a second one there, or set dataset.split_by: time to test on the end of each "
             "video."
@@ -607,7 +609,7 @@ def _parts(settings: dict, videos: _Videos, lines: list[str]) -> _Videos:
     n_test = round(len(names) * fraction)
     order = seeding.generator(0, "test videos").permutation(len(names))
     drawn = {names[i] for i in order[: min(max(n_test, 1), len(names) - 1)]}
-    return {(groups[key] in drawn, key[1]): frames for key, frames in videos.items()}
+    return {(groups[key] in drawn, key[1]): found for key, found in videos.items()}
 
 
 def _groups(settings: dict, videos: _Videos, lines: list[str]) -> dict[tuple[bool, str], str]:
