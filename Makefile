@@ -1,6 +1,7 @@
 # make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
 # make run-video         the small study of rendered videos
 # make run-camera-traps  the small study of rendered camera traps
+# make bench             what all of it costs here, beside other tools (a quarter of an hour)
 # make test              everything CI checks; make quick leaves out the end-to-end tests
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -10,7 +11,7 @@ NAME = import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))["study"])
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run run-video run-camera-traps test quick lint format docs lock clean bench-selection
+.PHONY: run run-video run-camera-traps test quick lint format docs lock clean bench bench-selection
 
 run: $(VENV)/.ready
 	@$(PYTHON) -m dagal config $(CONFIG) > /dev/null
@@ -75,6 +76,15 @@ $(VENV)/.ready: requirements.lock
 	$(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode --python $(PYTHON) requirements.lock
 	echo "$(CURDIR)/workflow" > "$$($(PYTHON) -c 'import site; print(site.getsitepackages()[0])')/dagal.pth"
 	touch $@
+
+# CIFAR10=<folder or archive of images>: the other tools on it, too
+bench: $(VENV)/.ready .peers/.ready
+	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/bench.py $(if $(CIFAR10),--cifar10 $(CIFAR10))
+
+# without them the table says so
+.peers/.ready: benchmarks/peers.txt | $(VENV)/.ready
+	$(VENV)/bin/uv pip install --quiet --require-hashes --no-deps --python $(PYTHON) --target .peers -r $< \
+		&& touch $@ || echo "the other tools could not be installed"
 
 # time and memory of the selectors over growing pools, into benchmarks/ (half an hour)
 bench-selection: $(VENV)/.ready
