@@ -50,6 +50,8 @@ LEARNER_UNITS = {
     "training_ratio": "times the plain loop in training", "inference_ratio": "times the plain loop in inference",
     "share_of_limit": "share of the limit of matrix products",
 }  # fmt: skip
+# as the table calls it -> function in peers.py, a package that may be missing
+TOOLS = {"plain loop": ("plain", "torch"), "scikit-activeml": ("scikit_activeml", "skorch"), "baal": ("baal", "baal")}
 CIFAR10 = {
     "dataset": {"name": "cifar10_jpeg", "loader": "image_folder"},
     "pool": {"initial": {"size": 500}},
@@ -158,10 +160,10 @@ def planning(options) -> Iterator[Row]:
     """Dry runs: of a large study, and of one of the 18,000 jobs that the bars are for."""
     from in_process import measured
 
-    for seeds, *bars in ((3, None, None), (5, 20, 600)):
-        name = f"{CONSTRAINED}, {seeds} seeds"
+    for changes, *bars in (({}, None, None), ({"seeds": [0, 1, 2, 3, 4], "cycles": 106}, 20, 600)):
+        name = ", ".join([CONSTRAINED, *(f"{key}: {value}" for key, value in changes.items())])
         with tempfile.TemporaryDirectory() as folder:
-            file = written(folder, as_written(f"experiments/{CONSTRAINED}.yaml") | {"seeds": list(range(seeds))})
+            file = written(folder, as_written(f"experiments/{CONSTRAINED}.yaml") | changes)
             wall, _ = measured(dry_run, file, Path(folder, "run"))
             (jobs,) = re.findall(r"^total +(\d+)$", Path(folder, "run", "plan.txt").read_text(), re.M)
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
@@ -242,15 +244,15 @@ def growth(options) -> Iterator[Row]:
 
 def other_tools(options) -> Iterator[Row]:
     """The same study by dagal and by what a user would pick instead."""
-    yield from compared("digits", as_written("config.yaml"))
+    yield from compared("digits", yaml.safe_load((ROOT / "config.yaml").read_text()))
     if options.cifar10:
         path = {"path": str(options.cifar10.resolve())}
         yield from compared("CIFAR-10 (JPEG)", CIFAR10 | {"dataset": CIFAR10["dataset"] | path})
 
 
 def compared(name: str, settings: dict) -> Iterator[Row]:
+    """Nothing that a tool would have to import is imported here, as the process of each is forked from this one."""
     from in_process import measured, run_in_process, run_snakemake
-    from peers import TOOLS
 
     section = f"{name} by other tools"
     with tempfile.TemporaryDirectory() as folder:
@@ -263,11 +265,11 @@ def compared(name: str, settings: dict) -> Iterator[Row]:
                 rows = [row for row in csv.DictReader(table) if int(row["cycle"]) == settings["cycles"]]
             accuracy = sum(float(row["accuracy"]) for row in rows) / len(rows)
             yield from tool_rows(section, label, walls[label], processor, accuracy, {})
-        for label, (_, package) in TOOLS.items():
+        for label, (function, package) in TOOLS.items():
             if package != "torch" and not (PEERS / package).exists():
                 yield Row(section, label, "not installed", "s")
                 continue
-            command = [sys.executable, str(HERE / "peers.py"), label, str(file)]
+            command = [sys.executable, str(HERE / "peers.py"), function, str(file)]
             place = {"cwd": Path(folder, "dagal, snakemake"), "env": os.environ | {"PYTHONPATH": str(PEERS)}}
 
             def peer(file, command=command, place=place):
@@ -402,8 +404,9 @@ def main() -> None:
     rows.append(Row("this run", "machine", seconds, "s of this benchmark", 900))
     show(rows)
     if not options.sections:
+        cells = [[f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row] for row in rows]
         with TABLE.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([Row._fields, *rows])
+            csv.writer(file, lineterminator="\n").writerows([Row._fields, *cells])
         PAGE.write_text(published(PAGE.read_text(), stored()))
     for row in missed(rows):
         print(f"over its bar: {row.section}, {row.what}: {text(row)} {row.unit}")

@@ -170,10 +170,9 @@ def baal(chain: Chain) -> float:
     return (logits[..., 0].argmax(1) == chain.test.labels).mean()
 
 
-# how a tool is called in the table -> its function, and the package that has to be there
-TOOLS = {"plain loop": (plain, "torch"), "scikit-activeml": (scikit_activeml, "skorch"), "baal": (baal, "baal")}
+TOOLS = {tool.__name__: tool for tool in (plain, scikit_activeml, baal)}
 
 if __name__ == "__main__":
     tool, file = sys.argv[1:]
     torch.manual_seed(0)
-    print(np.mean([TOOLS[tool][0](chain) for chain in chains(file)]))
+    print(np.mean([TOOLS[tool](chain) for chain in chains(file)]))

@@ -43,6 +43,7 @@ def pool(n: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
 
 def select(name: str, probs_N_C: np.ndarray, embeddings_N_D: np.ndarray) -> float:
     """Run one of our selectors; seconds of the selection alone."""
+    from dagal import tasks
     from dagal.acquisition import methods, scores
 
     n = len(probs_N_C) - LABELED
@@ -51,7 +52,7 @@ def select(name: str, probs_N_C: np.ndarray, embeddings_N_D: np.ndarray) -> floa
         "score_N": scores.entropy(probs_N_C[:n]), "required_C": np.full(CLASSES, BUDGET / CLASSES), "budget": BUDGET,
         "rng": np.random.default_rng(1), "n_classes": CLASSES, "n_candidates": n, "cycle": 1,
     }  # fmt: skip
-    function = methods.find("select", name)
+    function = methods.find("select", name, tasks.find("classification"))
     if name == "batch_bald":
         draws = [np.roll(probs_N_C[:n], t, axis=1) for t in range(DRAWS)]
         context |= {"budget": 10, "draws_T_N_C": np.stack(draws)}

@@ -14,6 +14,7 @@ from dagal.learners import architectures
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import bench  # noqa: E402
 import peers  # noqa: E402
+import selection  # noqa: E402
 from bench import Row  # noqa: E402
 
 
@@ -23,6 +24,11 @@ def test_rows_of_a_section_are_well_formed():
     for row in rows:
         assert row.section == "this run" and row.what == "machine" and row.bar is None
         assert isinstance(row.value, int | float | str) and row.value != ""
+
+
+@pytest.mark.parametrize("name", ["top_k", "kcenter_greedy", "badge"])
+def test_selectors_can_be_timed(name):
+    assert selection.select(name, *selection.pool(selection.LABELED + 2 * selection.BUDGET, 8)) > 0
 
 
 def test_costs_of_jobs_add_up_to_those_of_stages():
