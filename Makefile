@@ -1,6 +1,7 @@
 # make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
 # make run-video         the small study of rendered videos
 # make run-camera-traps  the small study of rendered camera traps
+# make bench             what all of it costs here, beside other tools (a quarter of an hour)
 # make test              everything CI checks; make quick leaves out the end-to-end tests
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -9,7 +10,7 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run run-video run-camera-traps test quick lint format docs lock clean check-readers bench-selection
+.PHONY: run run-video run-camera-traps test quick lint format docs lock clean check-readers bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
@@ -77,6 +78,15 @@ $(VENV)/.ready: requirements.lock
 # odd inputs of every kind, built from scratch: what is read of each (a minute)
 check-readers: $(VENV)/.ready
 	$(PYTHON) tests/odd_inputs
+
+# CIFAR10=<folder or archive of images>: the other tools on it, too
+bench: $(VENV)/.ready .peers/.ready
+	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/bench.py $(if $(CIFAR10),--cifar10 $(CIFAR10))
+
+# without them the table says so
+.peers/.ready: benchmarks/peers.txt | $(VENV)/.ready
+	$(VENV)/bin/uv pip install --quiet --require-hashes --no-deps --python $(PYTHON) --target .peers -r $< \
+		&& touch $@ || echo "the other tools could not be installed"
 
 # time and memory of the selectors over growing pools, into benchmarks/ (half an hour)
 bench-selection: $(VENV)/.ready
