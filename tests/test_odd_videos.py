@@ -364,8 +364,8 @@ def test_no_pool_holds_a_frame_without_annotation(read):
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
 def test_a_video_without_annotations_is_not_tested_on(read, fraction):
     found = read("video_without_annotations_kept", test_fraction=fraction)
-    assert found["split"][found["video"] == found["video_names"].index("a.avi")].tolist() == [2] * N
-    assert np.bincount(found["split"]).tolist() == [N] * 3
+    assert found["split"][found["video"] == found["video_names"].index("a.avi")].tolist() == [NOT_ANNOTATED] * N
+    assert np.bincount(found["split"]).tolist() == [N, N, 0, N]
     with pytest.raises(UserError, match="has no annotations, but simulated annotation needs the true boxes"):
         read("video_without_annotations_kept", unlisted="leave_out")
 

@@ -601,7 +601,9 @@ def _parts(settings: dict, videos: _Videos, lines: list[str]) -> _Videos:
     annotated = {key for key, found in videos.items() if any(frame.annotated for frame in found)}
     names = sorted({groups[key] for key in annotated}, key=_natural)
     if len(names) < 2:
-        one = "a single group with annotations," if settings.get("group_pattern") else "a single video with annotations,"
+        one = (
+            "a single group with annotations," if settings.get("group_pattern") else "a single video with annotations,"
+        )
         raise UserError(
             f"{path} has {one} none to test on: put a second one there, or set dataset.split_by: time to test on the end of each "
             "video."
