@@ -4,8 +4,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
+from dagal.acquisition import class_balanced as solver
 from dagal.acquisition.class_balanced import class_balanced
 from dagal.acquisition.scores import entropy
 from dagal.errors import UserError
@@ -109,23 +110,78 @@ def test_by_hand():
 
 @pytest.mark.parametrize("n_classes", [1, 4, 20])
 @pytest.mark.parametrize("weight", [0.05, 0.6, 20])
-def test_bound_is_the_lp_relaxation(n_classes, weight):
+def test_bound_is_the_lp_relaxation_or_the_optimum(n_classes, weight, monkeypatch):
+    monkeypatch.setattr(solver, "MILP_SIZE", 0)
     problem = *long_tailed(300, n_classes, 40), weight
     selection = class_balanced(*problem)
     assert_certified(selection, *problem)
     optimum = lp_optimum(*problem)
-    solver = 1e-8 * weight  # SciPy's LP may miss a constraint by 1e-7
-    assert optimum - 1e-6 <= selection.lower_bound <= optimum + 1e-9 + solver
+    error = 1e-8 * weight  # SciPy's LP may miss a constraint by 1e-7
+    assert optimum - 1e-6 <= selection.lower_bound
+    assert selection.lower_bound <= optimum + 1e-9 + error or selection.relative_gap == 0
 
 
 @pytest.mark.parametrize("weight", [0.6, 50])
-def test_bound_of_a_pool_larger_than_the_lp(weight):
+def test_bound_of_a_pool_larger_than_the_lp(weight, monkeypatch):
+    monkeypatch.setattr(solver, "MILP_SIZE", 0)
     problem = *long_tailed(4000, 8, 300), weight
     selection = class_balanced(*problem)
     assert_certified(selection, *problem)
     optimum = lp_optimum(*problem)
     assert optimum - 1e-4 <= selection.lower_bound <= optimum + 1e-7
     assert selection.relative_gap < 1e-2
+
+
+def integer_optimum(score_N, probs_N_C, required_C, budget, weight):
+    """The whole problem as a mixed integer program: shares and distances, distance >= +-(required - expected count)."""
+    n, n_classes = probs_N_C.shape
+    identity = np.eye(n_classes)
+    result = milp(
+        np.append(-score_N, np.full(n_classes, weight)),
+        integrality=np.append(np.ones(n), np.zeros(n_classes)),
+        bounds=Bounds(0, np.append(np.ones(n), np.full(n_classes, np.inf))),
+        constraints=[
+            LinearConstraint(np.hstack([probs_N_C.T, identity]), required_C, np.inf),
+            LinearConstraint(np.hstack([-probs_N_C.T, identity]), -required_C, np.inf),
+            LinearConstraint(np.append(np.ones(n), np.zeros(n_classes))[None], budget, budget),
+        ],
+        options={"mip_rel_gap": 0},
+    )
+    assert result.status == 0
+    return objective_of(np.flatnonzero(result.x[:n] > 0.5), score_N, probs_N_C, required_C, weight)
+
+
+def test_small_pools_equal_a_mixed_integer_program(monkeypatch):
+    """One short search, so that it misses optima and the last program has to find them and to prove them."""
+    monkeypatch.setattr(solver, "SEARCH_STARTS", (1, 1))
+    monkeypatch.setattr(solver, "SEARCH_STEPS", 1)
+    n_unproven = n_worse = 0
+    for seed in range(18):
+        n, n_classes, weight = [30, 45, 60][seed % 3], [3, 5][seed % 2], [0.6, 2.0][seed // 9]
+        problem = *(long_tailed, fillable)[seed % 2](n, n_classes, n // 5, seed), weight
+        optimum = integer_optimum(*problem)
+        selection = class_balanced(*problem)
+        assert_certified(selection, *problem)
+        assert selection.objective == pytest.approx(optimum, abs=1e-6), seed
+        assert selection.relative_gap == 0, seed
+        with monkeypatch.context() as patch:
+            patch.setattr(solver, "MILP_SIZE", 0)
+            alone = class_balanced(*problem)
+        assert alone.objective >= optimum - 1e-6 and alone.lower_bound <= optimum + 1e-6, seed
+        n_unproven += alone.relative_gap > 0
+        n_worse += alone.objective > optimum + 1e-6
+    assert n_unproven > 5
+    assert n_worse > 2
+
+
+def test_nodes_limit_the_last_program(monkeypatch):
+    problem = *fillable(60, 5, 12), 2.0
+    monkeypatch.setattr(solver, "SEARCH_STARTS", (1, 1))
+    monkeypatch.setattr(solver, "MILP_NODES", 1)
+    first, second = class_balanced(*problem), class_balanced(*problem)
+    assert_certified(first, *problem)
+    assert first.relative_gap > 0 and first.positions.tolist() == second.positions.tolist()
+    assert lp_optimum(*problem) - 1e-6 <= first.lower_bound == second.lower_bound
 
 
 @pytest.mark.parametrize(
