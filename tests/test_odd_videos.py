@@ -1,5 +1,7 @@
 """What becomes of odd but real videos and camera traps (odd_videos.py): boxes against pixels, names, counts, and what is told."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image, ImageOps
 
 from dagal import artifacts, config, datasets, notes
 from dagal.datasets import frames
+from dagal.datasets.origins import origins
 from dagal.datasets.source import NOT_ANNOTATED
 from dagal.errors import UserError
 
@@ -368,6 +371,26 @@ def test_a_video_without_annotations_is_not_tested_on(read, fraction):
     assert np.bincount(found["split"]).tolist() == [N, N, 0, N]
     with pytest.raises(UserError, match="has no annotations, but simulated annotation needs the true boxes"):
         read("video_without_annotations_kept", unlisted="leave_out")
+
+
+def test_frames_and_crops_lead_to_their_files(tmp_path):
+    """Below the path of the data set, in any of its folders; the frames of a clip to the clip."""
+    for number, (name, kind) in enumerate((("unlisted_frames_kept", ".png"), ("camera_trap_of_one_location", ".jpg"))):
+        folder = tmp_path / str(number)
+        dataset = built(folder, name)
+        architecture = "mlp" if dataset["loader"] == "camera_trap" else "faster_rcnn_small"
+        study = {
+            "study": "odd", "dataset": dataset, "pool": {"initial": {"size": 1}}, "budget": 1, "cycles": 0, "seeds": [0],
+            "learners": {"one": {"architecture": architecture, "epochs": 1}}, "methods": {"random": None},
+        }  # fmt: skip
+        settings = config.load(study)["dataset"]
+        datasets.prepare(settings, folder / "images.h5", folder / "truth.h5", ORIGIN)
+        (images,) = artifacts.read(folder / "images.h5", "images", "images")
+        for row, file in enumerate(origins(folder / "images.h5", np.arange(len(images)))["file"]):
+            path = Path(settings["path"]) / file
+            assert path.is_file() and path.suffix == kind
+            if kind == ".png":
+                np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], images[row])
 
 
 @pytest.mark.slow

@@ -557,6 +557,7 @@ def made_source(sizes, boxes, seed=0, order=None):
         offsets_N=np.searchsorted(boxes[:, 0], np.arange(n + 1)).astype(np.int64),
         frames=((row, images[row]) for row in order),
         declared_N_2=np.full((n, 2), np.nan),
+        files=[f"v{i}.png" for i in range(n)],
         orientation_N=np.ones(n, np.uint8),
     )
     return source, images

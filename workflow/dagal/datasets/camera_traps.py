@@ -97,6 +97,7 @@ def camera_trap(settings: dict) -> Source:
             "files": np.array([file.encode() for file in files]),
             "detected": np.array([len(detections[file]) for file in files], np.int64),
         },
+        files=[files[position] for position, *_ in crops],
         sealed={"animals": np.array([number_of_animals(photos[file].counts) for file in files], np.int64)},
         notes=list(filter(None, notes)),
     )

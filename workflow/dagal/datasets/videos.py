@@ -9,6 +9,7 @@ import csv
 import io
 import itertools
 import math
+import os
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -22,7 +23,7 @@ from dagal import artifacts, notes, seeding
 from dagal.datasets import coco, folders
 from dagal.datasets.frames import basis, decode, fit, frames_in_header, is_video, n_frames, turned
 from dagal.datasets.records import Records, named
-from dagal.datasets.source import IMAGES, NOT_ANNOTATED, TRUTH, write_images, write_names
+from dagal.datasets.source import IMAGES, NOT_ANNOTATED, TRUTH, write_images, write_names, write_origins
 from dagal.errors import UserError
 
 TEST_FRACTION = 0.2
@@ -53,6 +54,7 @@ class VideoSource:
     offsets_N: np.ndarray  # (N+1,) int64, frame i has the boxes offsets_N[i]:offsets_N[i+1]
     frames: Iterator[tuple[int, np.ndarray]]  # (row, uint8 RGB image), decoded one by one, any order
     declared_N_2: np.ndarray  # float64, width and height of each frame in its annotations; NaN where these have none
+    files: list[str]  # of each frame, below the path of the data set; in an archive its name there
     orientation_N: np.ndarray  # uint8, EXIF orientation of each frame, 1 upright; filled while the frames are decoded
     notes: list[str] = field(default_factory=list)  # lines for the user
 
@@ -542,7 +544,7 @@ def _source(
     files, numbers = [frame.file for frame in frames], [frame.number for frame in frames]
     split_N = np.repeat(np.array([test for test, _ in keys], dtype=np.uint8), lengths)
     split_N[[not frame.annotated for frame in frames]] = NOT_ANNOTATED
-    orientation_N = np.ones(len(frames), np.uint8)
+    orientation_N, home = np.ones(len(frames), np.uint8), path if Path(path).is_dir() else Path(path).parent
     return VideoSource(
         class_names=kept,
         video_names=names,
@@ -555,6 +557,7 @@ def _source(
         offsets_N=np.cumsum([0, *map(len, objects)], dtype=np.int64),
         frames=decode(files, numbers, orientation_N) if archive is None else folders._images(archive, files),
         declared_N_2=np.array([frame.size or (np.nan, np.nan) for frame in frames], np.float64),
+        files=[file if isinstance(file, str) else os.path.relpath(file, home) for file in files],
         orientation_N=orientation_N,
         notes=lines,
     )
@@ -683,6 +686,7 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
             writer.file["split"][unknown] = NOT_ANNOTATED
         if unknown or (source.split_N == NOT_ANNOTATED).any():
             writer.file["split"].attrs["description"] += f", {NOT_ANNOTATED} not annotated and in neither"
+        write_origins(writer, settings, source.files)
         notes.tell(writer, *source.notes, *lines)
     row_M = np.repeat(np.arange(len(source.video_N)), np.diff(source.offsets_N))
     data = {

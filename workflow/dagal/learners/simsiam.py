@@ -163,8 +163,8 @@ def train(
         for name, value in zip(("loss", "output_std", "learning_rate"), (*(totals / steps).tolist(), lr), strict=True):
             history[name].append(np.float64(value))
         last = model.parameters() if epoch + 1 == epochs else ()
-        when, key = f"epoch {epoch + 1} of {epochs}", f"lr of the backbone ({settings['lr']:g} now)"
-        check_finite(history["loss"][-1:], when, key, last)
+        setting = f"lr of the backbone ({settings['lr']:g} now)"
+        check_finite(history["loss"][-1:], f"epoch {epoch + 1} of {epochs}", setting, last)
         if (epoch + 1) % settings["knn_every"] == 0 or epoch + 1 == epochs:
             look_at_neighbours(epoch + 1)
         print(
