@@ -9,11 +9,11 @@ from dagal.tasks.classification.signals import PREDICTIONS
 
 job = start()
 
-from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import LATER_SETTINGS, architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
 
 settings, source = job.params.learner, job.input
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
-device = devices.prepare(job.gpu, settings["threads"])
+device = devices.prepare(job.gpu, settings["threads"], (LATER_SETTINGS | settings)["deterministic"])
 batch_size, precision = settings["batch_size"] * 4, settings["precision"]
 
 (labeled_ids,) = artifacts.read(source.labeled, "labeled", "ids")
@@ -38,7 +38,7 @@ with inference.inputs_of(source.inputs) as inputs:
         artifacts.write(job.output.stop_predictions, STOP_PREDICTIONS, job.origin, data)
 
 if trajectory:
-    history |= {"ids": unlabeled, "trajectory": np.stack(trajectory)}
+    history |= {"ids": unlabeled, "trajectory": np.stack([classes.cpu() for classes in trajectory])}
 architectures.save(job.output.model, model, settings, tuple(followed.shape[1:]), job.origin)
 artifacts.write(job.output.history, training.HISTORY, job.origin, history)
 artifacts.write(job.output.predictions, PREDICTIONS, job.origin, {"ids": held_out, "probabilities": probs_N_C})

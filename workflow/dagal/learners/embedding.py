@@ -13,6 +13,7 @@ from dagal import artifacts
 from dagal.errors import UserError
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.backbones import Backbone
+from dagal.learners.devices import send
 from dagal.learners.inference import autocast, to_tensor
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.seeding import seed_for
@@ -107,7 +108,7 @@ def train(
         total, n = torch.zeros((), device=device), 0
         for positions in batches(labels_N, settings, generator):
             images = random_crop_flip(fetch(positions), augmentation, generator)
-            target = labels[positions].to(device)
+            target = send(labels[positions], device)
             with autocast(device, settings["precision"]):
                 embeddings_B_D = backbone(images)
             if settings["kind"] == "triplet":
@@ -130,5 +131,5 @@ def fetcher(images: h5py.Dataset, ids: np.ndarray, device: torch.device) -> Call
     """``fetch`` of `train` for the images with the given ids: held on the device, or read when needed where they are many GB."""
     if len(ids) * int(np.prod(images.shape[1:])) <= HELD_BYTES:
         held = to_tensor(artifacts.rows(images, ids), device)
-        return lambda positions: held[positions.to(device)]
+        return lambda positions: held[send(positions, device)]
     return lambda positions: to_tensor(np.stack([images[i] for i in ids[positions.numpy()]]), device)

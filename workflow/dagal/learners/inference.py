@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from dagal import artifacts
+from dagal.learners import compilation
 from dagal.learners.classifier import Classifier
 from dagal.learners.loss_prediction import taps, with_features
 
@@ -45,6 +46,14 @@ def stream(images: h5py.Dataset, ids: np.ndarray, device: torch.device, batch_si
 
 
 def autocast(device: torch.device, precision: str):
+    """What the passes of a network are computed in; a GPU keeps to it in the backward pass too, until the next call.
+
+    PyTorch would round the factors of convolutions to TF32 also where nobody asked for it.
+    """
+    if device.type == "cuda":
+        backends = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+        for backend in backends:
+            backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -88,11 +97,15 @@ def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -
 
 
 @torch.no_grad()
-def predicted_classes(model: Classifier, images: torch.Tensor, batch_size: int, precision: str) -> np.ndarray:
-    """Predicted class (N,) of uint8 images held on the device: int16, or int32 where that cannot hold all classes."""
+def predicted_classes(model: Classifier, images: torch.Tensor, batch_size: int, precision: str) -> torch.Tensor:
+    """Predicted class (N,) of uint8 images held on the device, which is not waited for.
+
+    int16, or int32 where that cannot hold all classes.
+    """
     model.eval()
     dtype = torch.int16 if model.head.out_features <= torch.iinfo(torch.int16).max + 1 else torch.int32
     with autocast(images.device, precision):
-        return np.concatenate([
-            model(batch).argmax(1).to(dtype).cpu().numpy() for batch in torch.split(images, batch_size)
+        return torch.cat([
+            compilation.run(model, batch, len(batch) == batch_size).argmax(1).to(dtype)
+            for batch in torch.split(images, batch_size)
         ])  # fmt: skip

@@ -13,6 +13,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from dagal.artifacts import Kind
 from dagal.learners import NETWORKS, weights
 from dagal.learners.backbones import Backbone
+from dagal.learners.devices import place, send
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import learning_rate, stepper
 from dagal.learners.views import view
@@ -117,7 +118,7 @@ def train(
     device, epochs, batch_size = images.device, settings["epochs"], min(settings["batch_size"], len(images))
     torch.manual_seed(seed_for(settings["seed"], "simsiam", "initialise"))
     network, size = NETWORKS.find(settings["architecture"])(tuple(images.shape[1:]), settings | {"weights": None})
-    model = SimSiam(network, size, settings["projection"], settings["prediction"]).to(device)
+    model = place(SimSiam(network, size, settings["projection"], settings["prediction"]), device)
     backbone = Backbone(network, images.shape[1], None, channel_mean, channel_std).to(device)
     momenta = [torch.zeros_like(parameter) for parameter in model.parameters()]
     step = stepper(list(model.parameters()), {"name": "sgd", "nesterov": False} | settings, momenta)
@@ -150,7 +151,7 @@ def train(
         lr = learning_rate(optimizer, schedule, epoch, epochs)
         totals, steps = torch.zeros(2, device=device), len(images) // batch_size
         for batch in torch.randperm(len(images), generator=generator).split(batch_size)[:steps]:
-            batch = images[batch.to(device)]
+            batch = images[send(batch, device)]
             with autocast(device, settings["precision"]):
                 outputs = []
                 for _ in range(2):  # batch norm sees one view at a time
