@@ -146,7 +146,8 @@ def test_crop_and_flip_against_a_loop():
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "dtype"), [(10, "int16"), (32_768, "int16"), (32_769, "int32"), (40_000, "int32")]
+    ("n_classes", "dtype"),
+    [(10, torch.int16), (32_768, torch.int16), (32_769, torch.int32), (40_000, torch.int32)],
 )
 def test_predicted_classes_of_many_classes(n_classes, dtype):
     model = build(architecture="linear", n_classes=n_classes)

@@ -18,7 +18,8 @@ with artifacts.opened(source.images, "images", cached=False) as file:
     height, width, channels = images.shape[1:]
     torch.manual_seed(seed_for(settings["seed"], "embedding", "initialise"))
     statistics = channel_statistics(images, ids)
-    backbone = backbones.fresh(settings, (channels, height, width), *statistics, settings["weights"]).to(device)
+    backbone = backbones.fresh(settings, (channels, height, width), *statistics, settings["weights"])
+    backbone = devices.place(backbone, device)
     print(f"learning an embedding on {len(ids):,} labeled images of {settings['source']['name']}", flush=True)
     held = inference.images_of(images, ids, device)
     embedding.train(

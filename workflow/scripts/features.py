@@ -20,4 +20,5 @@ with artifacts.opened(source.images, "images", cached=False) as file:
         backbone = backbones.from_file(settings, source.backbone, (channels, height, width), *statistics)
     else:
         backbone = backbones.load(source.backbone, (channels, height, width))
-    backbones.write_features(job.output.features, job.origin, backbone.to(device), file, device, settings["precision"])
+    backbone = devices.place(backbone, device)
+    backbones.write_features(job.output.features, job.origin, backbone, file, device, settings["precision"])

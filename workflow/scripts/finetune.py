@@ -15,7 +15,7 @@ device = devices.prepare(job.gpu, settings["threads"])
 ids, labels = artifacts.read(source.labeled, "labeled", "ids", "labels")
 with artifacts.opened(source.images, "images", cached=False) as file:
     height, width, channels = file["images"].shape[1:]
-    backbone = backbones.load(source.backbone, (channels, height, width)).to(device)
+    backbone = devices.place(backbones.load(source.backbone, (channels, height, width)), device)
     print(f"fine-tuning the embedding on {len(ids):,} labels", flush=True)
     images = inference.images_of(file["images"], ids, device)
     embedding.train(

@@ -4,10 +4,10 @@ from job import start
 
 job = start()
 
-from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import LATER_SETTINGS, architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
 
 settings, source, wildcards = job.params.learner, job.input, job.wildcards
-device = devices.prepare(job.gpu, settings["threads"])
+device = devices.prepare(job.gpu, settings["threads"], (LATER_SETTINGS | settings)["deterministic"])
 job.ready()
 purpose = (int(wildcards.cycle), "member", int(wildcards.member))
 model, _ = training.fit_node(source, settings, int(wildcards.seed), purpose, device)

@@ -10,11 +10,11 @@ from dagal.tasks.classification.signals import PREDICTIONS
 
 job = start()
 
-from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import LATER_SETTINGS, architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
 
 settings, source = job.params.learner, job.input
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
-device = devices.prepare(job.gpu, settings["threads"])
+device = devices.prepare(job.gpu, settings["threads"], (LATER_SETTINGS | settings)["deterministic"])
 batch_size, precision = settings["batch_size"] * 4, settings["precision"]
 
 held_out = np.concatenate(artifacts.read(source.split, "split", "test", "validation"))

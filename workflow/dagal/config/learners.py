@@ -5,11 +5,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dagal.config.fields import File, Mistake, Number, Section, Variants, Whole, part, setting
+from dagal.learners import LATER_SETTINGS
 
 Widths = Annotated[list[Annotated[Whole, Field(ge=1)]], Field(min_length=1)]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 Device = Literal["auto", "cpu"]
-PRECISION = setting("`bfloat16`: autocast, faster on recent GPUs.", "float32")
+PRECISION = setting(
+    "What networks are computed in. `tf32`: on a GPU the factors of products are rounded to 10 bits, on a CPU as `float32`. "
+    "`bfloat16`: autocast, the fastest on recent GPUs, and very slow on a CPU without instructions for it.",
+    "float32",
+)
 DEVICE = setting("`auto`: a GPU where there is one and the job is granted it, else the CPU.", "auto")
 THREADS = setting("CPU threads of a job; part of the result, since the order of a sum changes its last bits.", 1, ge=1)
 
@@ -232,6 +237,16 @@ class Classifier(Learner):
         None,
         papers="003, sec. 3.5",
     )
+    compile: Literal["auto", "on", "off"] = setting(
+        "Have PyTorch compile the network for its training, with CUDA graphs; the last bits of the results change. `auto`: a ResNet on "
+        "a GPU whose training is long enough (performance.md), nothing on a CPU. The log says what was done.",
+        LATER_SETTINGS["compile"],
+    )
+    deterministic: bool = setting(
+        "Train with deterministic algorithms, the same bytes in each run; `false` lets a GPU take the fastest ones. A CPU is always "
+        "deterministic.",
+        LATER_SETTINGS["deterministic"],
+    )
     fixmatch: FixMatch | None = setting(
         "Consistency training on the unlabeled images (FixMatch, without its moving average of the weights). Weak: the learner's "
         "own `augmentation`; strong: besides a shift of up to 1/8 of the side, contrast, brightness and cutout. Not for features "
@@ -260,7 +275,7 @@ class Svm(Classifier):
     # keys of the training of networks: they stand in the resolved study with their defaults
     of_networks: ClassVar = (
         "epochs", "optimizer", "schedule", "augmentation", "dropout", "loss_prediction", "hidden_units", "warm_start", "fixmatch",
-        "precision",
+        "precision", "compile", "deterministic",
     )  # fmt: skip
 
     def check(self, key: str) -> None:

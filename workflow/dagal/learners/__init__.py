@@ -18,3 +18,6 @@ NETWORKS = Registry({
 SOLVERS = Registry({"svm": "dagal.learners.svm:fit"})
 # networks of images, which a backbone may be; the others learn on its features, or on pixels
 IMAGE_NETWORKS = tuple(name for name in NETWORKS if name not in ("linear", "svm"))
+# keys of a classifier that came later, at the value with which earlier studies ran: there a training is not told of them, so the
+# studies keep their results
+LATER_SETTINGS = {"compile": "auto", "deterministic": True}

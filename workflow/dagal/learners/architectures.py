@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from dagal.errors import UserError
 from dagal.learners import NETWORKS, loss_prediction, weights
 from dagal.learners.classifier import Classifier
+from dagal.learners.devices import place
 
 
 def build(settings: dict, shape: tuple[int, int, int], n_classes: int, channel_mean, channel_std) -> Classifier:
@@ -36,4 +37,4 @@ def load(path: str | Path, device: torch.device) -> Classifier:
     settings, shape = about["learner"] | {"weights": None}, tuple(about["shape"])  # the file itself holds the weights
     model = build(settings, shape, about["classes"], torch.zeros(shape[0]), torch.ones(shape[0]))
     model.load_state_dict(load_file(path))
-    return model.to(device).eval()
+    return place(model, device).eval()

@@ -3,6 +3,8 @@
 import torch
 from torch.nn.functional import pad as zero_pad
 
+from dagal.learners.devices import send
+
 
 def random_crop_flip(images: torch.Tensor, settings: dict, generator: torch.Generator) -> torch.Tensor:
     """Zero-pad by ``pad``, crop at a random place to ``crop`` (default: the original size), flip with probability 1/2.
@@ -10,19 +12,17 @@ def random_crop_flip(images: torch.Tensor, settings: dict, generator: torch.Gene
     Images (B,C,H,W). Random numbers come from a CPU generator, so they do not depend on the device.
     """
     batch, channels, height, width = images.shape
-    crop_height, crop_width = (settings["crop"] or height), (settings["crop"] or width)
-    padded = zero_pad(images, [settings["pad"]] * 4)
-    top = torch.randint(padded.shape[2] - crop_height + 1, (batch,), generator=generator)
-    left = torch.randint(padded.shape[3] - crop_width + 1, (batch,), generator=generator)
-    rows_B_H = top[:, None] + torch.arange(crop_height)
-    columns_B_W = left[:, None] + torch.arange(crop_width)
-    if settings["flip"]:
-        flipped = torch.rand(batch, generator=generator) < 0.5
-        columns_B_W[flipped] = columns_B_W[flipped].flip(1)
-    device = images.device
-    return padded[
-        torch.arange(batch, device=device)[:, None, None, None],
-        torch.arange(channels, device=device)[None, :, None, None],
-        rows_B_H.to(device)[:, None, :, None],
-        columns_B_W.to(device)[:, None, None, :],
-    ]
+    pad, crop_height, crop_width = settings["pad"], (settings["crop"] or height), (settings["crop"] or width)
+    top_B = torch.randint(height + 2 * pad - crop_height + 1, (batch,), generator=generator)
+    left_B = torch.randint(width + 2 * pad - crop_width + 1, (batch,), generator=generator)
+    if not (settings["flip"] or pad or settings["crop"]):
+        return images
+    flipped_B = torch.rand(batch, generator=generator) < 0.5 if settings["flip"] else torch.zeros(batch)
+    top_B, left_B, flipped_B = send(torch.stack([top_B, left_B, flipped_B.long()]), images.device)
+    row, column, channel = (torch.arange(n, device=images.device) for n in (crop_height, crop_width, channels))
+    rows_B_H = top_B[:, None] + row
+    columns_B_W = left_B[:, None] + torch.where(flipped_B[:, None] > 0, crop_width - 1 - column, column)
+    image_B = torch.arange(batch, device=images.device)
+    # whole rows first: they are copied as blocks
+    rows = zero_pad(images, [pad] * 4)[image_B[:, None, None], channel[:, None], rows_B_H[:, None]]
+    return rows.gather(3, columns_B_W[:, None, None].expand(-1, channels, crop_height, -1))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+from torch import nn
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _held = []  # a lock lives as long as the process
@@ -50,7 +51,8 @@ def prepare(gpus: int, threads: int, deterministic: bool = True) -> torch.device
 
     The GPUs are those of CUDA_VISIBLE_DEVICES, given as numbers, UUIDs or MIG instances; a single one there is an assignment of
     the user's or a scheduler's, and is taken as it is. ``threads`` comes from the config, not from the machine, because the
-    order of a parallel sum changes its last bits. Without ``deterministic``, sums on a GPU may differ from run to run.
+    order of a parallel sum changes its last bits. Without ``deterministic``, sums on a GPU may differ from run to run,
+    and the fastest convolutions are found by trial.
     """
     torch.set_num_threads(threads)
     folder = Path(tempfile.gettempdir())
@@ -68,6 +70,20 @@ def prepare(gpus: int, threads: int, deterministic: bool = True) -> torch.device
     ):  # a fixed number of threads does it on the CPU, where this call would cost 3 s of imports
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = device.type == "cuda" and not deterministic
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {threads}"
     print(f"device: {device} ({name}), torch {torch.__version__}", flush=True)
     return device
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the CPU on the device. A GPU fetches it when it gets there, and the CPU goes on at once."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def place(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network on the device: on a GPU with the channels of its convolutions last, which tensor cores need.
+
+    On a CPU this order would change last bits, and so the results of studies.
+    """
+    return network.to(device, memory_format=torch.channels_last if device.type == "cuda" else torch.preserve_format)

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from dagal.errors import UserError
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.backbones import Backbone
+from dagal.learners.devices import send
 from dagal.learners.inference import Stored, autocast
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.seeding import seed_for
@@ -102,8 +103,8 @@ def train(
         rate = learning_rate(optimizer, {"name": "cosine"}, epoch, epochs)
         total, n = torch.zeros((), device=device), 0
         for positions in batches(labels_N, settings, generator):
-            augmented = random_crop_flip(images[positions.to(device)], augmentation, generator)
-            target = labels[positions].to(device)
+            augmented = random_crop_flip(images[send(positions, device)], augmentation, generator)
+            target = send(labels[positions], device)
             with autocast(device, settings["precision"]):
                 embeddings_B_D = backbone(augmented)
             if settings["kind"] == "triplet":

@@ -12,6 +12,7 @@ import torch
 
 from dagal import artifacts
 from dagal.errors import UserError
+from dagal.learners import compilation
 from dagal.learners.classifier import Classifier
 from dagal.learners.loss_prediction import taps, with_features
 
@@ -100,6 +101,14 @@ def each(images: torch.Tensor | Stored, orders: Iterable[torch.Tensor]) -> Itera
 
 
 def autocast(device: torch.device, precision: str):
+    """What the passes of a network are computed in; a GPU keeps to it in the backward pass too, until the next call.
+
+    PyTorch would round the factors of convolutions to TF32 also where nobody asked for it.
+    """
+    if device.type == "cuda":
+        backends = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+        for backend in backends:
+            backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -160,10 +169,15 @@ def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -
 
 
 @torch.no_grad()
-def predicted_classes(model: Classifier, images: torch.Tensor | Stored, batch_size: int, precision: str) -> np.ndarray:
-    """Predicted class (N,) of uint8 images: int16, or int32 where that cannot hold all classes."""
+def predicted_classes(
+    model: Classifier, images: torch.Tensor | Stored, batch_size: int, precision: str
+) -> torch.Tensor:
+    """Predicted class (N,) of uint8 images, on their device, which is not waited for: int16, or int32 where that cannot hold all classes."""
     model.eval()
-    dtype = np.int16 if model.head.out_features <= np.iinfo(np.int16).max + 1 else np.int32
+    dtype = torch.int16 if model.head.out_features <= torch.iinfo(torch.int16).max + 1 else torch.int32
     with autocast(images.device, precision):
-        parts = (model(batch).argmax(1).cpu().numpy() for batch in images.split(batch_size))
-        return filled(np.empty(len(images), dtype), parts)
+        classes_N = torch.empty(len(images), dtype=dtype, device=images.device)
+        for start, batch in zip(range(0, len(images), batch_size), images.split(batch_size), strict=False):
+            logits = compilation.run(model, batch, len(batch) == batch_size)
+            classes_N[start : start + len(batch)] = logits.argmax(1)
+        return classes_N

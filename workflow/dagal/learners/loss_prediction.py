@@ -1,5 +1,7 @@
 """Loss prediction: a small head on a learner's intermediate features that predicts, or ranks, the learner's own loss."""
 
+import functools
+
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -102,3 +104,10 @@ def ranking_loss(predicted_B: torch.Tensor, actual_B: torch.Tensor) -> torch.Ten
     larger = (pair_differences(actual_B.detach()) > 0).float()
     costs = binary_cross_entropy_with_logits(pair_differences(predicted_B), larger, reduction="none")
     return costs.sum() / max(len(costs), 1)
+
+
+# name in the settings -> (those settings) -> the loss of predicted and actual losses (B,)
+PAIR_LOSSES = {
+    "margin": lambda settings: functools.partial(margin_loss, margin=settings["margin"]),
+    "ranking": lambda settings: ranking_loss,
+}

@@ -13,6 +13,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from dagal.artifacts import Kind
 from dagal.learners import NETWORKS, weights
 from dagal.learners.backbones import Backbone
+from dagal.learners.devices import place
 from dagal.learners.inference import Stored, autocast, each
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.learners.views import view
@@ -117,7 +118,7 @@ def train(
     device, epochs, batch_size = images.device, settings["epochs"], min(settings["batch_size"], len(images))
     torch.manual_seed(seed_for(settings["seed"], "simsiam", "initialise"))
     network, size = NETWORKS.find(settings["architecture"])(tuple(images.shape[1:]), settings | {"weights": None})
-    model = SimSiam(network, size, settings["projection"], settings["prediction"]).to(device)
+    model = place(SimSiam(network, size, settings["projection"], settings["prediction"]), device)
     backbone = Backbone(network, images.shape[1], None, channel_mean, channel_std).to(device)
     momenta = [torch.zeros_like(parameter) for parameter in model.parameters()]
     step = stepper(list(model.parameters()), {"name": "sgd", "nesterov": False} | settings, momenta)

@@ -1,6 +1,5 @@
 """Training on images held on the device as uint8: from scratch, or going on from a model."""
 
-import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +12,13 @@ from torch.nn.functional import cross_entropy
 from dagal import artifacts
 from dagal.artifacts import Kind
 from dagal.errors import UserError
-from dagal.learners import SOLVERS, architectures
+from dagal.learners import SOLVERS, architectures, compilation
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.classifier import Classifier
+from dagal.learners.devices import place, send
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
 from dagal.learners.inference import Stored, autocast, images_of, inputs_of, predicted_classes, to_tensor
-from dagal.learners.loss_prediction import margin_loss, ranking_loss, taps, with_features
+from dagal.learners.loss_prediction import PAIR_LOSSES, taps, with_features
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
@@ -38,8 +38,6 @@ HISTORY = Kind(
     },
 )
 
-VIEWS = (random_crop_flip, strong_augmentation)  # of an unlabeled image: weak, strong
-
 
 def batches(n: int, batch_size: int, steps: int | None, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Positions of each step of an epoch: a random order of n images, or as many orders as ``steps`` full batches need."""
@@ -47,6 +45,12 @@ def batches(n: int, batch_size: int, steps: int | None, generator: torch.Generat
         return torch.split(torch.randperm(n, generator=generator), batch_size)
     orders = [torch.randperm(n, generator=generator) for _ in range(-(-steps * batch_size // n))]
     return torch.split(torch.cat(orders)[: steps * batch_size], batch_size)
+
+
+def views(pool: torch.Tensor, n: int, augmentation: dict, generator: torch.Generator) -> list[torch.Tensor]:
+    """FixMatch's weak and strong views of n images of the pool (N,C,H,W), drawn with replacement."""
+    drawn = pool[send(torch.randint(len(pool), (n,), generator=generator), pool.device)]
+    return [augment(drawn, augmentation, generator) for augment in (random_crop_flip, strong_augmentation)]
 
 
 def fit(
@@ -70,18 +74,20 @@ def fit(
 
     ``images`` (L,C,H,W) uint8 and ``labels`` (L,) int64 lie on the model's device. Order, augmentation and dropout follow
     ``seed``. A last batch of a single image is left out of its epoch (batch norm cannot train on it), unless all batches are.
-    Raises UserError if the training diverges, or if batch norm has a single value per channel to work on.
+    Raises UserError if the training diverges, or if batch norm has a single value per channel to work on. The device is
+    waited for once per epoch, for what is printed.
     """
     prediction, head = settings["loss_prediction"], model.loss_prediction
     fixmatch = settings["fixmatch"] if pool is not None and len(pool) else None
-    head_parameters = list(head.parameters()) if head else []
-    of_head = set(map(id, head_parameters))
-    step = stepper([p for p in model.parameters() if id(p) not in of_head], settings["optimizer"])
+    repeated = fixmatch and fixmatch["steps_per_epoch"]
+    step = stepper(
+        [p for name, p in model.named_parameters() if not name.startswith("loss_prediction.")], settings["optimizer"]
+    )
     if head:
-        step_head, modules = stepper(head_parameters, settings["optimizer"]), taps(model)
-        pair_loss = ranking_loss
-        if prediction["loss"] == "margin":
-            pair_loss = functools.partial(margin_loss, margin=prediction["margin"])
+        step_head, modules = stepper(list(head.parameters()), settings["optimizer"]), taps(model)
+        pair_loss = PAIR_LOSSES[prediction["loss"]](prediction)
+    steps = settings["epochs"] * (repeated or -(-len(images) // settings["batch_size"]))
+    compilation.compile_if_it_pays(model, settings, images.device, steps)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     history = {"loss": [], "accuracy": [], "learning_rate": []} | ({"prediction_loss": []} if head else {})
@@ -92,61 +98,52 @@ def fit(
         model.train()
         joint = not head or epoch < prediction["share"] * settings["epochs"]
         with_head = head and (joint or prediction["loss"] == "margin")
-        total_loss, total_prediction = torch.zeros((2,), device=images.device)
-        total_consistency, correct = torch.zeros((2,), device=images.device), torch.zeros((), device=images.device)
-        n_images = 0
-        for batch in batches(len(images), settings["batch_size"], fixmatch and fixmatch["steps_per_epoch"], generator):
-            if len(batch) == 1 and n_images and settings["batch_size"] > 1:
+        totals, n_images = {}, 0
+        order = batches(len(images), settings["batch_size"], repeated, generator)
+        for batch in order:
+            n = len(batch)
+            if n == 1 and n_images and settings["batch_size"] > 1:
                 continue
-            batch = batch.to(images.device)
-            augmented, target = random_crop_flip(images[batch], settings["augmentation"], generator), labels[batch]
+            batch = send(batch, images.device)
+            inputs, target = random_crop_flip(images[batch], settings["augmentation"], generator), labels[batch]
             if fixmatch:
-                drawn = torch.randint(len(pool), (fixmatch["ratio"] * len(batch),), generator=generator)
-                drawn = pool[drawn.to(images.device)]
-                views = [augment(drawn, settings["augmentation"], generator) for augment in VIEWS]
-                augmented = torch.cat([augmented, *views])
+                inputs = torch.cat([inputs, *views(pool, fixmatch["ratio"] * n, settings["augmentation"], generator)])
             with autocast(images.device, settings["precision"]), several_values(settings, images):
                 if with_head:
-                    logits, features = with_features(model, modules, augmented)
-                    predicted = head(features, detach=not joint).float()[: len(batch)]
+                    logits, features = with_features(model, modules, inputs)
+                    predicted = head(features, detach=not joint).float()[:n]
                 else:
-                    logits = model(augmented)
-            logits, of_pool = logits.float().split([len(batch), len(augmented) - len(batch)])
-            loss = cross_entropy(logits, target)
-            objective = loss
+                    logits = compilation.run(model, inputs, n == len(order[0]))
+            logits, of_pool = logits.float().split([n, len(inputs) - n])
+            objective = loss = cross_entropy(logits, target)
+            sums = {"loss": loss.detach() * n, "accuracy": (logits.argmax(1) == target).sum()}
             if fixmatch:
-                consistency, confident = consistency_loss(*of_pool.chunk(2), fixmatch["threshold"])
-                total_consistency += torch.stack([consistency.detach(), confident]) * len(batch)
-                objective = objective + fixmatch["weight"] * consistency
+                loss, confident = consistency_loss(*of_pool.chunk(2), fixmatch["threshold"])
+                objective = objective + fixmatch["weight"] * loss
+                sums |= {"consistency_loss": loss.detach() * n, "confident": confident * n}
             if with_head:
-                ranked = pair_loss(predicted, cross_entropy(logits, target, reduction="none"))
-                total_prediction += ranked.detach() * len(batch)
-                objective = objective + prediction["weight"] * ranked
+                loss = pair_loss(predicted, cross_entropy(logits, target, reduction="none"))
+                objective = objective + prediction["weight"] * loss
+                sums["prediction_loss"] = loss.detach() * n
             objective.backward()
             if with_head:
                 step_head(lr)
             step(lr)
-            total_loss += loss.detach() * len(batch)
-            correct += (logits.argmax(1) == target).sum()
-            n_images += len(batch)
-        history["loss"].append(total_loss.item() / n_images)
-        history["accuracy"].append(correct.item() / n_images)
-        history["learning_rate"].append(lr)
-        losses = [history["loss"][-1]]
-        if head:
-            history["prediction_loss"].append(total_prediction.item() / n_images if with_head else math.nan)
-            losses += history["prediction_loss"][-1:] if with_head else []
+            totals = {name: totals.get(name, 0) + value for name, value in sums.items()}
+            n_images += n
+        values = (torch.stack(list(totals.values())).double() / n_images).tolist()
+        means = dict(zip(totals, values, strict=True)) | {"learning_rate": lr}
+        for name in history:
+            history[name].append(means.get(name, math.nan))
+        losses = [means["loss"], *([means["prediction_loss"]] if with_head else [])]
         last = model.parameters() if epoch + 1 == settings["epochs"] else ()
         check_finite(
             losses, f"epoch {epoch + 1} of {settings['epochs']}", f"optimizer.lr of the learner ({lr:g} now)", last
         )
-        if fixmatch:
-            for name, total in zip(("consistency_loss", "confident"), total_consistency.tolist(), strict=True):
-                history[name].append(total / n_images)
         after_epoch(model)
         print(
-            f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  accuracy "
-            f"{history['accuracy'][-1]:.4f}  lr {lr:g}  {time.monotonic() - started:.1f} s",
+            f"epoch {epoch + 1}/{settings['epochs']}  loss {means['loss']:.4f}  accuracy {means['accuracy']:.4f}  lr {lr:g}  "
+            f"{time.monotonic() - started:.1f} s",
             flush=True,
         )
     return history
@@ -200,7 +197,7 @@ def fit_on(inputs, source, settings: dict, seed: int, purpose: tuple, device, af
     if source.get("parent"):
         model = architectures.load(source.parent, device)
     else:
-        model = architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C).to(device)
+        model = place(architectures.build(settings, tuple(images.shape[1:]), n_classes, mean_C, std_C), device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"training on {content}, {n_classes} classes, {parameters:,} parameters", flush=True)
     labels, seed = torch.from_numpy(labels).to(device), seed_for(seed, "train", *purpose)
@@ -221,4 +218,4 @@ def fit_following(source, settings: dict, seed: int, cycle: int, device, ids: np
             trajectory.append(predicted_classes(model, images, 4 * settings["batch_size"], settings["precision"]))
 
         model, history = fit_node(source, settings, seed, (cycle,), device, follow)
-    return model, history | {"ids": ids, "trajectory": np.stack(trajectory)}
+    return model, history | {"ids": ids, "trajectory": np.stack([classes_N.cpu().numpy() for classes_N in trajectory])}

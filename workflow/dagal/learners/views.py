@@ -8,6 +8,8 @@ import math
 
 import torch
 
+from dagal.learners.devices import send
+
 RATIO = (3 / 4, 4 / 3)  # width / height of a crop
 ATTEMPTS = 10  # to draw a crop that lies within the image
 GRAY = (0.2989, 0.587, 0.114)
@@ -124,7 +126,7 @@ def view(images: torch.Tensor, settings: dict, generator: torch.Generator) -> to
     images = images.float() / 255
     boxes = crop_boxes(n, height, width, settings["crop_scale"], generator)
     flipped = (torch.rand(n, generator=generator) < 0.5) & settings["flip"]
-    images = resized_crop(images, boxes.to(device), flipped.to(device))
+    images = resized_crop(images, send(boxes, device), send(flipped, device))
 
     jittered = torch.rand(n, generator=generator) < settings["jitter_probability"]
     order_B_4 = torch.rand((n, 4), generator=generator).argsort(1)
@@ -135,17 +137,17 @@ def view(images: torch.Tensor, settings: dict, generator: torch.Generator) -> to
         for kind, operation in enumerate((brightness, contrast, saturation, hue)):
             chosen = torch.nonzero(jittered & (order_B_4[:, turn] == kind))[:, 0]
             if len(chosen) and strengths[kind]:
-                at = chosen.to(device)
-                images[at] = operation(images[at], factors[kind][chosen].to(device))
+                at = send(chosen, device)
+                images[at] = operation(images[at], send(factors[kind][chosen], device))
 
     grayed = torch.rand(n, generator=generator) < settings["grayscale_probability"]
     if images.shape[1] == 3 and grayed.any():
-        images = torch.where(grayed.to(device)[:, None, None, None], gray(images), images)
+        images = torch.where(send(grayed, device)[:, None, None, None], gray(images), images)
 
     blurred = torch.nonzero(torch.rand(n, generator=generator) < settings["blur_probability"])[:, 0]
     sigma = uniform(*settings["blur_sigma"], (n,), generator)
     if len(blurred):
         radius = min(math.ceil(3 * settings["blur_sigma"][1]), height - 1, width - 1)
-        at = blurred.to(device)
-        images[at] = gaussian_blur(images[at], sigma[blurred].to(device), radius)
+        at = send(blurred, device)
+        images[at] = gaussian_blur(images[at], send(sigma[blurred], device), radius)
     return images

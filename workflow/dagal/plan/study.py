@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from dagal import tasks
 from dagal.acquisition import methods
+from dagal.learners import LATER_SETTINGS
 from dagal.plan import stages
 from dagal.report import registry
 from dagal.tasks import Stage
@@ -249,10 +250,15 @@ class Study:
     def training_settings(self, node: Node) -> dict:
         """Settings that the training of a node depends on.
 
-        Where the job runs does not belong to them, nor what it sees (an input), nor what only other nodes of the branch do.
+        Where the job runs does not belong to them, nor what it sees (an input), nor what only other nodes of the branch do. A key
+        that came later is left out where it changes nothing, so that it does not rerun what is finished.
         """
         apart = ("device", "backbone", "finetune_every")
-        settings = {key: value for key, value in self.learner_of(node).items() if key not in apart}
+        settings = {
+            key: value
+            for key, value in self.learner_of(node).items()
+            if key not in apart and not (key in LATER_SETTINGS and value == LATER_SETTINGS[key])
+        }
         if node.branch.kind != "method" and "warm_start" in settings:
             settings["warm_start"] = False
         if not self.has_pseudo_labels(node) and "pseudo_labels" in settings:
