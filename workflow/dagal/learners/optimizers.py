@@ -29,8 +29,8 @@ def check_finite(values: Iterable[float], when: str, key: str, parameters: Itera
 
     ``when``: the epoch or step; ``key``: the setting to lower, and what it is now.
     """
-    values = list(values)
-    if not all(map(math.isfinite, values)) or not all(bool(torch.isfinite(p).all()) for p in parameters):
+    values, finite = list(values), [torch.isfinite(p).all() for p in parameters]
+    if not all(map(math.isfinite, values)) or (finite and not all(torch.stack(finite).tolist())):
         losses = " ".join(f"{value:g}" for value in values)
         raise UserError(f"training diverged in {when} (loss {losses}): lower {key}, or scale the data.")
 
