@@ -120,23 +120,29 @@ def study(name: str, file: Path, bar: float | None = None) -> Iterator[Row]:
 
     with tempfile.TemporaryDirectory() as folder:
         wall, processor = measured(run_snakemake, file, Path(folder, "study"))
-        (metrics,) = Path(folder).glob("study/results/*/metrics.csv")
-        nodes = len(metrics.read_text().splitlines()) - 1
+        nodes = len(plan(file).nodes())
         yield from (Row(name, "snakemake", wall, "s"), Row(name, "snakemake", processor, "processor s"))
         yield from (Row(name, "snakemake", nodes, "nodes"), Row(name, "snakemake", wall / nodes, "s a node", bar))
         yield from by_stage(f"{name}, by stage", costs(file, Path(folder, "study")), processor)
 
 
+def plan(file: Path):
+    from dagal import config
+    from dagal.plan import Study
+
+    return Study(config.load(file))
+
+
 def costs(file: Path, folder: Path) -> dict[str, list]:
     """(seconds, processor s, MiB) of the jobs of each stage of a study that was run in ``folder``, from the files that they leave."""
-    from dagal import config
-    from dagal.plan import Study, graph, job
+    from dagal.plan import graph, job
     from dagal.report import registry
 
-    planned, found = Study(config.load(file)), defaultdict(list)
+    planned, found = plan(file), defaultdict(list)
     for stage, wildcards in graph.jobs(planned, registry.targets(planned)):
         path = folder / job.describe(planned, stage, dict(wildcards))["output"]["benchmark"]
-        found[stage].append(tuple(float(word) for word in path.read_text().split()[-3:]))
+        if path.exists():  # the parts of a signal are deleted once they are put together
+            found[stage].append(tuple(float(word) for word in path.read_text().split()[-3:]))
     return found
 
 
