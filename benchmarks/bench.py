@@ -171,7 +171,7 @@ def planning(options) -> Iterator[Row]:
         with tempfile.TemporaryDirectory() as folder:
             file = written(folder, as_written(f"experiments/{CONSTRAINED}.yaml") | changes)
             wall, _ = measured(dry_run, file, Path(folder, "run"))
-            (jobs,) = re.findall(r"^total +(\d+)$", Path(folder, "run", "plan.txt").read_text(), re.M)
+            jobs = re.search(r"^total +(\d+)$", Path(folder, "run", "plan.txt").read_text(), re.M)[1]
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         yield Row("planning", name, int(jobs), "jobs")
         yield Row("planning", name, wall, "s", bars[0])
