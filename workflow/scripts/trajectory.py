@@ -15,9 +15,11 @@ source, settings = job.input, job.params.learner
 with artifacts.opened(source.history, "history") as history:
     found = {name: history[name][()] for name in ("ids", "trajectory") if name in history}
 if not found:
-    from dagal.learners import devices, training  # torch costs seconds; a recorded trajectory needs none
+    # torch costs seconds; a recorded trajectory needs none
+    from dagal.learners import LATER_SETTINGS, devices, training
 
-    device, ids = devices.prepare(job.gpu, settings["threads"]), unlabeled(source.split, source.labeled)
+    device = devices.prepare(job.gpu, settings["threads"], (LATER_SETTINGS | settings)["deterministic"])
+    ids = unlabeled(source.split, source.labeled)
     seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
     _, again = training.fit_following(source, settings, seed, cycle, device, ids)
     found = {"ids": ids, "trajectory": again["trajectory"]}
