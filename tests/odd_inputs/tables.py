@@ -266,6 +266,15 @@ def floats_are_scaled(read, raw):
     equals_values(SHARES, 0, 1, "6 images of more than 8 bits", "float32")(wide, raw)
 
 
+RAMP = (np.arange(64) * 65).reshape(8, 8).astype(np.uint16)  # 0 to 4095
+
+
+def deep_and_opaque(raw):
+    """12 bits in 16, with an alpha of 65535, which is no intensity."""
+    pixels = np.stack([RAMP, RAMP, RAMP, np.full_like(RAMP, 65535)], 2)
+    return npz(raw, images=np.repeat(pixels[None], 6, 0), labels=np.arange(6) % 2)
+
+
 CASES = [
     text("table.csv"),
     text("table.csv", ";", "utf-8-sig"),
@@ -307,6 +316,11 @@ CASES = [
     Case(".npz as of MedMNIST", medmnist, in_order([0] * 6 + [1] * 4 + [2] * 2, 1)),
     Case(".npz, channels first, names, groups", channels_first, groups_of_arrays),
     Case(".npz of floats", shares, floats_are_scaled),
+    Case(
+        ".npz of 16 bits with alpha",
+        deep_and_opaque,
+        equals_values(RAMP, 0, 4095, "6 images of more than 8 bits", "uint16"),
+    ),
     Case(".npz without labels", lambda raw: npz(raw, images=numbers(3)), refused("images but no labels")),
     Case(".npz of objects", lambda raw: npz(raw, images=np.array([{}]), labels=np.arange(1)), refused("plain arrays")),
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dagal.datasets import groups
-from dagal.datasets.decoding import Decoder, counted, limits
+from dagal.datasets.decoding import Decoder, counted
 from dagal.datasets.folders import TEST_FRACTION, split_classes
 from dagal.datasets.source import Source
 from dagal.errors import UserError
@@ -118,15 +118,7 @@ def checked(arrays: dict, name: str, labels_name: str, path: Path) -> tuple[np.n
 
 def pictures(images: list[np.ndarray], order: np.ndarray, settings: dict, notes: list[str], files: list[str]):
     """(row, uint8 image) of arrays (H,W,C) in an order."""
-    decoder = Decoder(settings, lambda: iter(()))
-    deep = [image for image in images if image.dtype != np.uint8]
-    intensity = settings.get("intensity") or "full"
-    if deep:
-        decoder.limits = (
-            limits([Decoder.summary(image, intensity) for image in deep], intensity)
-            if isinstance(intensity, str)
-            else tuple(map(float, intensity))
-        )
+    decoder = Decoder(settings, lambda: (image for image in images if image.dtype != np.uint8))
     for row, place in enumerate(order):
         yield row, decoder.fitted(images[place], files[place])
     notes += decoder.notes()

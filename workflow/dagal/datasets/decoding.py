@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -151,12 +150,12 @@ def to_bytes(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
 class Decoder:
     """Decodes the files of a data set to RGB of 8 bits, by ``intensity`` and ``background`` of its settings, and counts what it did.
 
-    ``every`` reads all files of the data set once more: (name, content). It is asked when the first image of more than 8 bits is
+    ``every`` gives the pixels (H,W,C) of all images of more than 8 bits of the data set. It is asked when the first of them is
     met, whose values depend on those of all others.
     """
 
     settings: dict
-    every: Callable[[], Iterator[tuple[str, bytes]]]
+    every: Callable[[], Iterator[np.ndarray]]
     limits: tuple[float, float] | None = None
     counts: Counter = field(default_factory=Counter)
     first: dict = field(default_factory=dict)  # what was counted -> the first file of it
@@ -199,24 +198,13 @@ class Decoder:
         intensity = self.settings.get("intensity") or "full"
         if not isinstance(intensity, str):
             return tuple(map(float, intensity))
-        found = []
-        for _, data in self.every():
-            picture = None if _is_shallow(data) else decode(data)
-            if picture is not None and picture.pixels.dtype != np.uint8:
-                pixels = picture.pixels
-                values = (
-                    composed(pixels, self.settings.get("background") or BACKGROUND) if pixels.shape[2] == 4 else pixels
-                )
-                found.append(self.summary(values, intensity))
-        return limits(found, intensity)
-
-    @staticmethod
-    def summary(values: np.ndarray, intensity: str) -> np.ndarray:
-        """What `limits` needs of one image."""
-        values = values[np.isfinite(values)]
-        if intensity == "full":
-            return np.array([values.min(), values.max()], np.float64) if values.size else np.empty(0)
-        return values[:: max(1, values.size // SAMPLED_PIXELS)].astype(np.float32)
+        background = self.settings.get("background") or BACKGROUND
+        opaque = (composed(pixels, background) if pixels.shape[2] == 4 else pixels for pixels in self.every())
+        values = np.concatenate([np.empty(0), *(_summary(pixels, intensity) for pixels in opaque)])
+        if not values.size:
+            raise UserError("the images of more than 8 bits hold no finite value: replace them.")
+        low, high = (values.min(), values.max()) if intensity == "full" else np.percentile(values, PERCENTILES)
+        return float(low), float(high)
 
     def notes(self) -> list[str]:
         """What was done, a line each."""
@@ -248,13 +236,20 @@ class Decoder:
         return found
 
 
-def limits(found: list[np.ndarray], intensity: str) -> tuple[float, float]:
-    """`Decoder.range` from the summaries of all images."""
-    values = np.concatenate([np.empty(0), *found])
-    if not values.size:
-        raise UserError("the images of more than 8 bits hold no finite value: replace them.")
-    low, high = (values.min(), values.max()) if intensity == "full" else np.percentile(values, PERCENTILES)
-    return float(low), float(high)
+def _summary(values: np.ndarray, intensity: str) -> np.ndarray:
+    """What `Decoder.range` needs of one image."""
+    values = values[np.isfinite(values)]
+    if intensity == "full":
+        return np.array([values.min(), values.max()], np.float64) if values.size else np.empty(0)
+    return values[:: max(1, values.size // SAMPLED_PIXELS)].astype(np.float32)
+
+
+def _deep(files: Iterable[tuple[str, bytes]]) -> Iterator[np.ndarray]:
+    """Pixels of the images of more than 8 bits among files (name, content)."""
+    for _, data in files:
+        picture = None if _is_shallow(data) else decode(data)
+        if picture is not None and picture.pixels.dtype != np.uint8:
+            yield picture.pixels
 
 
 def _is_shallow(data: bytes) -> bool:
@@ -302,7 +297,7 @@ def decoded(
     """
     rows = {name: row for row, name in enumerate(names)}
     missing, damaged = set(names), []
-    decoder = Decoder(settings, partial(contents, rows))
+    decoder = Decoder(settings, lambda: _deep(contents(rows)))
     digests_N = np.zeros((len(names), 16), np.uint8)
     for name, data in contents(rows):
         digests_N[rows[name]] = np.frombuffer(hashlib.blake2b(data, digest_size=16).digest(), np.uint8)
