@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import Workflow
+from odd_inputs import resolved
 from odd_videos import BOX, CASES, ODD, ODD_OF_SURVEYS, SIZE, N, built
 from PIL import Image, ImageOps
 
@@ -18,19 +19,20 @@ from dagal.errors import UserError
 ORIGIN = artifacts.provenance("dataset", {})
 
 
+def prepared(folder, name, **changes):
+    """Builds a case in a folder and prepares it: its settings, and the paths of both files."""
+    settings = resolved(built(folder, name) | changes)
+    paths = [folder / "out" / name for name in ("images.h5", "truth.h5")]
+    datasets.prepare(settings, *paths, ORIGIN)
+    return settings, paths
+
+
 @pytest.fixture
 def read(tmp_path):
     """Builds a case and reads it: data sets and attributes of both files by name, and the notes."""
 
     def read(name, **changes):
-        dataset = built(tmp_path, name) | changes
-        architecture = "mlp" if dataset["loader"] == "camera_trap" else "faster_rcnn_small"
-        study = {
-            "study": "odd", "dataset": dataset, "pool": {"initial": {"size": 1}}, "budget": 1, "cycles": 0, "seeds": [0],
-            "learners": {"one": {"architecture": architecture, "epochs": 1}}, "methods": {"random": None},
-        }  # fmt: skip
-        paths = [tmp_path / "out" / name for name in ("images.h5", "truth.h5")]
-        datasets.prepare(config.load(study)["dataset"], *paths, ORIGIN)
+        _, paths = prepared(tmp_path, name, **changes)
         found = {"notes": notes.of(paths[0])}
         for path, kind in zip(paths, ("images", "truth"), strict=True):
             with artifacts.opened(path, kind) as file:
@@ -375,18 +377,10 @@ def test_a_video_without_annotations_is_not_tested_on(read, fraction):
 
 def test_frames_and_crops_lead_to_their_files(tmp_path):
     """Below the path of the data set, in any of its folders; the frames of a clip to the clip."""
-    for number, (name, kind) in enumerate((("unlisted_frames_kept", ".png"), ("camera_trap_of_one_location", ".jpg"))):
-        folder = tmp_path / str(number)
-        dataset = built(folder, name)
-        architecture = "mlp" if dataset["loader"] == "camera_trap" else "faster_rcnn_small"
-        study = {
-            "study": "odd", "dataset": dataset, "pool": {"initial": {"size": 1}}, "budget": 1, "cycles": 0, "seeds": [0],
-            "learners": {"one": {"architecture": architecture, "epochs": 1}}, "methods": {"random": None},
-        }  # fmt: skip
-        settings = config.load(study)["dataset"]
-        datasets.prepare(settings, folder / "images.h5", folder / "truth.h5", ORIGIN)
-        (images,) = artifacts.read(folder / "images.h5", "images", "images")
-        for row, file in enumerate(origins(folder / "images.h5", np.arange(len(images)))["file"]):
+    for name, kind in (("unlisted_frames_kept", ".png"), ("camera_trap_of_one_location", ".jpg")):
+        settings, (file_of_images, _) = prepared(tmp_path / name, name)
+        (images,) = artifacts.read(file_of_images, "images", "images")
+        for row, file in enumerate(origins(file_of_images, np.arange(len(images)))["file"]):
             path = Path(settings["path"]) / file
             assert path.is_file() and path.suffix == kind
             if kind == ".png":

@@ -15,8 +15,8 @@ from dagal.acquisition import badge, covers, kcenter, scores, selection, shards
 from dagal.acquisition import class_balanced as one_piece
 from dagal.errors import UserError
 from dagal.plan import Study, graph
+from dagal.pool import part_of
 from dagal.report import registry
-from dagal.tasks.classification.signals import part_of
 
 sys.path.append(str(ROOT / "benchmarks"))
 

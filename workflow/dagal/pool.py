@@ -101,6 +101,13 @@ def unlabeled(split_path: str, labeled_path: str) -> np.ndarray:
     return np.setdiff1d(pool, labeled)
 
 
+def part_of(n: int, batch_size: int, shard: int, shards: int) -> slice:
+    """The rows of n that one of several jobs takes: whole batches, so that all batches are those of a single pass."""
+    n_batches = -(-n // batch_size)
+    first, last = (batch_size * (n_batches * edge // shards) for edge in (shard, shard + 1))
+    return slice(first, min(last, n))
+
+
 def thumbnails(images: h5py.Dataset, ids: np.ndarray) -> np.ndarray:
     """Images with the given ids, averaged down to at most 16 x 16 pixels and flattened (n,D), float32.
 

@@ -4,13 +4,13 @@ from job import start
 
 job = start()
 
-from dagal.learners import LATER_SETTINGS, architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
 
 settings, source, wildcards = job.params.learner, job.input, job.wildcards
-device = devices.prepare(job.gpu, settings["threads"], (LATER_SETTINGS | settings)["deterministic"])
+device = devices.for_training(job.gpu, settings)
 job.ready()
 purpose = (int(wildcards.cycle), "member", int(wildcards.member))
 model, _ = training.fit_node(source, settings, int(wildcards.seed), purpose, device)
 with inference.inputs_of(source.inputs) as inputs:
-    shape = tuple(inference.to_tensor(inputs[:0], device).shape[1:])
+    shape = inference.shape_of(inputs)
 architectures.save(job.output.model, model, settings, shape, job.origin)

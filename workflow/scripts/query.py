@@ -12,6 +12,7 @@ from job import start
 from dagal import artifacts
 from dagal.acquisition import methods
 from dagal.errors import UserError
+from dagal.pool import part_of
 from dagal.query_table import query_table
 from dagal.seeding import generator
 
@@ -24,8 +25,8 @@ budget, purpose, shard, parts = params.budget, ["select", cycle], job.wildcards.
 if budget > len(candidates):
     raise UserError(f"budget {budget} is larger than the {len(candidates)} candidates left in cycle {cycle}.")
 if shard:
-    first, last = (len(candidates) * edge // params.shards for edge in (int(shard), int(shard) + 1))
-    candidates, score_N, purpose = candidates[first:last], score_N[first:last], [*purpose, "shard", int(shard)]
+    part, purpose = part_of(len(candidates), 1, int(shard), params.shards), [*purpose, "shard", int(shard)]
+    candidates, score_N = candidates[part], score_N[part]
     budget = min(budget, len(candidates))
 elif parts:
     chosen = np.sort(np.concatenate([artifacts.read(part, "query", "ids")[0] for part in parts]))

@@ -9,8 +9,8 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.pool import unlabeled
-from dagal.tasks.classification.signals import OF_LABELED, OF_POOL, SIGNALS_FILE, gathered, part_of, record
+from dagal.pool import part_of, unlabeled
+from dagal.tasks.classification.signals import OF_LABELED, OF_POOL, SIGNALS_FILE, gathered, record
 
 job = start()
 source, wanted, settings = job.input, set(job.params.signals), job.params.learner
@@ -25,11 +25,8 @@ if shard:
 with artifacts.create(job.output.signals, SIGNALS_FILE, job.origin) as writer, ExitStack() as stack:
     writer.dataset("ids", ids.shape, np.int64)[...] = ids
     if not parts:
-        from dagal.learners import (  # torch costs seconds; putting parts together needs none
-            architectures,
-            devices,
-            inference,
-        )
+        # torch costs seconds; putting parts together needs none
+        from dagal.learners import architectures, devices, inference
 
         device = devices.prepare(job.gpu, settings["threads"])
         model = architectures.load(source.model, device)

@@ -10,11 +10,11 @@ from dagal.tasks.classification.signals import PREDICTIONS
 
 job = start()
 
-from dagal.learners import LATER_SETTINGS, architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
 
 settings, source = job.params.learner, job.input
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
-device = devices.prepare(job.gpu, settings["threads"], (LATER_SETTINGS | settings)["deterministic"])
+device = devices.for_training(job.gpu, settings)
 batch_size, precision = settings["batch_size"] * 4, settings["precision"]
 
 held_out = np.concatenate(artifacts.read(source.split, "split", "test", "validation"))
@@ -27,7 +27,7 @@ if job.params.get("trajectory", any("trajectory" in job.study.signal_kinds(metho
 else:
     model, history = training.fit_node(source, settings, seed, (cycle,), device)
 with inference.inputs_of(source.inputs) as inputs:
-    shape = tuple(inference.to_tensor(inputs[:0], device).shape[1:])
+    shape = inference.shape_of(inputs)
     probs_N_C = inference.probabilities(model, inputs, held_out, batch_size, precision)
     if source.get("stop_set"):
         (stop_set,) = artifacts.read(source.stop_set, "stop_set", "ids")

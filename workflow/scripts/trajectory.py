@@ -16,10 +16,9 @@ with artifacts.opened(source.history, "history") as history:
     found = {name: history[name][()] for name in ("ids", "trajectory") if name in history}
 if not found:
     # torch costs seconds; a recorded trajectory needs none
-    from dagal.learners import LATER_SETTINGS, devices, training
+    from dagal.learners import devices, training
 
-    device = devices.prepare(job.gpu, settings["threads"], (LATER_SETTINGS | settings)["deterministic"])
-    ids = unlabeled(source.split, source.labeled)
+    device, ids = devices.for_training(job.gpu, settings), unlabeled(source.split, source.labeled)
     seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
     _, again = training.fit_following(source, settings, seed, cycle, device, ids)
     found = {"ids": ids, "trajectory": again["trajectory"]}

@@ -44,14 +44,13 @@ def of_classes(path: Path, settings: dict) -> Source:
     about = {}
     if pattern:
         about = groups.about(groups.of_names(pattern, names, path), np.arange(len(names)) >= n_train, path)
-    below = path.relative_to(settings["path"]).as_posix()
     return Source(
         class_names=_class_names(path, folders, notes),
         labels=labels,
         n_train=n_train,
         images=_images(path, names, settings, labels, n_train, notes),
         about=about,
-        files=names if below == "." else [f"{below}/{name}" for name in names],
+        files=_below(path, settings, names),
         notes=notes,
     )
 
@@ -104,11 +103,15 @@ def tiny_imagenet(settings: dict) -> Source:
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{root} is not the published Tiny ImageNet ({error}): unpack it again.") from None
     labels = np.array([label for label, _ in train + test], dtype=np.int64)
-    names, below = [name for _, name in train + test], root.relative_to(path).as_posix()
-    files = names if below == "." else [f"{below}/{name}" for name in names]
-    notes = []
+    names, notes = [name for _, name in train + test], []
     images = _images(root, names, settings, labels, len(train), notes)
-    return Source(class_names, labels, len(train), images, files=files, notes=notes)
+    return Source(class_names, labels, len(train), images, files=_below(root, settings, names), notes=notes)
+
+
+def _below(root: Path, settings: dict, names: list[str]) -> list[str]:
+    """Names below ``root`` as names below the path of the data set."""
+    below = root.relative_to(settings["path"]).as_posix()
+    return names if below == "." else [f"{below}/{name}" for name in names]
 
 
 def _is_image(parts: list[str]) -> bool:

@@ -12,7 +12,7 @@ from dagal.errors import UserError
 
 
 def of_names(pattern: str, names: Sequence[str], path: Path) -> list[str]:
-    """Group of each file: what the first bracket of the pattern finds in its name, or all that the pattern does.
+    """Group of each file, by a pattern in its name (`named_by`).
 
     Raises UserError for a name in which it finds nothing.
     """
@@ -22,7 +22,12 @@ def of_names(pattern: str, names: Sequence[str], path: Path) -> list[str]:
             f"{readable(without[0])} in {path} (and {len(without) - 1:,} more files) is of no group: correct dataset.group_pattern, "
             f"which is {pattern!r}."
         )
-    return [match[1] if match.re.groups else match[0] for match in found]
+    return list(map(named_by, found))
+
+
+def named_by(match: re.Match) -> str:
+    """The group that a match of `dataset.group_pattern` names: its first bracket, or all of it."""
+    return match[1] if match.re.groups else match[0]
 
 
 def about(groups: Sequence[str], part_N: np.ndarray, path: Path) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ import numpy as np
 from dagal import artifacts, notes, seeding
 from dagal.datasets import coco, folders
 from dagal.datasets.frames import basis, decode, fit, frames_in_header, is_video, n_frames, turned
+from dagal.datasets.groups import named_by
 from dagal.datasets.records import Records, named
 from dagal.datasets.source import IMAGES, NOT_ANNOTATED, TRUTH, write_images, write_names, write_origins
 from dagal.errors import UserError
@@ -544,7 +545,7 @@ def _source(
     files, numbers = [frame.file for frame in frames], [frame.number for frame in frames]
     split_N = np.repeat(np.array([test for test, _ in keys], dtype=np.uint8), lengths)
     split_N[[not frame.annotated for frame in frames]] = NOT_ANNOTATED
-    orientation_N, home = np.ones(len(frames), np.uint8), path if Path(path).is_dir() else Path(path).parent
+    orientation_N = np.ones(len(frames), np.uint8)
     return VideoSource(
         class_names=kept,
         video_names=names,
@@ -557,7 +558,7 @@ def _source(
         offsets_N=np.cumsum([0, *map(len, objects)], dtype=np.int64),
         frames=decode(files, numbers, orientation_N) if archive is None else folders._images(archive, files),
         declared_N_2=np.array([frame.size or (np.nan, np.nan) for frame in frames], np.float64),
-        files=[file if isinstance(file, str) else os.path.relpath(file, home) for file in files],
+        files=_below(Path(path), files),
         orientation_N=orientation_N,
         notes=lines,
     )
@@ -623,11 +624,9 @@ def _groups(settings: dict, videos: _Videos, lines: list[str]) -> dict[tuple[boo
         return {key: key[1] for key in videos}
     groups, alone = {}, []
     for key, frames in videos.items():
-        files = {frame.file for frame in frames}
-        root = Path(settings["path"])
-        texts = {file.relative_to(root).as_posix() if isinstance(file, Path) else file for file in files}
-        matches = [re.search(settings.get("group_pattern"), text) for text in texts]
-        found = {match[1] if match.re.groups else match[0] for match in matches if match}
+        files, root = {frame.file for frame in frames}, Path(settings["path"])
+        matches = [re.search(settings["group_pattern"], name) for name in _below(root, files)]
+        found = {named_by(match) for match in matches if match}
         if len(found) > 1 or (found and None in matches):
             raise UserError(
                 f"Video {key[1]} in {root} is in several groups ({named(sorted(map(str, found)))}): correct dataset.group_pattern."
@@ -638,6 +637,12 @@ def _groups(settings: dict, videos: _Videos, lines: list[str]) -> dict[tuple[boo
     if alone:
         lines.append(f"dataset.group_pattern matches no path of {named(alone)}: each is a group of its own")
     return groups
+
+
+def _below(path: Path, files: Iterable[Path | str]) -> list[str]:
+    """Names of files below the path of the data set; in an archive they are names there already."""
+    home = path if path.is_dir() else path.parent
+    return [file if isinstance(file, str) else Path(os.path.relpath(file, home)).as_posix() for file in files]
 
 
 def _ends(settings: dict, videos: _Videos, fraction: float, lines: list[str]) -> _Videos:

@@ -9,6 +9,8 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
+from dagal.learners import LATER_SETTINGS
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _held = []  # a lock lives as long as the process
 
@@ -74,6 +76,11 @@ def prepare(gpus: int, threads: int, deterministic: bool = True) -> torch.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {threads}"
     print(f"device: {device} ({name}), torch {torch.__version__}", flush=True)
     return device
+
+
+def for_training(gpus: int, learner: dict) -> torch.device:
+    """`prepare` for the training of a learner, as deterministic as its settings say."""
+    return prepare(gpus, learner["threads"], (LATER_SETTINGS | learner)["deterministic"])
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

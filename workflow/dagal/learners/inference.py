@@ -36,6 +36,11 @@ def to_tensor(images_N_H_W_C: np.ndarray, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(images_N_H_W_C.transpose(0, 3, 1, 2))).to(device)
 
 
+def shape_of(inputs: h5py.Dataset) -> tuple[int, ...]:
+    """Shape (C,H,W) of one image, or (D,1,1) of its features, as a network sees it."""
+    return tuple(to_tensor(inputs[:0], torch.device("cpu")).shape[1:])
+
+
 def ahead(items: Iterable) -> Iterator:
     """The same items, each of them made by a background thread while the one before is in use."""
     items, end = iter(items), object()

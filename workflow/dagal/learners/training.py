@@ -217,5 +217,5 @@ def fit_following(source, settings: dict, seed: int, cycle: int, device, ids: np
         def follow(model):
             trajectory.append(predicted_classes(model, images, 4 * settings["batch_size"], settings["precision"]))
 
-        model, history = fit_node(source, settings, seed, (cycle,), device, follow)
+        model, history = fit_on(inputs, source, settings, seed, (cycle,), device, follow)
     return model, history | {"ids": ids, "trajectory": np.stack([classes_N.cpu().numpy() for classes_N in trajectory])}

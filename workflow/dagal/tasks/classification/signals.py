@@ -92,13 +92,6 @@ OF_POOL = ("probabilities", "embeddings", "predicted_loss", "logits")
 OF_LABELED = (None, "labeled_embeddings", "labeled_predicted_loss", None)
 
 
-def part_of(n: int, batch_size: int, shard: int, shards: int) -> slice:
-    """The rows of n that one of several jobs takes: whole batches, so that all batches are those of a single pass."""
-    n_batches = -(-n // batch_size)
-    first, last = (batch_size * (n_batches * edge // shards) for edge in (shard, shard + 1))
-    return slice(first, min(last, n))
-
-
 def record(writer: Writer, wanted: Iterable[str], n: int, names: tuple, batches: Iterable[tuple]) -> None:
     """Write those outputs of a pass over n images that are wanted, batch by batch."""
     outputs, first = {}, 0
