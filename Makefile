@@ -1,4 +1,5 @@
 # make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
+# make resume            the same after a kill or a power cut; make unlock alone says that no Snakemake runs here any more
 # make run-video         the small study of rendered videos
 # make run-camera-traps  the small study of rendered camera traps
 # make bench             what all of it costs here, beside other tools (a quarter of an hour)
@@ -10,15 +11,21 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run run-video run-camera-traps test quick lint format docs lock clean check-readers bench bench-selection
+.PHONY: run resume unlock run-video run-camera-traps test quick lint format docs lock clean check-readers bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
-	{ $(SNAKEMAKE) || { $(PYTHON) -m dagal failures; exit 1; }; } && \
+	$(SNAKEMAKE) && \
 	{ [ -e $$study/report.html ] && [ -z "$$(find $$study -maxdepth 2 -name '*.[cp][sn][vg]' -newer $$study/report.html)" ] \
 		|| $(SNAKEMAKE) --report $$study/report.html; } && \
 	echo "report: $$study/report.html" && \
 	echo "result table: $$study/summary.csv (all measurements: $$study/metrics.csv)"
+
+resume: unlock
+	@$(MAKE) --no-print-directory run
+
+unlock: $(VENV)/.ready
+	@$(SNAKEMAKE) --unlock
 
 run-video:
 	@$(MAKE) --no-print-directory run CONFIG=experiments/video_small.yaml

@@ -1,9 +1,12 @@
 """dagal: deep active learning as a DAG of files. README.md tells how to use it, docs/settings.md what can be set."""
 
+import atexit
 import os
 import sys
 from pathlib import Path
 
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
@@ -18,6 +21,8 @@ if not workflow.overwrite_configfiles:
 sys.path.insert(0, str(Path(workflow.current_basedir) / "workflow"))
 sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
+from dagal.inspect import failures
+from dagal.inspect.progress import Progress
 from dagal.plan import record
 from dagal.plan.check import planned
 from dagal.plan.job import FOLDER
@@ -35,6 +40,11 @@ warm = workflow.is_main_process and not with_conda and os.environ.get("DAGAL_WAR
 plan = Rules(study, ancient, "python" if with_conda else sys.executable, warm)
 
 
+models = [study.path(node, "metrics") for node in [*study.nodes(), *study.supervised()]]
+progress = Progress(models)
+quiet = workflow.output_settings.quiet or ()
+if workflow.is_main_process and Quietness.ALL not in quiet:
+    progress.listen(logger, instead=Quietness.RULES in quiet)
 captions = registry.write_captions(FOLDER / "captions")
 
 
@@ -46,11 +56,14 @@ onstart:
 
 
 onsuccess:
+    progress.stop()
     record.tell(study)
 
 
 onerror:
+    progress.stop()
     record.tell(study)
+    atexit.register(failures.tell, Path(), sys.stderr)  # below all that Snakemake has to say
 
 
 wildcard_constraints:
@@ -74,4 +87,4 @@ rule all:
     input:
         registry.targets(study),
         # results from elsewhere have no record of what their tables were made of: a node that is missing is made in any case
-        [study.path(node, "metrics") for node in [*study.nodes(), *study.supervised()]],
+        models,

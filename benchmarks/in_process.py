@@ -8,6 +8,7 @@ scripts, so that the files are the same. Seconds of wall and of processor time a
 
 import argparse
 import contextlib
+import csv
 import io
 import os
 import resource
@@ -97,12 +98,15 @@ def measured(function, file: Path, folder: Path) -> tuple[float, float]:
     if status:
         sys.exit(f"{function.__name__} failed")
     seconds, processor = time.monotonic() - started, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    if (
-        function is run_snakemake
-    ):  # jobs that a warm process forked are not this process's children; the start of theirs is left out
-        costs = [path.read_text().split()[4] for path in folder.rglob("*.benchmark.tsv")]
-        processor += sum(map(float, costs))
+    if function is run_snakemake:  # jobs that a warm process forked are not this process's children
+        processor += sum(job_costs(path)[1] for path in folder.rglob("*.benchmark.tsv"))
     return seconds, processor
+
+
+def job_costs(path: Path) -> tuple[float, float, float]:
+    """Seconds, processor seconds and peak MiB of a job, from the file that it leaves."""
+    header, row = csv.reader(path.read_text().splitlines(), delimiter="\t")
+    return tuple(float(row[header.index(name)]) for name in ("s", "cpu_time", "max_rss"))
 
 
 def differing(one: Path, other: Path) -> tuple[int, list[str]]:

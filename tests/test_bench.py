@@ -12,7 +12,10 @@ from dagal.config.learners import Classifier
 from dagal.learners import architectures
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 import bench  # noqa: E402
+import in_process  # noqa: E402
+import job  # noqa: E402
 import peers  # noqa: E402
 import selection  # noqa: E402
 from bench import Row  # noqa: E402
@@ -29,6 +32,12 @@ def test_rows_of_a_section_are_well_formed():
 @pytest.mark.parametrize("name", ["top_k", "kcenter_greedy", "badge"])
 def test_selectors_can_be_timed(name):
     assert selection.select(name, *selection.pool(selection.LABELED + 2 * selection.BUDGET, 8)) > 0
+
+
+def test_costs_of_a_job_are_read_as_it_writes_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "costs", lambda started: (2.5, 1.25, 300.0))
+    job.write_costs(tmp_path / "train.benchmark.tsv", 0.0, [])
+    assert in_process.job_costs(tmp_path / "train.benchmark.tsv") == (2.5, 1.25, 300.0)
 
 
 def test_costs_of_jobs_add_up_to_those_of_stages():

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dagal import artifacts, datasets
+from dagal import artifacts, datasets, pace
 from dagal.datasets import folders
 from dagal.datasets import source as sources
 from dagal.errors import UserError
@@ -175,10 +175,10 @@ def test_images_are_streamed_in_batches(tmp_path, monkeypatch):
 
 
 def test_progress_is_shown(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sources, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(pace, "SECONDS", 0)
     prepare(tmp_path, folder(painted_folder(tmp_path / "raw")))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "decoded 1 of 24 images" and "decoded 24 of 24 images" in lines
+    assert lines[0].startswith("1 of 24 images, ") and "24 images decoded" in lines
 
 
 def test_a_later_copy_in_an_archive_replaces_the_earlier(tmp_path):

@@ -47,7 +47,7 @@ def test_reasons_come_once_in_the_order_of_time_with_their_logs(folder, capsys):
     write_log(folder, "a/empty.log", "", 4)
     write_log(folder, "a/query.log", "dagal: of the run before.\n", -1)
     first, second = printed(folder, capsys)
-    assert first.strip() == f"{SENTENCE}\n  results/a/features.log (and 1 more)"
+    assert first.strip() == f"{SENTENCE}\n  results/a/features.log\n  results/b/features.log"
     assert second.strip() == "KeyError: 3\n  results/a/train.log"
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dagal import artifacts
+from dagal import artifacts, pace
 from dagal.datasets import source as sources
 from dagal.datasets import videos
 from dagal.errors import UserError
@@ -659,12 +659,12 @@ def test_frames_are_streamed(tmp_path, monkeypatch):
 def test_videos_of_one_frame_and_progress(tmp_path, monkeypatch, capsys):
     many_videos(tmp_path / "raw", 3)
     write(tmp_path / "raw/annotations.json", coco([f"clip{i}/0.png" for i in range(3)], [(1, 0, (0, 0, 3, 3), {})]))
-    monkeypatch.setattr(sources, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(pace, "SECONDS", 0)
     source = videos.coco_video(settings_for(tmp_path / "raw"))
     stored, video, frame, *_ = prepared(source, tmp_path / "out")
     assert stored.shape == (3, 8, 12, 3) and (stored == 7).all()
     assert video.tolist() == [0, 1, 2] and frame.tolist() == [0, 0, 0]
-    assert "decoded 2 of 3 frames" in capsys.readouterr().out
+    assert "2 of 3 frames, " in capsys.readouterr().out
 
 
 def test_nothing_is_left_behind_by_an_unreadable_frame(tmp_path):

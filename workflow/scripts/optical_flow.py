@@ -4,6 +4,7 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
+from dagal.pace import Reporter
 from dagal.tasks.detection import flow
 from dagal.tasks.detection.detections import by_video
 
@@ -53,10 +54,10 @@ with (
     grid = tuple(-(-n // params.stride) for n in images.shape[1:3])
     writer.dataset("ids", (n_frames,), np.int64)[...] = training
     stored = [writer.dataset(name, (n_frames, *grid, 2), np.float16) for name in ("forward", "backward")]
-    row, kind = 0, job.wildcards.flow
+    row, kind, report = 0, job.wildcards.flow, Reporter(n_frames, "frames")
     for video in rendered() if kind == "true" else computed(kind):
         video = list(video)
         for dataset, motion in zip(stored, zip(*video, strict=True), strict=True):
             dataset[row : row + len(video)] = np.stack(motion)
         row += len(video)
-        print(f"{row:,} of {n_frames:,} frames")
+        report(row)

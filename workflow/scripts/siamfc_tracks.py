@@ -5,6 +5,7 @@ from job import start
 
 from dagal import artifacts
 from dagal.learners import detector, devices, inference
+from dagal.pace import Reporter
 from dagal.tasks.detection import siamfc
 from dagal.tasks.detection.detections import by_video
 from dagal.tasks.detection.tracks import TRACKS
@@ -17,6 +18,7 @@ ids, offsets, boxes_M_4 = artifacts.read(source.detections, "detections", "ids",
 frame_M = np.repeat(np.arange(len(ids)), np.diff(offsets))
 model = detector.load(source.model, device)
 job.ready()
+report = Reporter(len(ids), "frames")
 tracks_M_6_4 = np.empty((len(boxes_M_4), 6, 4), np.float32)
 with artifacts.opened(source.images, "images") as file:
     images, video_N, frame_N = file["images"], file["video"][()][ids], file["frame"][()][ids]
@@ -28,5 +30,5 @@ with artifacts.opened(source.images, "images") as file:
         tracks_M_6_4[rows] = siamfc.track(
             maps, detector.FEATURE_STRIDE, frame_M[rows] - first, boxes_M_4[rows], last - first, size
         )
-        print(f"{last:,} of {len(ids):,} frames", flush=True)
+        report(last)
 artifacts.write(job.output.tracks, TRACKS, job.origin, {"boxes": tracks_M_6_4})

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import numpy as np
 
 from dagal.datasets import archives
 from dagal.datasets.decoding import readable
+from dagal.pace import Reporter
 
 BLOCK_BYTES = 1 << 20
-PROGRESS_SECONDS = 5
 BESIDES = ("detections", "annotations")  # settings that name a file of the data set, wherever it lies
 
 
@@ -54,12 +53,10 @@ def sha256(path: str) -> str:
 
 def hashes(files: dict[str, str]) -> list[str]:
     """SHA-256 of each file; prints progress."""
-    found, shown = [], time.monotonic()
+    found, report = [], Reporter(len(files), "files to hash")
     for path in files.values():
         found.append(sha256(path))
-        if time.monotonic() - shown >= PROGRESS_SECONDS:
-            print(f"hashed {len(found):,} of {len(files):,} files", flush=True)
-            shown = time.monotonic()
+        report(len(found))
     return found
 
 

@@ -1,7 +1,6 @@
 """What every loader of images returns, and how loaders write images in batches."""
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from dagal import artifacts, notes
 from dagal.artifacts import Kind, Writer
 from dagal.datasets import raw
 from dagal.errors import UserError
+from dagal.pace import Reporter
 from dagal.registry import Registry
 
 NOT_ANNOTATED = 3  # in `split`
@@ -115,7 +115,6 @@ PUBLISHED_COUNTS = Registry(
 
 
 BATCH_BYTES = 32 << 20
-PROGRESS_SECONDS = 5
 
 
 def write_origins(writer: Writer, settings: dict, files: Sequence[str]) -> None:
@@ -138,19 +137,17 @@ def write_origins(writer: Writer, settings: dict, files: Sequence[str]) -> None:
 
 def write_images(writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]], what: str = "images") -> None:
     """Write ``n`` images of one shape, given as (row, uint8 image) in any order, in batches; prints progress."""
-    dataset, batch, shown = None, {}, time.monotonic()
+    dataset, batch, report = None, {}, Reporter(n, what)
     for done, (row, image) in enumerate(images, 1):
         if dataset is None:
             dataset = writer.dataset("images", (n, *image.shape), np.uint8)
         batch[row] = image
         if len(batch) * image.nbytes >= BATCH_BYTES:
             flush(dataset, batch)
-        if time.monotonic() - shown >= PROGRESS_SECONDS:
-            print(f"decoded {done:,} of {n:,} {what}")
-            shown = time.monotonic()
+        report(done)
     if batch:
         flush(dataset, batch)
-    print(f"decoded {n:,} of {n:,} {what}")
+    print(f"{n:,} {what} decoded")
 
 
 def write_names(writer: Writer, name: str, names: list[str]) -> None:

@@ -1,7 +1,6 @@
 """Rendered road scenes like SYNTHIA-AL (003 sec. 2.4) -> images.h5 and truth.h5."""
 
 import multiprocessing
-import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +9,8 @@ import numpy as np
 
 from dagal import artifacts
 from dagal.datasets.rendering import render
-from dagal.datasets.source import IMAGES, PROGRESS_SECONDS, TRUTH, write_names
+from dagal.datasets.source import IMAGES, TRUTH, write_names
+from dagal.pace import Reporter
 
 
 def n_training_frames(settings: dict) -> int:
@@ -39,8 +39,9 @@ def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int)
     """
     clips = render.plan(settings)
     height, width, fps = settings["height"], settings["width"], settings["fps"]
-    lengths, shown, first = np.array([clip.n_frames for clip in clips]), time.monotonic(), 0
-    n_frames, annotated = int(lengths.sum()), []
+    lengths = np.array([clip.n_frames for clip in clips])
+    first, n_frames, annotated = 0, int(lengths.sum()), []
+    report = Reporter(n_frames, "frames")
     with artifacts.create(images_path, IMAGES, origin) as writer:
         write_names(writer, "video_names", [clip.name for clip in clips])
         frame_N = np.concatenate([np.arange(length) for length in lengths])
@@ -55,9 +56,7 @@ def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int)
             images[first : first + len(video)] = video
             annotated += annotation
             first += len(video)
-            if time.monotonic() - shown >= PROGRESS_SECONDS:
-                print(f"rendered {first:,} of {n_frames:,} frames")
-                shown = time.monotonic()
+            report(first)
     boxes, labels, tracks = (list(column) for column in zip(*annotated, strict=True))
     offsets = np.concatenate([[0], np.cumsum([len(frame) for frame in labels])])
     data = {"boxes": np.concatenate(boxes), "box_labels": np.concatenate(labels), "tracks": np.concatenate(tracks)}

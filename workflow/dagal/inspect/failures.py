@@ -1,10 +1,14 @@
 """``python -m dagal failures``: why jobs of the last run failed, and where their logs are."""
 
 import argparse
+import sys
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 FAILED = "At least one job did not complete successfully."  # Snakemake's words
+SHOWN = 20  # logs of one reason
 TAIL_BYTES = 1 << 16  # of a log: what ended the job is told last
 
 
@@ -22,16 +26,28 @@ def add_command(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print each reason once, with the first log that names it; nothing if no job failed."""
-    started, record = last_run(options.folder)
+    tell(options.folder, sys.stdout)
+
+
+def tell(folder: Path, screen: TextIO) -> None:
+    """Print why jobs of the last run in a folder failed; nothing if none did."""
+    for line in lines(folder):
+        print(line, file=screen)
+
+
+def lines(folder: Path) -> Iterator[str]:
+    """Each reason once, with the logs that name it, of which the path says the node; nothing if no job failed."""
+    started, record = last_run(folder)
     reasons = {}
-    for path in logs_since(options.folder / "results", started):
+    for path in logs_since(folder / "results", started):
         if reason := failure(path):
             reasons.setdefault(reason, []).append(path)
     if not reasons and record and FAILED in record.read_text(errors="replace"):  # as when a job was killed
-        print(f"No log of a job says why it failed; Snakemake's own messages are in {record}.")
-    for reason, (path, *others) in reasons.items():
-        print(f"\n{reason}\n  {path}" + (f" (and {len(others)} more)" if others else ""))
+        yield f"No log of a job says why it failed; Snakemake's own messages are in {record}."
+    for reason, paths in reasons.items():
+        yield from ("", reason, *(f"  {path}" for path in paths[:SHOWN]))
+        if len(paths) > SHOWN:
+            yield f"  and {len(paths) - SHOWN} more"
 
 
 def last_run(folder: Path) -> tuple[float, Path | None]:

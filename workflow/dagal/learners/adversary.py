@@ -4,7 +4,6 @@ One training for VAAL (Sinha et al., ICCV 2019), TA-VAAL (Kim et al., CVPR 2021)
 three the discriminator's output D is the probability of "labeled": the query is the SMALLEST D.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -18,6 +17,7 @@ from dagal.errors import UserError
 from dagal.learners.inference import Stored
 from dagal.learners.optimizers import check_finite, stepper
 from dagal.learners.vae import VAE, Discriminator, draw_rank_columns
+from dagal.pace import Reporter
 from dagal.seeding import seed_for
 
 ADVERSARY = Kind(
@@ -246,7 +246,7 @@ def train(
         target_U = relabeled(probs_U[at_U.numpy()], settings["indicator"]) if sraal else torch.zeros(n)
         return vae.normalise(images), ranks, labels, target_U.to(device)
 
-    values, reported = [], time.monotonic()
+    values, report = [], Reporter(settings["steps"], "steps")
     for step in range(settings["steps"]):
         for _ in range(settings["vae_steps"]):
             images, ranks, labels, target_U = draw()
@@ -267,11 +267,12 @@ def train(
             newest = torch.stack(values[-CHECKED_STEPS:]).sum(0).tolist()
             key = f"lr of the adversary ({settings['lr']:g} now)"
             check_finite(newest, f"step {step + 1:,} of {settings['steps']:,} or shortly before", key)
-        if time.monotonic() - reported > 10:
-            reported = time.monotonic()
-            now = "  ".join(f"{name} {value:.4f}" for name, value in zip(losses, values[-1].tolist(), strict=True))
-            print(f"step {step + 1:,}/{settings['steps']:,}  {now}", flush=True)
+        report(step + 1, lambda named=losses, newest=values[-1]: said(named, newest))
     return adversary.eval(), _history(torch.stack(values).double().cpu(), list(losses))
+
+
+def said(names: Iterable[str], values: torch.Tensor) -> str:
+    return "".join(f"  {name} {value:.4f}" for name, value in zip(names, values.tolist(), strict=True))
 
 
 def _history(values: torch.Tensor, names: list[str]) -> dict[str, list[float]]:

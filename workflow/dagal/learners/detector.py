@@ -19,6 +19,7 @@ from dagal.errors import UserError
 from dagal.learners import weights
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
+from dagal.pace import told
 
 HISTORY = Kind(
     "history",
@@ -261,7 +262,7 @@ def fit(
             history[name].append(value)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  lr {lr:g}  "
-            f"{time.monotonic() - started:.1f} s",
+            + told(epoch + 1, settings["epochs"], time.monotonic() - started, (epoch + 1) * len(images)),
             flush=True,
         )
     return history

@@ -14,6 +14,7 @@ from dagal.learners.backbones import Backbone
 from dagal.learners.devices import send
 from dagal.learners.inference import Stored, autocast
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
+from dagal.pace import told
 from dagal.seeding import seed_for
 
 
@@ -118,7 +119,8 @@ def train(
         last = parameters if epoch + 1 == epochs else ()
         check_finite(history[-1:], f"epoch {epoch + 1} of {epochs}", f"lr of the backbone ({lr:g} now)", last)
         print(
-            f"epoch {epoch + 1}/{epochs}  loss {history[-1]:.4f}  lr {rate:g}  {time.monotonic() - started:.1f} s",
+            f"epoch {epoch + 1}/{epochs}  loss {history[-1]:.4f}  lr {rate:g}  "
+            + told(epoch + 1, epochs, time.monotonic() - started, (epoch + 1) * len(labels_N)),
             flush=True,
         )
     backbone.eval()

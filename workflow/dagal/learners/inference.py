@@ -1,6 +1,5 @@
 """Passes over images: evaluation mode, no augmentation, no gradients."""
 
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from dagal.errors import UserError
 from dagal.learners import compilation
 from dagal.learners.classifier import Classifier
 from dagal.learners.loss_prediction import taps, with_features
+from dagal.pace import Reporter
 
 STREAM_BYTES = 64 << 20  # images read at a time; about four times that are in memory
 HELD_BYTES = 2 << 30  # images that are read again and again stay in the memory of the device up to this size
@@ -54,15 +54,13 @@ def ahead(items: Iterable) -> Iterator:
 def stream(images: h5py.Dataset, ids: np.ndarray, device: torch.device, batch_size: int) -> Iterator[torch.Tensor]:
     """Batches of the images (or features) with the given ids, read ahead block by block; prints progress every 10 seconds."""
     n_block = STREAM_BYTES // (images.dtype.itemsize * int(np.prod(images.shape[1:])))
-    block, reported, done = max(batch_size, n_block // batch_size * batch_size), time.monotonic(), 0
+    block, report, done = max(batch_size, n_block // batch_size * batch_size), Reporter(len(ids)), 0
     parts = (ids[start : start + block] for start in range(0, len(ids), block))
     for loaded in ahead(to_tensor(artifacts.rows(images, part), torch.device("cpu")) for part in parts):
         for batch in torch.split(loaded, batch_size):
             yield batch.to(device)
         done += len(loaded)
-        if time.monotonic() - reported > 10:
-            reported = time.monotonic()
-            print(f"{done:,} of {len(ids):,} images", flush=True)
+        report(done)
 
 
 class Stored:

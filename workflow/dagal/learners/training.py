@@ -20,6 +20,7 @@ from dagal.learners.fixmatch import consistency_loss, strong_augmentation
 from dagal.learners.inference import Stored, autocast, images_of, inputs_of, predicted_classes, to_tensor
 from dagal.learners.loss_prediction import PAIR_LOSSES, taps, with_features
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
+from dagal.pace import told
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
 
@@ -143,7 +144,7 @@ def fit(
         after_epoch(model)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {means['loss']:.4f}  accuracy {means['accuracy']:.4f}  lr {lr:g}  "
-            f"{time.monotonic() - started:.1f} s",
+            + told(epoch + 1, settings["epochs"], time.monotonic() - started, (epoch + 1) * n_images),
             flush=True,
         )
     return history
