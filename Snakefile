@@ -53,6 +53,7 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     record.write(study)
+    record.remove_leftovers(study)
 
 
 onsuccess:

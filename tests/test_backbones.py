@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, Workflow, written
+from conftest import SMALL, Workflow, edited, written
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from torch.nn.functional import interpolate
@@ -222,7 +222,7 @@ def finished(tmp_path_factory):
     workflow.snakemake(f"{data}/backbones/net/features.h5", f"{frozen}/split.h5")
     images_file = workflow.folder / data / "images.h5"
     whole, made = images_file.read_bytes(), images_file.stat().st_mtime_ns
-    with h5py.File(images_file, "r+") as file:
+    with edited(images_file) as file:
         del file["images"]
     os.utime(images_file, ns=(made, made))
     asked = [f"{frozen}/{method}/cycle1/query.h5" for method in METHODS]

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, Workflow
+from conftest import ROOT, Workflow, edited
 
 from dagal import artifacts
 from dagal.tasks import detection
@@ -189,7 +189,7 @@ def test_hidden_boxes_reach_nothing_before_the_oracle(finished, results, tmp_pat
     (tmp_path / "results/datasets/roads").mkdir(parents=True)
     for name in ("images.h5", "truth.h5", "dataset.benchmark.tsv"):
         (tmp_path / "results/datasets/roads" / name).write_bytes((results / "datasets/roads" / name).read_bytes())
-    with h5py.File(tmp_path / "results/datasets/roads/truth.h5", "r+") as file:
+    with edited(tmp_path / "results/datasets/roads/truth.h5") as file:
         owner = np.repeat(np.arange(len(file["offsets"]) - 1), np.diff(file["offsets"][()]))
         hidden = ~np.isin(owner, list(known))
         file["boxes"][...] = np.where(hidden[:, None], file["boxes"][()] / 2, file["boxes"][()])

@@ -1,15 +1,13 @@
 """The HDF5 artifacts: one way to write them, one way to read them. The kinds of files are declared where they are made.
 
-A file appears under its name only when it is complete (temporary name, flush, rename) and holds no time stamps, so
-identical inputs give identical bytes. Ids are int64 positions in ``images.h5``, never positions in a subset.
+A file appears under its name only when it is complete, with checksums that are compared when it is read (`dagal.storage`), and holds
+no time stamps, so identical inputs give identical bytes. Ids are int64 positions in ``images.h5``, never positions in a subset.
 """
 
 import csv
-import errno
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from dagal import __version__
+from dagal import __version__, storage
 from dagal.errors import UserError
 
 CHUNK_BYTES = 1 << 20
@@ -26,6 +24,8 @@ GAP_BYTES = 64 << 10  # rows that are no farther apart are read together, with w
 LONG = "attributes"  # group of those that are too long for an attribute
 HEADER_BYTES = 60_000  # what an attribute may take of the 64 kB that HDF5 has for it
 REFERENCE_BYTES = 16  # of a text of any length
+# seconds, processor time and peak memory (MiB) of a job, and seconds and memory of its start
+COSTS = ("s", "cpu_time", "max_rss", "startup_s", "startup_rss")
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,24 @@ def provenance(rule: str, params: dict, seed: int = -1) -> dict:
     return {"created_by": rule, "params_hash": params_hash(params), "seed": seed, "dagal_version": __version__}
 
 
+class Unwritten(h5py.Dataset):
+    """A data set to be filled by slices, which tells of a full disk when it is met: a large one would go on for hours."""
+
+    def __init__(self, dataset: h5py.Dataset, blocks: storage.Written):
+        super().__init__(dataset.id)
+        self._blocks = blocks
+
+    def __setitem__(self, where, values):
+        super().__setitem__(where, values)
+        if self._blocks.error:
+            raise self._blocks.error
+
+
 class Writer:
     """Creates the data sets of one artifact; handed out by `create`."""
 
-    def __init__(self, file: h5py.File, kind: Kind):
-        self.file, self.kind = file, kind
+    def __init__(self, file: h5py.File, kind: Kind, blocks: storage.Written):
+        self.file, self.kind, self.blocks = file, kind, blocks
 
     def dataset(self, name: str, shape: tuple[int, ...], dtype) -> h5py.Dataset:
         """Empty data set to be filled by slices; chunked over its longest axis (of images: the first), integers, texts and float16
@@ -89,29 +102,21 @@ class Writer:
         dataset = self.file.create_dataset(name, shape, dtype, **options)
         if self.kind.datasets:
             dataset.attrs["description"] = self.kind.datasets[name]
-        return dataset
+        return Unwritten(dataset, self.blocks)
 
 
 @contextmanager
 def create(path: str | Path, kind: Kind | str, origin: dict, **attributes) -> Iterator[Writer]:
     """Open an artifact for writing; it takes its name only if the block ends without error.
 
-    ``origin`` comes from `provenance`. Raises KeyError for a data set that the kind does not declare.
+    ``origin`` comes from `provenance`. Raises KeyError for a data set that the kind does not declare, and UserError if the disk is
+    full or cannot be written.
     """
     kind = as_kind(kind)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with h5py.File(temporary, "w", locking=False) as file:
-            for name, value in {"schema": kind.schema, **origin, **attributes}.items():
-                set_attribute(file, name, value)
-            yield Writer(file, kind)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storage.streamed(path) as blocks, h5py.File(blocks, "w") as file:
+        for name, value in {"schema": kind.schema, **origin, **attributes}.items():
+            set_attribute(file, name, value)
+        yield Writer(file, kind, blocks)
 
 
 def set_attribute(file: h5py.File, name: str, value) -> None:
@@ -145,63 +150,93 @@ def write(path: str | Path, kind: Kind | str, origin: dict, data: dict[str, np.n
 
 
 def write_json(path: str | Path, data: dict) -> None:
-    """Write JSON; NaN is refused (ValueError)."""
-    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+    """Write JSON, with its checksum as a first field ``checksum``; NaN is refused (ValueError)."""
+    text = json.dumps({"checksum": storage.FIELD} | data, indent=1, allow_nan=False) + "\n"
+    storage.write_bytes(path, storage.with_field(text.encode()))
+
+
+def read_json(path: str | Path) -> dict:
+    """What `write_json` wrote. Raises UserError if it is damaged."""
+    data = json.loads(storage.verified_bytes(path))
+    del data["checksum"]
+    return data
 
 
 def write_csv(path: str | Path, header: list[str], rows: Iterable[Iterable]) -> None:
     """Write a table; None becomes an empty cell."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())
+    storage.write_table(path, encoded(text.getvalue()))
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a table that `write_csv` wrote. Raises UserError if it is damaged."""
+    return list(csv.DictReader(io.StringIO(storage.verified_table(path).decode(errors="surrogateescape"), newline="")))
+
+
+def write_costs(path: str | Path, values: Iterable[str]) -> None:
+    """Write what a job cost, in the columns of Snakemake's own benchmark files, `COSTS` and a checksum."""
+    rows = [[*COSTS, "checksum"], [*values, storage.FIELD]]
+    storage.write_bytes(path, storage.with_field("".join("\t".join(row) + "\n" for row in rows).encode()))
+
+
+def read_costs(path: str | Path) -> dict[str, str]:
+    """What a job cost, by `COSTS`; "NA" where it is not known. Raises UserError if the file is damaged."""
+    names, values = storage.verified_bytes(path).decode().splitlines()
+    return dict(zip(names.split("\t"), values.split("\t"), strict=True))
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, complete or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # names of files may be no UTF-8
-    temporary.replace(path)
+    storage.write_bytes(path, encoded(text))
 
 
-def open_hdf5(path: str | Path, **options) -> h5py.File:
+def encoded(text: str) -> bytes:
+    """UTF-8, but for the names of files, which may be none."""
+    return text.encode(errors="surrogateescape")
+
+
+@contextmanager
+def open_hdf5(path: str | Path, checked: bool = False, **options) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, without a lock: artifacts never change, and not every file system has locks.
 
+    What is read of an artifact is compared with its checksums; a file without is opened as it is, unless it must be ``checked``.
     Raises UserError that says what to do: only a damaged file has to be made again.
     """
     try:
-        return h5py.File(path, "r", locking=False, **options)
+        content = storage.Verified(path)
     except OSError as error:
-        place, reason = Path(path), error.strerror or " ".join(str(error).split())
-        if place.resolve().name == "stopping.json":
-            raise UserError(f"{path} holds no data: its chain had stopped, as {place.resolve()} tells.") from None
-        if isinstance(error, PermissionError) or error.errno in (errno.EACCES, errno.EPERM):
-            raise UserError(
-                f"{path} may not be read ({os.strerror(errno.EACCES)}): give yourself the permission to read it (chmod u+r), and to "
-                "enter its folders."
-            ) from None
-        if place.is_dir():
-            raise UserError(f"{path} is a folder; name a file.") from None
-        if isinstance(error, FileNotFoundError) or error.errno == errno.ENOENT:
-            raise UserError(f"{path} is missing: run the study that makes it.") from None
-        if error.errno not in (None, 0):  # what the system says of a disk or network
-            raise UserError(
-                f"{path} cannot be read now ({os.strerror(error.errno)}): try again when its disk can be read."
-            ) from None
-        raise UserError(f"{path} cannot be read as HDF5 ({reason}); delete it and run again.") from None
+        raise storage.unreadable(path, error) from None
+    except storage.NoChecksums:
+        place = Path(path).resolve()
+        if place.name == "stopping.json":
+            raise UserError(f"{path} holds no data: its chain had stopped, as {place} tells.") from None
+        if checked:
+            raise
+        content = place.open("rb", buffering=0)
+    with content:
+        try:
+            file = h5py.File(content, "r", **options)
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path} cannot be read as HDF5 ({reason}); delete it and run again.") from None
+        try:
+            with file:
+                yield file
+        finally:
+            if error := getattr(content, "error", None):  # which HDF5 may have taken for something that is not there
+                raise error
 
 
 @contextmanager
 def opened(path: str | Path, kind: Kind | str, cached: bool = True) -> Iterator[h5py.File]:
-    """Open an artifact for reading.
+    """Open an artifact for reading; what is read is compared with its checksums.
 
     ``cached`` False is for images and features, which are not compressed: HDF5 then reads the rows asked for and no whole chunks.
-    Raises UserError if it is unreadable, or of another kind or version.
+    Raises UserError if it is unreadable or damaged, or of another kind or version.
     """
     expected = as_kind(kind).schema
-    file = open_hdf5(path, rdcc_nbytes=None if cached else 0)
-    with file:
+    with open_hdf5(path, checked=True, rdcc_nbytes=None if cached else 0) as file:
         found = file.attrs.get("schema")
         if found != expected:
             raise UserError(f"{path} has schema {found!r} where {expected!r} is needed; delete it and run again.")

@@ -6,8 +6,7 @@ of its data sets when it ends, and ``python -m dagal show`` those of any file.
 
 from pathlib import Path
 
-import h5py
-
+from dagal import artifacts
 from dagal.artifacts import Writer
 
 ATTRIBUTE = "notes"
@@ -24,5 +23,5 @@ def of(path: str | Path) -> list[str]:
     """The lines kept in an artifact; none where it is not there."""
     if not Path(path).exists():
         return []
-    with h5py.File(path, "r", locking=False) as file:
+    with artifacts.open_hdf5(path) as file:
         return list(file.attrs.get(ATTRIBUTE, []))

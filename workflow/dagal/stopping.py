@@ -1,8 +1,6 @@
 """When a chain of cycles stops (paper 002, sec. 3.4): at a target accuracy, or when its predictions have stabilized."""
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -64,7 +62,7 @@ def last_cycles(paths: Iterable[str]) -> dict[tuple[int, str], int]:
     """(seed, branch) -> the last cycle that the chain trained, of the chains that stopped; from the stopping.json of nodes."""
     found = {}
     for path in paths:
-        record = json.loads(Path(path).read_text())
+        record = artifacts.read_json(path)
         if record["stopped"]:
             seed, branch, _ = artifacts.node(path)
             found[seed, branch] = record["cycle"]

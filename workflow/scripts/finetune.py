@@ -21,6 +21,6 @@ with artifacts.opened(source.images, "images", cached=False) as file:
     embedding.train(
         backbone, images, labels, settings, settings["finetune_epochs"], settings["finetune_lr"], seed, device
     )
-    about = {"backbone": weights.read_about(source.backbone)["backbone"], "shape": (channels, height, width)}
+    about = {"backbone": weights.read(source.backbone)[0]["backbone"], "shape": (channels, height, width)}
     weights.write(output.backbone, backbone, {**about, **job.origin})
     backbones.write_features(output.features, job.origin, backbone, file, device, settings["precision"])

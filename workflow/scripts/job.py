@@ -5,7 +5,7 @@ workflow/scripts/job.py workflow/scripts/score.py .snakemake/dagal/digits-....js
 """
 
 import atexit
-import json
+import errno
 import os
 import resource
 import runpy
@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dagal import artifacts  # noqa: E402
+from dagal import artifacts, storage  # noqa: E402
 from dagal.errors import UserError  # noqa: E402
 from dagal.plan import job as plan  # noqa: E402
 
@@ -60,14 +60,17 @@ def start() -> SimpleNamespace:
 
 def to_log(path: str) -> None:
     """Send all further output to the rule's log, a user's mistake as one sentence."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    try:
+        storage.make_folder(path)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    except (UserError, OSError) as error:
+        sys.exit(f"dagal: {error if isinstance(error, UserError) else storage.unwritable(path, error)}")
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(log, stream.fileno())
         stream.reconfigure(line_buffering=True)
     os.close(log)
-    sys.excepthook = _explain
+    sys.excepthook = explain
 
 
 def costs(started: float) -> tuple[float, float, float]:
@@ -77,14 +80,18 @@ def costs(started: float) -> tuple[float, float, float]:
 
 
 def write_costs(path: str, started: float, startup: list[float]) -> None:
-    """`costs` of the job in the columns of Snakemake's own benchmark files, and seconds and memory of its start, "NA" if not told.
+    """Write `costs` of the job, and seconds and memory of its start, "NA" if not told; a job that cannot write them has failed.
 
     Snakemake samples the processes below its shell, too coarsely for short jobs, and never sees one that a warm server forked.
     """
     seconds, cpu_seconds, memory = costs(started)
     start = [f"{startup[0]:.4f}", f"{startup[1]:.2f}"] if startup else ["NA", "NA"]
-    row = "\t".join([f"{seconds:.4f}", f"{cpu_seconds:.4f}", f"{memory:.2f}", *start])
-    Path(path).write_text(f"s\tcpu_time\tmax_rss\tstartup_s\tstartup_rss\n{row}\n")
+    try:
+        artifacts.write_costs(path, [f"{seconds:.4f}", f"{cpu_seconds:.4f}", f"{memory:.2f}", *start])
+    except UserError as error:  # which would change no exit status here
+        explain(UserError, error, None)
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def pass_through(job: SimpleNamespace, goes_on: bool) -> None:
@@ -94,7 +101,7 @@ def pass_through(job: SimpleNamespace, goes_on: bool) -> None:
     links: these would have the age of the file, and look older than the inputs.
     """
     stopping = Path(job.input.stop_record)
-    record = json.loads(stopping.read_text())
+    record = artifacts.read_json(stopping)
     if not record["stopped"]:
         return
     for output in map(Path, vars(job.output).values()):
@@ -105,8 +112,11 @@ def pass_through(job: SimpleNamespace, goes_on: bool) -> None:
     sys.exit()
 
 
-def _explain(kind, error, trace):
-    if issubclass(kind, UserError):
+def explain(kind, error, trace):
+    """A user's mistake as one sentence, and so a disk that is full, whoever met it; anything else as a traceback."""
+    if issubclass(kind, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = storage.unwritable(error.filename or Path.cwd(), error)
+    if isinstance(error, UserError):
         print(f"dagal: {error}", file=sys.stderr)
     else:
         traceback.print_exception(kind, error, trace)

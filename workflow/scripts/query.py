@@ -3,9 +3,6 @@
 Of a pool in shards: first the ids that are chosen from each of them, then from these.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 from job import start
 
@@ -34,7 +31,7 @@ elif parts:
 
 options = dict(params.options)
 if options.get("weight") == "auto":
-    options["weight"] = json.loads(Path(source.weight).read_text())["weight"]
+    options["weight"] = artifacts.read_json(source.weight)["weight"]
 rng = generator(seed, *purpose)
 positions, certificate = methods.query(
     params.select, source, candidates, score_N, budget, cycle, rng, options, job.task

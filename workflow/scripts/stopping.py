@@ -1,8 +1,6 @@
 """What is known of a chain at one of its nodes -> stopping.json: whether it stops there, and why."""
 
-import json
 import math
-from pathlib import Path
 
 from job import start
 
@@ -11,8 +9,8 @@ from dagal.stopping import cohen_kappa, reason_to_stop
 
 job = start()
 source, params, cycle = job.input, job.params, int(job.wildcards.cycle)
-metrics = json.loads(Path(source.metrics).read_text())
-before = json.loads(Path(source.stop_record).read_text()) if cycle else {"kappa": [], "validation_accuracy": []}
+metrics = artifacts.read_json(source.metrics)
+before = artifacts.read_json(source.stop_record) if cycle else {"kappa": [], "validation_accuracy": []}
 kappas = before["kappa"]
 if params.kappa and cycle:
     value = cohen_kappa(*(artifacts.read(path, "stop_predictions", "predicted")[0] for path in source.predictions))

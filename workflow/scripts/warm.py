@@ -199,10 +199,12 @@ def job(descriptors: list[int], script: str, arguments: list[str], folder: str, 
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:  # a log on a full disk must not make a second server of this process
+            os._exit(code)
 
 
 if __name__ == "__main__":

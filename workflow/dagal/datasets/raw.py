@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dagal import storage
 from dagal.datasets import archives
 from dagal.datasets.decoding import readable
 from dagal.pace import Reporter
@@ -104,6 +105,5 @@ def compare(found: dict[str, str], names, sizes, sha, made: float, seen: Path) -
     newer = any(os.stat(path).st_mtime > since for path in found.values())  # noqa: PTH116
     told = changes(found, names, sizes, sha, since if newer or known is None else None)
     if not told:
-        seen.parent.mkdir(parents=True, exist_ok=True)
-        seen.write_text(now)
+        storage.write_bytes(seen, now.encode())
     return told

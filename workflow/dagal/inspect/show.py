@@ -20,7 +20,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from dagal import artifacts, notes
+from dagal import artifacts, notes, storage
 from dagal.datasets.origins import origins
 from dagal.errors import UserError
 
@@ -86,7 +86,10 @@ def run(options: argparse.Namespace) -> None:
 
 def _show_json(path: Path, console: Console) -> None:
     try:
-        data = json.loads(path.read_text())
+        try:
+            data = artifacts.read_json(path)
+        except storage.NoChecksums:  # not one of dagal's
+            data = json.loads(path.read_text())
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}); delete it and run again.") from None
     console.print_json(data=data, indent=2)

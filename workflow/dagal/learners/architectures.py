@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from dagal.errors import UserError
 from dagal.learners import NETWORKS, loss_prediction, weights
@@ -33,8 +32,8 @@ def save(path: str | Path, model: Classifier, settings: dict, shape: tuple, orig
 
 def load(path: str | Path, device: torch.device) -> Classifier:
     """The classifier saved by `save`, in evaluation mode."""
-    about = weights.read_about(path)
+    about, tensors = weights.read(path)
     settings, shape = about["learner"] | {"weights": None}, tuple(about["shape"])  # the file itself holds the weights
     model = build(settings, shape, about["classes"], torch.zeros(shape[0]), torch.ones(shape[0]))
-    model.load_state_dict(load_file(path))
+    model.load_state_dict(tensors)
     return place(model, device).eval()

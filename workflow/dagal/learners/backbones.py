@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 import h5py
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import interpolate, normalize
 
@@ -15,7 +14,7 @@ from dagal.errors import UserError
 from dagal.learners import IMAGE_NETWORKS, NETWORKS
 from dagal.learners.classifier import standardise
 from dagal.learners.inference import autocast, stream
-from dagal.learners.weights import load_backbone, read_about
+from dagal.learners.weights import load_backbone, read
 
 FEATURES = Kind(
     "features",
@@ -133,13 +132,13 @@ def fresh(
 
 def load(path: str, shape: tuple[int, int, int]) -> Backbone:
     """The backbone that a training has saved, for images of ``shape``. Raises UserError if it was trained on others."""
-    about = read_about(path)
+    about, tensors = read(path)
     settings, trained = about["backbone"], tuple(about["shape"])
     if trained != shape:
         sizes = [f"{height} x {width} x {channels}" for channels, height, width in (trained, shape)]
         raise UserError(f"{path} was trained on images of {sizes[0]}, these have {sizes[1]}: give both one image_size.")
     backbone = fresh(settings, shape, torch.zeros(shape[0]), torch.ones(shape[0]))
-    backbone.load_state_dict(load_file(path))
+    backbone.load_state_dict(tensors)
     return backbone
 
 

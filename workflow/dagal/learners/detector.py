@@ -329,7 +329,7 @@ def save(path: str | Path, model: Detector, settings: dict, shape: tuple, origin
 
 def load(path: str | Path, device: torch.device) -> Detector:
     """The detector saved by `save`, in evaluation mode."""
-    about = weights.read_about(path)
+    about, tensors = weights.read(path)
     model = untrained(about["learner"], about["classes"], IMAGENET_MEAN, IMAGENET_STD)
-    model.load_state_dict(load_file(path))
+    model.load_state_dict(tensors)
     return model.to(device).eval()

@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import cosine_similarity, normalize
 
 from dagal.artifacts import Kind
+from dagal.errors import UserError
 from dagal.learners import NETWORKS, weights
 from dagal.learners.backbones import Backbone
 from dagal.learners.devices import place
@@ -200,8 +199,8 @@ def save_checkpoint(path, key: str, epoch: int, model: nn.Module, momenta: list,
 def resume(path, key: str, model: nn.Module, momenta: list, history: dict) -> int:
     """Load what `save_checkpoint` wrote, in place; returns its epoch, or 0 if there is none with this key."""
     try:
-        about, tensors = weights.read_about(path), load_file(path)
-    except (OSError, ValueError, KeyError, SafetensorError):
+        about, tensors = weights.read(path)
+    except UserError:  # none, or damaged
         return 0
     if about.get("key") != key:
         return 0

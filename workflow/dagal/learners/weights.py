@@ -1,14 +1,13 @@
 """Files of weights: reading those of others, and writing networks with what is needed to rebuild them."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save
 from torch import nn
 
+from dagal import storage
 from dagal.errors import UserError
 
 
@@ -32,19 +31,22 @@ def load_backbone(network: nn.Module, path: str, head: str = "fc.") -> None:
 
 
 def write(path: str | Path, model: nn.Module, about: dict) -> None:
-    """Write weights, and what is needed to rebuild the network, as safetensors; appears under its name only when complete."""
+    """Write weights, and what is needed to rebuild the network, as safetensors with a checksum. Raises UserError if it cannot be written."""
     write_tensors(path, model.state_dict(), about)
 
 
 def write_tensors(path: str | Path, tensors: dict[str, torch.Tensor], about: dict) -> None:
     """Write named tensors as `write` does."""
-    metadata = {"dagal": json.dumps(about, sort_keys=True)}  # one key: the library writes several in random order
-    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, temporary, metadata)
-    temporary.replace(path)
+    # one key: the library writes several in random order
+    metadata = {"dagal": json.dumps({"checksum": storage.FIELD} | about, sort_keys=True)}
+    content = save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, metadata)
+    storage.write_bytes(path, storage.with_field(content))
 
 
-def read_about(path: str | Path) -> dict:
-    """The ``about`` that `write` stored with a network."""
-    with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()["dagal"])
+def read(path: str | Path) -> tuple[dict, dict[str, torch.Tensor]]:
+    """The ``about`` that `write` stored with a network, and its tensors by name. Raises UserError if the file is damaged."""
+    content = storage.verified_bytes(path)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    about = json.loads(header["__metadata__"]["dagal"])
+    del about["checksum"]
+    return about, load(content)

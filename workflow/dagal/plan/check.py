@@ -36,8 +36,8 @@ def pool_size(study: Study) -> int | None:
     settings = study.settings
     split = Path(study.split(study.seeds[0]))
     if split.exists():
-        with artifacts.opened(split, "split") as file:
-            if file.attrs["params_hash"] == artifacts.params_hash({"pool": settings["pool"]}):
+        with artifacts.open_hdf5(split) as file:
+            if file.attrs.get("params_hash") == artifacts.params_hash({"pool": settings["pool"]}):
                 return len(file["pool"])
     if settings["dataset"]["loader"] in datasets.VIDEO_LOADERS:
         if not study.rendered:
@@ -48,8 +48,8 @@ def pool_size(study: Study) -> int | None:
     images = Path(study.clean_images)
     by_class = settings["pool"]["imbalance"]["kind"] != "none" or settings["pool"]["initial"]["kind"] == "balanced"
     if images.exists() and not by_class:
-        with artifacts.opened(images, "images") as file:
-            if file.attrs["params_hash"] == artifacts.params_hash({"dataset": settings["dataset"]}):
+        with artifacts.open_hdf5(images) as file:
+            if file.attrs.get("params_hash") == artifacts.params_hash({"dataset": settings["dataset"]}):
                 return config.pool_size(settings, [(file["split"][()] == 0).sum()])
     counts = datasets.train_counts(settings["dataset"])
     return None if counts is None else config.pool_size(settings, counts)

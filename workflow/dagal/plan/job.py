@@ -1,9 +1,9 @@
 """What one job reads, writes and is set to: the same for Snakemake, which plans it, and for the script, which does it."""
 
-import json
 from pathlib import Path
 
 from dagal import artifacts
+from dagal.errors import UserError
 from dagal.plan.code import WORKFLOW, digest
 from dagal.plan.study import At, Study, fill
 
@@ -13,14 +13,18 @@ FOLDER = Path(".snakemake/dagal")  # of the settings that jobs are started with
 def store(settings: dict) -> Path:
     """Write the checked settings of a study where its jobs find them, under a name that follows from them."""
     path = FOLDER / f"{settings['study']}-{artifacts.params_hash(settings)}.json"
-    if not path.exists():
+    try:
+        kept = path.exists() and artifacts.read_json(path) == settings
+    except UserError:  # damaged, or of an earlier version
+        kept = False
+    if not kept:
         artifacts.write_json(path, settings)
     return path
 
 
 def stored(path: str | Path) -> Study:
     """The study that `store` wrote."""
-    return Study(json.loads(Path(path).read_text(encoding="utf-8")))
+    return Study(artifacts.read_json(path))
 
 
 def reads(study: Study, stage: str, at: At) -> dict[str, str | list[str]]:

@@ -4,13 +4,12 @@ Snakemake compares settings and code with its own records, which lie in the fold
 elsewhere, or renamed by hand, have none there, and Snakemake would take them whatever they were made with.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dagal import __version__, artifacts, notes
+from dagal import __version__, artifacts, notes, storage
 from dagal.datasets import raw
 from dagal.errors import UserError
 from dagal.plan import job
@@ -26,10 +25,21 @@ def write(study: Study) -> None:
 
 def tell(study: Study) -> None:
     """Print what was told while the data sets of the study were written (`dagal.notes`)."""
-    folders = [study.dataset, *map(study.source_folder, study.sources.values())]
-    for path in (f"{folder}/images.h5" for folder in folders):
+    for path in (f"{folder}/images.h5" for folder in datasets(study)):
         for line in notes.of(path):
             print(f"{path}: {line}", file=sys.stderr)
+
+
+def datasets(study: Study) -> list[str]:
+    """The folders of the data sets of a study."""
+    return [study.dataset, *map(study.source_folder, study.sources.values())]
+
+
+def remove_leftovers(study: Study) -> None:
+    """Remove what jobs that were killed left of the files they were writing."""
+    for folder in (study.results, *datasets(study), job.FOLDER):
+        for path in storage.remove_leftovers(folder):
+            print(f"removed {path}, which a job that was killed left unfinished", file=sys.stderr)
 
 
 def made_here(study: Study) -> Path:
@@ -45,15 +55,14 @@ def check(study: Study) -> None:
     """Raise UserError if the results of the study are another's, or were brought here and made with other settings or code."""
     if not path(study).exists():
         return
-    recorded = path(study).read_text(encoding="utf-8")
-    about = json.loads(recorded)
+    if made_here(study).exists() and made_here(study).read_bytes() == path(study).read_bytes():
+        return  # Snakemake has its own records
+    about = artifacts.read_json(path(study))
     settings = about["settings"]
     if settings["study"] != study.name:
         raise UserError(
             f"{path(study).parent} holds the results of the study {settings['study']!r}: give the folder its name back, or delete it."
         )
-    if made_here(study).exists() and made_here(study).read_text(encoding="utf-8") == recorded:
-        return  # Snakemake has its own records
     for (key, before), (_, now) in zip(parts(settings), parts(study.settings, settings), strict=True):
         if now is not None and before != now:
             raise UserError(

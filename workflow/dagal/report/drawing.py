@@ -4,7 +4,7 @@ A method has the same colour and marker in all figures of a study, given by its 
 `REFERENCE` is always grey. Methods that cannot be deployed (bool column ``deployable``, optional) are dashed.
 """
 
-import os
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from dagal import storage
 
 REFERENCE = "random"
 GREY = "#333333"
@@ -47,18 +49,14 @@ STYLE = {
 @contextmanager
 def canvas(path: str | Path, dpi: int, width: float, height: float) -> Iterator[Figure]:
     """An empty figure of width x height inches, written to ``path`` as PNG if the block does not raise."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        try:
-            figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
+        storage.write_bytes(path, drawn.getvalue())
 
 
 def checked(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:

@@ -3,14 +3,14 @@
 The colours are those of 003, fig. 2.3. True boxes are dashed, so that a detection exactly on one can still be seen.
 """
 
-import os
+import io
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from dagal import storage
 from dagal.geometry import iou_matrix
 
 COLOURS = {
@@ -298,8 +298,7 @@ def contact_sheet(images: list[np.ndarray], captions: list[str], columns: int) -
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write a picture as png; the same picture gives the same bytes."""
-    with _replacing(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+    storage.write_bytes(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def write_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
@@ -318,9 +317,9 @@ def write_gif(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> Non
     palette = Image.new("P", (1, 1))
     palette.putpalette([*np.ravel(reserved).tolist(), *sample.getpalette()])
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    with _replacing(path) as temporary:
-        duration = max(2, round(100 / fps)) * 10
-        images[0].save(temporary, save_all=True, append_images=images[1:], duration=duration, loop=0)
+    drawn, duration = io.BytesIO(), max(2, round(100 / fps)) * 10
+    images[0].save(drawn, format="gif", save_all=True, append_images=images[1:], duration=duration, loop=0)
+    storage.write_bytes(path, drawn.getvalue())
 
 
 def _same_size(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -332,16 +331,3 @@ def _same_size(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield frame
     if shape is None:
         raise ValueError("no frames")
-
-
-@contextmanager
-def _replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, of its ending, that takes its place if the block ends without error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Benchmark files of the jobs -> costs.csv: wall time, processor time and peak memory of each."""
 
-import csv
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,9 +22,8 @@ def make(job):
             seed, branch, cycle = artifacts.node(path)
             if passed_through(last_cycle, seed, branch, cycle if rule.startswith(OF_THE_CYCLE) else cycle + 1):
                 continue
-        (measured,) = csv.DictReader(path.read_text().splitlines(), delimiter="\t")
-        measured = {name: None if value == "NA" else value for name, value in measured.items()}
-        numbers = [measured.get(name) for name in ("s", "cpu_time", "max_rss", "startup_s", "startup_rss")]
+        measured = artifacts.read_costs(path)
+        numbers = [None if measured[name] == "NA" else measured[name] for name in artifacts.COSTS]
         rows.append([job.params.study, seed, branch, cycle, rule, *numbers])
     header = ["study", "seed", "branch", "cycle", "rule", "seconds", "cpu_seconds", "peak_memory_mb"]
     header += ["startup_seconds", "startup_memory_mb"]

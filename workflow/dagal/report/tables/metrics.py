@@ -1,8 +1,5 @@
 """metrics.json of all nodes -> metrics.csv (a row per method, seed and cycle) and classes.csv (per class besides)."""
 
-import json
-from pathlib import Path
-
 from dagal import artifacts
 from dagal.report.item import Item
 from dagal.stopping import last_cycles, passed_through
@@ -12,7 +9,7 @@ def make(job):
     study, methods = job.params.study, job.params.methods
     by_node = {}
     for path in job.input.nodes:
-        by_node[artifacts.node(path)] = json.loads(Path(path).read_text())
+        by_node[artifacts.node(path)] = artifacts.read_json(path)
 
     measured = ["labels", *job.params.measured]
     of_class = ["class_names", "labels_per_class", job.params.per_class] if job.params.per_class else []

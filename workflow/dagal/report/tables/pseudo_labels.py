@@ -1,8 +1,5 @@
 """metrics.json of the models trained on pseudo-labels -> pseudo_labels.csv: what those were worth, after the fact."""
 
-import json
-from pathlib import Path
-
 from dagal import artifacts
 from dagal.report.item import Item, classifies
 from dagal.stopping import last_cycles, passed_through
@@ -15,7 +12,7 @@ def make(job):
     for (method, seed, cycle), path in zip(job.params.nodes, job.input.nodes, strict=True):
         if passed_through(last_cycle, seed, method, cycle):
             continue
-        found, about = json.loads(Path(path).read_text()), job.params.methods[method]
+        found, about = artifacts.read_json(path), job.params.methods[method]
         numbers = [found.get(name) for name in measured]
         rows.append([method, about["learner"], about["deployable"], seed, cycle, *numbers])
     header = ["method", "learner", "deployable", "seed", "cycle", *measured]

@@ -3,7 +3,6 @@
 Means over seeds and cycles. The start, which no pool makes longer, is measured by the jobs (`ready` of workflow/scripts/job.py).
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +22,9 @@ def make(job):
     for path in map(Path, job.input.splits):
         pools[int(path.parts[-2].removeprefix("seed"))] = len(artifacts.read(path, "split", "pool")[0])
     measured = {}
-    with Path(job.input.costs).open() as file:
-        for row in csv.DictReader(file):
-            if row["cycle"]:  # else it serves all methods and cycles
-                measured[int(row["seed"]), row["branch"], int(row["cycle"]), row["rule"]] = row
+    for row in artifacts.read_csv(job.input.costs):
+        if row["cycle"]:  # else it serves all methods and cycles
+            measured[int(row["seed"]), row["branch"], int(row["cycle"]), row["rule"]] = row
 
     rows = []
     for method, jobs in params.jobs.items():

@@ -1,6 +1,5 @@
 """stopping.json of the last node of every chain -> where and why each stopped, and what was known in each of its cycles."""
 
-import json
 from pathlib import Path
 
 from dagal import artifacts
@@ -11,7 +10,7 @@ def make(job):
     params = job.params
     chains, cycles = [], []
     for (method, seed), path in zip(params.chains, map(Path, job.input.stop_records), strict=True):
-        record = json.loads(path.read_text())
+        record = artifacts.read_json(path)
         last, stopped = record["cycle"], int(record["stopped"])
         accuracies, kappas = record["validation_accuracy"], [None, *record["kappa"]]
         kappas += [None] * (len(accuracies) - len(kappas))

@@ -1,8 +1,5 @@
 """metrics.json of the supervised baselines -> supervised.csv, a row per learner, size and seed."""
 
-import json
-from pathlib import Path
-
 from dagal import artifacts
 from dagal.report.item import Item
 
@@ -11,7 +8,7 @@ def make(job):
     params = job.params
     rows = []
     for (learner, size, seed), path in zip(params.baselines, job.input.nodes, strict=True):
-        found = json.loads(Path(path).read_text())
+        found = artifacts.read_json(path)
         rows.append([params.study, learner, size, seed, found["labels"], *(found[name] for name in params.measured)])
     artifacts.write_csv(job.output.supervised, ["study", "learner", "size", "seed", "labels", *params.measured], rows)
 

@@ -1,8 +1,5 @@
 """Benchmark files -> seconds per 1,000 frames of each stage that sees all training frames."""
 
-import csv
-from pathlib import Path
-
 from dagal import artifacts
 from dagal.report.item import Item
 from dagal.report.temporal_coherence import shards, trackers
@@ -15,8 +12,7 @@ def make(job):
     first = "rendering" if job.params.rendered else "reading"
     rows = [[first, n_frames, 1, *shares(list(map(measured, [source.dataset])), n_frames)]]
     rows.append(["optical flow", n_training, 1, *shares(list(map(measured, source.flow)), n_training)])
-    with Path(source.costs).open() as file:
-        costs = list(csv.DictReader(file))
+    costs = artifacts.read_csv(source.costs)
     of_signals = ("detections", "tracks", "coherence", "errors")
     for rule in sorted({row["rule"] for row in costs if row["rule"].startswith(of_signals)}):
         jobs = [(row["seconds"], row["startup_seconds"]) for row in costs if row["rule"] == rule]
@@ -29,8 +25,8 @@ def make(job):
 
 def measured(path: str) -> tuple[str, str]:
     """Seconds of a job and of its start, as its benchmark file has them."""
-    row = next(csv.DictReader(Path(path).read_text().splitlines(), delimiter="\t"))
-    return row["s"], row.get("startup_s", "NA")
+    row = artifacts.read_costs(path)
+    return row["s"], row["startup_s"]
 
 
 def shares(jobs: list[tuple[str, str]], frames: int) -> tuple[float, float]:
