@@ -193,8 +193,11 @@ def _members(path: Path, file: BinaryIO, wanted: Collection[str]) -> Iterator[tu
     """Those of a tar, packed or not."""
     unpacked = PACKED.get(file.peek(2)[:2])
     stream = _Unpacked(unpacked(file), path) if unpacked else file
+    most = most_bytes(path) if unpacked else path.stat().st_size
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictMember) as tar:
         for member in tar:
+            if tar.offset > most:  # tarfile would go on looking for the next one behind the end
+                raise tarfile.ReadError(f"{member.name} goes on behind it")
             parts = [part for part in member.name.split("/") if part not in ("", ".")]
             if member.isdir():
                 yield [*parts, ""], None
