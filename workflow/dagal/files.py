@@ -1,6 +1,7 @@
 """Files that users bring: special files are never opened, no file is read that is larger than memory takes, no link leads out of one."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import h5py
 from dagal.errors import UserError
 
 MOST_BYTES = 1 << 30  # of a file that is read as a whole
+MOST_PATH_BYTES, MOST_NAME_BYTES = 4000, 255  # a little below what Linux takes, and what it takes
 
 
 def regular(path: str | Path) -> Path:
@@ -21,6 +23,20 @@ def regular(path: str | Path) -> Path:
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise UserError(f"{path} is a device, pipe or socket, which is never read: put a file there or delete it.")
     return path
+
+
+def possible(name: str) -> str:
+    """The path, if a file may have it. Raises ValueError for others, which functions of the system refuse in many ways."""
+    encoded = os.fsencode(name)
+    if (
+        b"\0" in encoded
+        or len(encoded) > MOST_PATH_BYTES
+        or any(len(part) > MOST_NAME_BYTES for part in encoded.split(b"/"))
+    ):
+        raise ValueError(
+            f"no path has more than {MOST_PATH_BYTES} bytes, {MOST_NAME_BYTES} between two slashes, or one that is 0."
+        )
+    return name
 
 
 def contents(path: str | Path, most: int = MOST_BYTES) -> bytes:

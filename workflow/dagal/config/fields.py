@@ -2,7 +2,6 @@
 
 import copy
 import difflib
-import os
 import re
 import types
 import typing
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from dagal.errors import UserError
+from dagal.files import possible
 
 LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 MOST_LETTERS = 100  # of a name, which becomes part of the names of files
@@ -60,9 +60,7 @@ def plain_path(value: str) -> str:
         raise ValueError("~ and $ are not replaced here; write the path itself, relative to the working directory.")
     if not value.isprintable():
         raise ValueError("a path must hold nothing but letters and signs that can be printed.")
-    if len(os.fsencode(value)) > 4000 or any(len(os.fsencode(part)) > 255 for part in value.split("/")):
-        raise ValueError("no path may have more than 4000 bytes, and no name in it more than 255.")
-    return value
+    return possible(value)
 
 
 Whole = Annotated[int, BeforeValidator(whole), AfterValidator(of_64_bits)]

@@ -60,8 +60,9 @@ def npz(settings: dict) -> Source:
     values = np.concatenate(labels)
     if "class_names" in arrays and values.dtype.kind in "iu":
         names, labels_N = list(map(str, arrays["class_names"])), values.astype(np.int64)
-        if labels_N.min() < 0 or labels_N.max() >= len(names):
-            raise UserError(f"{path} has label {labels_N.max()} and {len(names)} class_names: correct one of them.")
+        outside = values[(values < 0) | (values >= len(names))]
+        if len(outside):
+            raise UserError(f"{path} has label {outside.max()} and {len(names)} class_names: correct one of them.")
     else:
         known, labels_N = np.unique(values, return_inverse=True)
         names = list(map(str, known))

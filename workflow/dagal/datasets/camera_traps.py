@@ -5,6 +5,7 @@ the number of animals. The detector runs elsewhere (MegaDetector, say); here its
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ def camera_trap(settings: dict) -> Source:
             "source": np.array([position for position, *_ in crops], np.int64),
             "box": np.array([box for _, box, *_ in crops], np.float32),
             "confidence": np.array([confidence for _, _, confidence, _ in crops], np.float32),
-            "files": np.array([file.encode() for file in names]),
+            "files": np.array([os.fsencode(file) for file in names]),
             "detected": np.array([len(detections[file]) for file in names], np.int64),
         },
         files=[names[position] for position, *_ in crops],
@@ -205,9 +206,8 @@ def cropped(path: Path, names: list[str], crops: list[tuple]) -> Iterator[tuple[
             shown, file = position, path / names[position]
             try:
                 data = files.contents(file)
-            except (OSError, ValueError) as error:  # ValueError for a name that no file can have
-                reason = getattr(error, "strerror", None) or error
-                raise UserError(f"{file} has detections but cannot be read ({reason}): put it there.") from None
+            except OSError as error:
+                raise UserError(f"{file} has detections but cannot be read ({error.strerror}): put it there.") from None
             image = opencv(data)
             if image is None:
                 raise UserError(f"{file} cannot be decoded as {AN_IMAGE}: replace it, or delete its detections.")
@@ -262,7 +262,7 @@ def read_detections(
             name = normal(image["file"])
             detections = None if image.get("failure") else image.get("detections")
             detections = None if detections is None else list(detections)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             records.skip(f"image {position + 1} in {file} is not MegaDetector's ({coco.why(error)})")
             continue
         if name in found:
@@ -441,5 +441,5 @@ def count_of(value, boxed: bool) -> int:
 
 
 def normal(name: str) -> str:
-    """File name with forward slashes, without a leading ./"""
-    return str(name).replace("\\", "/").removeprefix("./")
+    """File name with forward slashes, without a leading ./ Raises ValueError for one that no file has."""
+    return files.possible(str(name).replace("\\", "/").removeprefix("./"))

@@ -76,7 +76,7 @@ def read(file: Path, records: Records) -> tuple[list[str], list[Image]]:
 
 def image_of(entry: dict, videos: dict) -> Image:
     """An entry of `images`. Raises as what is missing or of another type does."""
-    name, number = entry["file_name"].replace("\\", "/"), entry.get("frame_id")
+    name, number = files.possible(entry["file_name"].replace("\\", "/")), entry.get("frame_id")
     video = videos.get(entry.get("video_id"), str(PurePosixPath(name).parent))
     number = None if number is None else int(number)
     if number is not None and not 0 <= number <= MOST_NUMBER:
