@@ -134,7 +134,7 @@ def in_child(task: Callable[[], tuple[str, str]]) -> dict:
     return {"said": "", "wrong": death, "seconds": seconds, "megabytes": 0.0}
 
 
-def limit() -> None:
+def limit(cpu_seconds: int = CPU_SECONDS) -> None:
     """Set the limits of this process, and send what it prints nowhere."""
     os.setsid()
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -142,7 +142,7 @@ def limit() -> None:
         os.dup2(nowhere, number)
     sys.stdout.flush()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     most = memory("VmSize") + MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 

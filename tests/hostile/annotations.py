@@ -161,6 +161,10 @@ def imagenet(xml: str):
     return build
 
 
+XML = (
+    "<annotation><size><width>8</width><height>8</height></size><object><trackid>1</trackid><name>n02958343</name><bndbox>"
+    "<xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></object></annotation>"
+)
 LAUGHS = "".join(
     ["<!DOCTYPE a [<!ENTITY a0 'n02958343'>", *(f"<!ENTITY a{i} '{f'&a{i - 1};' * 10}'>" for i in range(1, 12)), "]>"]
 )
@@ -334,6 +338,9 @@ CASES = [
     refused("MOT: frames of 5,000 digits", mot(info=f"[Sequence]\nseqLength={ones(5000)}\n"), "is no seqinfo.ini"),
     refused("MOT: file called 10^15", mot(name="1000000000000000.png"), "number at most 1,000,000"),
     refused("MOT: frames at /dev", mot(info="[Sequence]\nseqLength=3\nimDir=/dev\n"), "frames of", "are missing"),
+    refused(
+        "MOT: folder of 400 letters", mot(info=f"[Sequence]\nseqLength=3\nimDir={ones(400)}\n"), "is no seqinfo.ini"
+    ),
     refused("MOT: interpolation", mot(info="[Sequence]\nseqLength=%(seqLength)s\n"), "is no seqinfo.ini"),
     refused("MOT: rows of NaN", mot(rows="nan,1,1,1,1,1,1,1,1\n" * 30), "is not one of MOT16", CUT),
     refused("MOT: tracks of 1e308", mot(rows="1,1e308,1,1,1,1,1,1,1\n" * 30), "is not one of MOT16", CUT),

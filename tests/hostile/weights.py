@@ -92,8 +92,8 @@ def as_given(model):
 
 NAN, INFINITE = (torch.full_like(STATE[FIRST], value) for value in (np.nan, np.inf))
 CASES = [
-    given("pickle that runs a program", lambda: pickle.dumps(Payload())),
-    given("pickle that runs a program, in .pth", lambda: saved({FIRST: Payload()})),
+    given("pickle that runs a program", lambda: pickle.dumps(Payload()), "other objects than tensors"),
+    given("pickle that runs a program, in .pth", lambda: saved({FIRST: Payload()}), "other objects than tensors"),
     given("NaN", lambda: saved(changed(tensor=NAN)), "numbers that are not finite"),
     given("infinite", lambda: saved(changed(tensor=INFINITE)), "numbers that are not finite"),
     given(
@@ -101,7 +101,7 @@ CASES = [
         lambda: saved(changed(tensor=torch.zeros(1).expand(10**12))),
         "more than the file",
     ),
-    given("tensor of 400 MB in little", lambda: packed(saved(changed(tensor=torch.zeros(10**8)))), ""),
+    given("tensor of 400 MB in little", lambda: packed(saved(changed(tensor=torch.zeros(10**8)))), "are packed"),
     given("tensors of other shapes", lambda: saved(changed(tensor=torch.zeros(7))), "into this architecture"),
     given("list", lambda: saved([1, 2, 3])),
     given("tensor", lambda: saved(torch.zeros(3))),

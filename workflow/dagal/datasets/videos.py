@@ -34,6 +34,7 @@ from dagal.datasets.source import (
     write_origins,
 )
 from dagal.errors import UserError
+from dagal.files import possible
 
 TEST_FRACTION = 0.2
 TEST_PART = re.compile("(?<![a-z])(test|val|valid|validation)(?![a-z])")  # in a name in lower case
@@ -201,9 +202,9 @@ def _mot_frames(place: Path, records: Records, lines: list[str]) -> dict[int, _F
             parser.read_string(coco.contents(file).decode())
             info = parser["Sequence"]
         length = int(info["seqLength"]) if info else None
+        folder = place / possible(info.get("imDir", "img1"))
     except (configparser.Error, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} is no seqinfo.ini of MOTChallenge ({error!r}): unpack it again.") from None
-    folder = place / info.get("imDir", "img1")
     files = [file for file in folder.iterdir() if file.suffix.lower() in folders.ENDINGS] if folder.is_dir() else []
     numbers = {file: re.findall(r"\d+", file.stem) for file in files}
     by_number = {int(digits[-1]): file for file, digits in numbers.items() if digits}

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -24,6 +26,10 @@ def read_weights(path: str) -> dict[str, torch.Tensor]:
         if path.endswith(".safetensors"):
             state = load_file(path)
         else:
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as file:
+                    if sum(member.file_size for member in file.infolist()) > size:
+                        raise ValueError("its parts are packed, as torch's never are")
             state = dict(torch.load(path, map_location="cpu", weights_only=True))
         for name, tensor in state.items():
             if not (isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided):
@@ -36,6 +42,8 @@ def read_weights(path: str) -> dict[str, torch.Tensor]:
         raise
     except Exception as error:  # a foreign file can fail in any way
         reason = " ".join(str(error).split())[:200]
+        if isinstance(error, pickle.UnpicklingError):  # torch advises to load it all the same
+            reason = "it holds other objects than tensors, which are never read"
         raise UserError(f"weights {path} cannot be loaded ({reason}); correct the path.") from None
     return state
 
