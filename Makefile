@@ -11,7 +11,7 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run resume unlock run-video run-camera-traps test quick lint format docs lock clean check-readers bench bench-selection
+.PHONY: run resume unlock run-video run-camera-traps test quick lint format docs lock clean check-readers check-hostile check-conda fuzz bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
@@ -85,6 +85,19 @@ $(VENV)/.ready: requirements.lock
 # odd inputs of every kind, built from scratch: what is read of each (a minute)
 check-readers: $(VENV)/.ready
 	$(PYTHON) tests/odd_inputs
+
+# hostile inputs of every kind, built from scratch: what is said of each (a minute)
+check-hostile: $(VENV)/.ready
+	OMP_NUM_THREADS=1 $(PYTHON) tests/hostile
+
+# a whole small study with --use-conda, by conda or by the stand-in of the tests (three minutes)
+check-conda: $(VENV)/.ready
+	OMP_NUM_THREADS=1 DAGAL_WHOLE=1 $(PYTHON) -m pytest -q tests/test_conda.py
+
+# files with a few bytes changed, for as long as SECONDS says: what readers die of is kept and printed
+SECONDS := 60
+fuzz: $(VENV)/.ready
+	OMP_NUM_THREADS=1 $(PYTHON) tests/hostile/_fuzz.py $(SECONDS) $(SEED)
 
 # CIFAR10=<folder or archive of images>: the other tools on it, too
 bench: $(VENV)/.ready .peers/.ready

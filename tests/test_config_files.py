@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     ("old", "new", "sentence"),
     [
         ("cycles: 2", "cycles: .nan", "study.yaml:11: config key 'cycles' is not a number (.nan)"),
-        ("cycles: 2", "cycles: 1.5", "study.yaml:11: config key 'cycles' is 1.5: must be a whole number of at least 0."),
+        ("cycles: 2", "cycles: 1.5", "study.yaml:11: config key 'cycles' is 1.5: must be a whole number of at least 0 and of at most"),
         ("- 0", "- 9223372036854775808", "study.yaml:12: config key 'seeds' is [9223372036854775808]: must be a list of"),
         ("budget: 10", "", "study.yaml: config key 'budget' is missing."),
         ("    size: 20\n", "    kind: random\n", "study.yaml:5: config key 'pool.initial.size' is missing."),

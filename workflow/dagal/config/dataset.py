@@ -1,18 +1,19 @@
 """The data set of a study, and the labeled source of an embedding: which keys a loader has."""
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dagal import datasets
+from dagal import MOST_PIXELS, datasets
 from dagal.config.fields import File, Mistake, Name, Number, Section, Seed, Variants, Whole, setting, shown
 from dagal.tasks import TASKS
 
 # loaders that read nothing, or may download what is missing
 SELF_SUFFICIENT = {"digits", "two_moons", "synthia_al"}
-
+MOST_LENGTH = math.isqrt(MOST_PIXELS)  # of a stored image
 
 BAD_RECORDS = "Share of the records (images and boxes) that may be unusable: they are skipped, counted and told. Above it nothing is read."
 
@@ -68,6 +69,7 @@ class Images(Dataset):
         "Resize every image to this many pixels, square; needed where the files differ in size (`camera_trap`: by default 256).",
         None,
         ge=8,
+        le=MOST_LENGTH,
         papers="002, camera traps: 256",
     )
     grayscale: bool = setting("Convert colour images to one channel.", False)
@@ -154,6 +156,7 @@ class Videos(Dataset):
         "Rows of the stored frames in pixels; by default those of the files (300 where rendered).",
         None,
         ge=32,
+        le=MOST_LENGTH,
         papers="003: 300",
     )
     width: Whole | None = setting(
@@ -161,6 +164,7 @@ class Videos(Dataset):
         "where rendered).",
         None,
         ge=32,
+        le=MOST_LENGTH,
     )
     classes: list[str] | None = setting(
         "Names of the classes to keep; by default all.",

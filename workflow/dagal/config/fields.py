@@ -21,9 +21,12 @@ from pydantic import (
 )
 
 from dagal.errors import UserError
+from dagal.files import possible
 
 LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-NAME = re.compile(r"[A-Za-z0-9_]+")
+MOST_LETTERS = 100  # of a name, which becomes part of the names of files
+NAME = re.compile(rf"[A-Za-z0-9_]{{1,{MOST_LETTERS}}}")
+MOST_SHOWN = 200  # letters of a value in a sentence
 
 
 class Mistake(UserError):
@@ -39,6 +42,12 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def of_64_bits(value: int) -> int:
+    if abs(value) >= 2**63:
+        raise ValueError("must be below 2^63.")
+    return value
+
+
 def as_given(value: Any, check: Callable) -> Any:
     """A checked number as it was written: 1 stays 1, which is stored differently from 1.0."""
     check(value)
@@ -49,12 +58,14 @@ def plain_path(value: str) -> str:
     """A path without anything that a shell would replace: a study must mean the same on every machine."""
     if value.startswith("~") or "$" in value:
         raise ValueError("~ and $ are not replaced here; write the path itself, relative to the working directory.")
-    return value
+    if not value.isprintable():
+        raise ValueError("a path must hold nothing but letters and signs that can be printed.")
+    return possible(value)
 
 
-Whole = Annotated[int, BeforeValidator(whole)]
+Whole = Annotated[int, BeforeValidator(whole), AfterValidator(of_64_bits)]
 Number = Annotated[float, WrapValidator(as_given)]
-Name = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$", max_length=MOST_LETTERS)]
 File = Annotated[str, AfterValidator(plain_path)]
 Seed = Annotated[int, BeforeValidator(whole), Field(ge=0, lt=2**63)]
 
@@ -208,7 +219,9 @@ def _fill_field(field, value: Any, key: str, context: dict) -> Any:
     filled = {}
     for name, entry in mapping(value, key).items():
         if not NAME.fullmatch(name):
-            raise Mistake(join(key, name), "may hold only letters, digits and _ in its name; rename it.")
+            raise Mistake(
+                join(key, name), f"may hold only letters, digits and _ in its name, at most {MOST_LETTERS}; rename it."
+            )
         filled[name] = _build(about, entry, join(key, name), context)
     return filled
 
@@ -265,7 +278,8 @@ def shown(value: Any) -> str:
         return "infinite (.inf)"
     if isinstance(value, list):
         return f"[{', '.join(map(shown, value))}]"
-    return repr(value)
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def schema_of(field) -> dict:
@@ -300,7 +314,7 @@ def words(schema: dict, plural: bool = False) -> str:
         values = [str(value) for value in schema.get("enum", [schema.get("const")])]
         return f"one of {', '.join(values)}" if len(values) > 1 else values[0]
     if schema.get("pattern"):
-        return "names of letters, digits and _" if plural else "a name of letters, digits and _"
+        return ("names" if plural else "a name") + f" of at most {schema.get('maxLength')} letters, digits and _"
     if schema.get("type") == "array":
         items = schema.get("items") or {}
         least, most = schema.get("minItems"), schema.get("maxItems")

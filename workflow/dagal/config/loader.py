@@ -7,10 +7,14 @@ from pathlib import Path
 
 import yaml
 
-from dagal.config.fields import Mistake
+from dagal import files
+from dagal.config.fields import Mistake, plain_path, shown
 from dagal.errors import UserError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MOST_BYTES, MOST_DEPTH, MOST_VALUES = 1 << 20, 40, 100_000  # of a file of YAML; aliases count as what they stand for
+MOST_BITS = 1100  # of a whole number: 1e308 has as many
+COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 Places = dict[str, str]  # dotted key -> "file:line"
 
 
@@ -49,8 +53,16 @@ def read_file(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict, Places]:
     base, place = settings.pop("extends"), places.pop("extends")
     if not isinstance(base, str):
         raise UserError(f"{place}: config key 'extends' must be the path of one file, relative to this one.")
+    try:
+        plain_path(base)
+    except ValueError as error:
+        raise UserError(f"{place}: config key 'extends' is {base!r}: {error}") from None
     if not (path.parent / base).is_file():
         raise UserError(f"{place}: config key 'extends' is {base!r}, and there is no such file beside {path}.")
+    if len(above) > MOST_DEPTH:
+        raise UserError(
+            f"{path} is the last of more than {MOST_DEPTH} files that extend each other; write some into one."
+        )
     merged, merged_places = read_file(path.parent / base, (*above, path.resolve()))
     merge(merged, merged_places, settings, places)
     return merged, merged_places
@@ -72,10 +84,10 @@ def _merge(settings: dict, over: dict) -> None:
 
 def parse(path: Path) -> tuple[dict, Places]:
     """The mapping in a YAML file, and the place of every key. Raises UserError."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the YAML file of a study.")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; give the YAML file of a study.")
+        text = files.contents(path, MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; give the YAML file of a study.") from None
     except UnicodeDecodeError:
@@ -83,6 +95,7 @@ def parse(path: Path) -> tuple[dict, Places]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     try:
+        check_size(text, path)
         document = yaml.compose(text, LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -98,20 +111,53 @@ def parse(path: Path) -> tuple[dict, Places]:
     return _value(document, str(path), "", places, ()), places
 
 
+def check_size(text: str, path: Path) -> None:
+    """Raise UserError for YAML that is nested too deeply, or has too many values once every alias is written out.
+
+    Raises YAMLError as the parser does. Nothing is built: a few lines of aliases may stand for more values than any memory holds.
+    """
+    values, anchors, above = 0, {}, []  # above: (anchor, values before it) of each collection that is open
+    for event in yaml.parse(text, LOADER):
+        values += isinstance(event, yaml.NodeEvent)
+        if isinstance(event, yaml.AliasEvent):
+            values += anchors.get(event.anchor, 0)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            above.append((event.anchor, values))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = above.pop()
+            anchors[anchor] = values - before
+        if len(above) > MOST_DEPTH or values > MOST_VALUES:
+            what = (
+                f"is nested more than {MOST_DEPTH} deep"
+                if len(above) > MOST_DEPTH
+                else f"has more than {MOST_VALUES:,} values"
+            )
+            raise UserError(
+                f"{path}:{event.start_mark.line + 1}: this {what}, with aliases written out; no study needs that."
+            )
+
+
 def _value(node: yaml.Node, path: str, key: str, places: Places, above: tuple) -> object:
     if node in above:
         raise UserError(f"{path}:{node.start_mark.line + 1}: this part contains itself; write it out.")
     above = (*above, node)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in COLLECTIONS:
+        raise UserError(
+            f"{path}:{node.start_mark.line + 1}: {node.tag} is no plain list or mapping; write one without the tag."
+        )
     if isinstance(node, yaml.SequenceNode):
         return [_value(entry, path, f"{key}.{n}", {}, above) for n, entry in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode):
         if node.tag == "tag:yaml.org,2002:timestamp":
             return node.value
         try:
-            return yaml.SafeLoader("").construct_object(node)
+            value = yaml.SafeLoader("").construct_object(node)
+            if isinstance(value, int) and value.bit_length() > MOST_BITS:
+                raise ValueError("a number that Python writes no decimals of")
+            return value
         except (yaml.YAMLError, ValueError):
             raise UserError(
-                f"{path}:{node.start_mark.line + 1}: {node.tag} {node.value!r} cannot be read; write a plain value."
+                f"{path}:{node.start_mark.line + 1}: {node.tag} {shown(node.value)} cannot be read; write a plain value."
             ) from None
     result, own = {}, {}
     for key_node, value_node in node.value:

@@ -51,6 +51,7 @@ class Method(Section):
         f"chooses among these ([scale](scale.md)). With {', '.join(f'`{name}`' for name in IN_SHARDS)} only.",
         1,
         ge=1,
+        le=10_000,
     )
     learner: str | None = setting("Name of the learner, where there are several.", None, otherwise="the only learner")
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from dagal.config.fields import Section, Variants, join, schema_of, shape, words
+from dagal.config.fields import MOST_LETTERS, Section, Variants, join, schema_of, shape, words
 from dagal.config.study import Study
 
 ROOT = Path(__file__).parents[3]
@@ -91,7 +91,7 @@ def _field_schema(field) -> dict:
         return schema
     schema = _section_schema(about)
     if named:
-        names = {"pattern": "^[A-Za-z0-9_]+$"}
+        names = {"pattern": "^[A-Za-z0-9_]+$", "maxLength": MOST_LETTERS}
         content = {"anyOf": [schema, {"type": "null"}]} if field is Study.model_fields["methods"] else schema
         schema = {"type": "object", "propertyNames": names, "additionalProperties": content}
     if optional:

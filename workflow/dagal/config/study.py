@@ -8,7 +8,20 @@ from dagal import tasks
 from dagal.config.adversaries import Adversary
 from dagal.config.backbones import BACKBONE
 from dagal.config.dataset import DATASET
-from dagal.config.fields import Mistake, Name, Number, Section, Seed, Variants, Whole, part, setting, shown, whole
+from dagal.config.fields import (
+    Mistake,
+    Name,
+    Number,
+    Section,
+    Seed,
+    Variants,
+    Whole,
+    of_64_bits,
+    part,
+    setting,
+    shown,
+    whole,
+)
 from dagal.config.methods import METHOD
 from dagal.config.pool import Oracle, Pool
 from dagal.config.video import Video
@@ -46,7 +59,7 @@ LEARNER = LearnerVariants("architecture", learners)
 def count_or_all(value: object) -> object:
     value = whole(value)
     if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value
+        return value if value == "all" else of_64_bits(value)
     raise ValueError(f"each must be a whole number of at least 1, or all, and not {shown(value)}.")
 
 
@@ -59,13 +72,14 @@ Size = Annotated[
 
 class Signals(Section):
     draws: Whole = setting("Passes with dropout, for `bald`.", 20, ge=2, papers="none says")
-    members: Whole = setting("Number of models of a deep ensemble, the node's own included.", 5, ge=2)
+    members: Whole = setting("Number of models of a deep ensemble, the node's own included.", 5, ge=2, le=1000)
     batch_size: Whole = setting("Images per batch of a pass over the pool.", 512, ge=1)
     shards: Whole = setting(
         "Jobs over which the pass for `signals.h5` is spread, each over a part of the pool; the file is the same for any number "
         "([scale](scale.md)).",
         1,
         ge=1,
+        le=10_000,
     )
 
 
@@ -121,6 +135,7 @@ class Study(Section):
     cycles: Whole = setting(
         "Number of query cycles. One model more is trained, on the initial set; 0 trains only that.",
         ge=0,
+        le=10_000,
         papers="000, 003: 4; 001: 100",
     )
     seeds: list[Seed] = setting(

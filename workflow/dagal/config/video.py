@@ -14,7 +14,7 @@ class Video(Section):
     flow_weights: File | None = setting("Local weights of `raft`.", None)
     flow_stride: Whole = setting("One motion is stored for every cell of this many pixels squared.", 4, ge=1)
     shards: Whole = setting(
-        "Files, and so parallel jobs, over which the videos are spread to compute the flow.", 8, ge=1
+        "Files, and so parallel jobs, over which the videos are spread to compute the flow.", 8, ge=1, le=10_000
     )
     overlap: Number = setting(
         "Intersection over union above which detections are linked and candidates merged (theta of 003, sec. 2.3.2).",

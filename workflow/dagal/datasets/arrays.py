@@ -1,16 +1,15 @@
 """Images and labels as NumPy arrays in one .npz file."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from dagal.datasets import groups
+from dagal.datasets import archives, groups
 from dagal.datasets.decoding import Decoder, counted
 from dagal.datasets.folders import TEST_FRACTION, split_classes
 from dagal.datasets.source import Source
 from dagal.errors import UserError
+from dagal.files import regular
 
 # names of the arrays of images and labels, of parts of a data set (Keras, MedMNIST), or of all of it
 PARTS = (
@@ -32,10 +31,17 @@ def npz(settings: dict) -> Source:
     """
     path = Path(settings["path"])
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(regular(path), allow_pickle=False) as file:
+            if sum(member.file_size for member in file.zip.infolist()) > archives.most_bytes(path):
+                raise ValueError(archives.TOO_MUCH)
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError, AttributeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a foreign file can fail in any way
         raise UserError(f"{path} is no .npz file of plain arrays ({error}): write it with numpy.savez.") from None
+    for name in ("class_names", "group"):
+        if name in arrays and arrays[name].ndim != 1:
+            raise UserError(f"{path} has {name} of shape {arrays[name].shape}: it must be a list.")
     found = next((parts for parts in PARTS if parts["train"][0] in arrays), None)
     whole = next((pair for pair in WHOLE if pair[0] in arrays), None)
     if not found and not whole:
@@ -54,8 +60,9 @@ def npz(settings: dict) -> Source:
     values = np.concatenate(labels)
     if "class_names" in arrays and values.dtype.kind in "iu":
         names, labels_N = list(map(str, arrays["class_names"])), values.astype(np.int64)
-        if labels_N.min() < 0 or labels_N.max() >= len(names):
-            raise UserError(f"{path} has label {labels_N.max()} and {len(names)} class_names: correct one of them.")
+        outside = values[(values < 0) | (values >= len(names))]
+        if len(outside):
+            raise UserError(f"{path} has label {outside.max()} and {len(names)} class_names: correct one of them.")
     else:
         known, labels_N = np.unique(values, return_inverse=True)
         names = list(map(str, known))
@@ -101,7 +108,7 @@ def checked(arrays: dict, name: str, labels_name: str, path: Path) -> tuple[np.n
         images = images.transpose(0, 2, 3, 1)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or images.dtype.kind not in "uifb" or not len(images):
+    if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or images.dtype.kind not in "uifb" or not images.size:
         raise UserError(
             f"{path} has {name} of shape {arrays[name].shape} and type {images.dtype}: images must be numbers (N,H,W) or (N,H,W,C), C 1, 3 "
             "or 4."
@@ -112,7 +119,12 @@ def checked(arrays: dict, name: str, labels_name: str, path: Path) -> tuple[np.n
             "it must hold a whole number or a name for each."
         )
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
+        try:
+            labels = np.char.decode(labels, "utf-8")
+        except UnicodeDecodeError:
+            raise UserError(
+                f"{path} has {labels_name} that are no text in UTF-8: write them as numbers or as text."
+            ) from None
     return images.astype(np.uint8) * 255 if images.dtype == bool else images, labels
 
 

@@ -4,8 +4,8 @@ Norouzzadeh et al. 2019 (in 002), sec. 3.1: detections of an animal above a conf
 the number of animals. The detector runs elsewhere (MegaDetector, say); here its boxes are read.
 """
 
-import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dagal import seeding
+from dagal import files, seeding
 from dagal.datasets import coco, frames
-from dagal.datasets.records import Records
+from dagal.datasets.decoding import AN_IMAGE, opencv
+from dagal.datasets.records import MOST_NUMBER, Records
 from dagal.datasets.source import Source
 from dagal.errors import UserError
 
@@ -57,8 +58,8 @@ def camera_trap(settings: dict) -> Source:
     class_names, photos, notes = read_annotations(Path(settings["annotations"]), settings, records)
     detections, threshold, line = read_detections(Path(settings["detections"]), settings["confidence"], records)
     notes += [*line, turn_annotations(path, photos, detections, records), *records.notes()]
-    files = sorted(photos.keys() & detections.keys())
-    if not files:
+    names = sorted(photos.keys() & detections.keys())
+    if not names:
         raise UserError(
             f"No image of {settings['detections']} is in {settings['annotations']}: name the files alike in both (MegaDetector "
             "does with --output_relative_filenames)."
@@ -66,7 +67,7 @@ def camera_trap(settings: dict) -> Source:
     notes.append(one_sided(photos, detections))
     crops = [
         (position, box, confidence, species_of(box, photos[file].animals))
-        for position, file in enumerate(files)
+        for position, file in enumerate(names)
         for box, confidence in detections[file]
     ]
     unknown = sum(species is None for *_, species in crops)
@@ -76,9 +77,9 @@ def camera_trap(settings: dict) -> Source:
         raise UserError(
             f"{settings['detections']} has no animal above confidence {threshold:g}: lower dataset.confidence."
         )
-    missed = sum(species == EMPTY and bool(photos[files[position]].animals) for position, *_, species in crops)
+    missed = sum(species == EMPTY and bool(photos[names[position]].animals) for position, *_, species in crops)
     notes.append(f"{missed:,} crops of images with animals meet no box: they are {EMPTY}" if missed else "")
-    groups = [photos[files[position]].group or f"image {position:09}" for position, *_ in crops]
+    groups = [photos[names[position]].group or f"image {position:09}" for position, *_ in crops]
     without = sum(not group.startswith(LOCATION) for group in groups) if settings["group_by"] == "location" else 0
     if without:
         notes.append(f"{without:,} crops have no location: those of a sequence, or else of an image, are kept together")
@@ -89,16 +90,16 @@ def camera_trap(settings: dict) -> Source:
         class_names=class_names,
         labels=np.array([label[species] for *_, species in crops], np.int64),
         n_train=int(np.sum(~is_test_N)),
-        images=cropped(path, files, crops),
+        images=cropped(path, names, crops),
         about={
             "source": np.array([position for position, *_ in crops], np.int64),
             "box": np.array([box for _, box, *_ in crops], np.float32),
             "confidence": np.array([confidence for _, _, confidence, _ in crops], np.float32),
-            "files": np.array([file.encode() for file in files]),
-            "detected": np.array([len(detections[file]) for file in files], np.int64),
+            "files": np.array([os.fsencode(file) for file in names]),
+            "detected": np.array([len(detections[file]) for file in names], np.int64),
         },
-        files=[files[position] for position, *_ in crops],
-        sealed={"animals": np.array([number_of_animals(photos[file].counts) for file in files], np.int64)},
+        files=[names[position] for position, *_ in crops],
+        sealed={"animals": np.array([number_of_animals(photos[file].counts) for file in names], np.int64)},
         notes=list(filter(None, notes)),
     )
 
@@ -194,25 +195,22 @@ def drawn_groups(groups: list[str], fraction: float, path: Path) -> np.ndarray:
     return np.isin(group_N, order_G[: min(n_test, len(names) - 1)])
 
 
-def cropped(path: Path, files: list[str], crops: list[tuple]) -> Iterator[tuple[int, np.ndarray]]:
+def cropped(path: Path, names: list[str], crops: list[tuple]) -> Iterator[tuple[int, np.ndarray]]:
     """(row, RGB crop) of each crop, every image decoded once in turn.
 
     Raises UserError for an image that is missing or damaged.
     """
-    import cv2
-
     shown, image = None, None
     for row, (position, (x1, y1, x2, y2), *_) in enumerate(crops):
         if position != shown:
-            shown, file = position, path / files[position]
+            shown, file = position, path / names[position]
             try:
-                data = np.frombuffer(file.read_bytes(), np.uint8)
+                data = files.contents(file)
             except OSError as error:
                 raise UserError(f"{file} has detections but cannot be read ({error.strerror}): put it there.") from None
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+            image = opencv(data)
             if image is None:
-                raise UserError(f"{file} cannot be decoded as an image: replace it, or delete its detections.")
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                raise UserError(f"{file} cannot be decoded as {AN_IMAGE}: replace it, or delete its detections.")
         height, width = image.shape[:2]
         left, top = min(round(x1 * width), width - 1), min(round(y1 * height), height - 1)
         yield row, image[top : max(round(y2 * height), top + 1), left : max(round(x2 * width), left + 1)]
@@ -220,12 +218,7 @@ def cropped(path: Path, files: list[str], crops: list[tuple]) -> Iterator[tuple[
 
 def read_json(file: Path) -> dict:
     """A JSON object. Raises UserError if there is none."""
-    try:
-        data = json.loads(file.read_bytes())
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}): put it there.") from None
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON ({error}): it may be cut off, export it again.") from None
+    data = files.read_json(file)
     if not (isinstance(data, dict) and isinstance(data.get("images"), list)):
         raise UserError(f"{file} has no list of images: it must be MegaDetector's output or COCO JSON.")
     return data
@@ -243,7 +236,7 @@ def read_detections(
     data = read_json(file)
     try:
         typical = (data.get("info") or {}).get("detector_metadata", {}).get("typical_detection_threshold")
-        typical = None if typical is None else float(typical)
+        typical = None if typical is None else checked_confidence(typical)
         threshold = confidence if confidence is not None else CONFIDENCE if typical is None else typical
         if "annotations" in data:
             return coco_detections(data, file, threshold, records), threshold, []
@@ -269,7 +262,7 @@ def read_detections(
             name = normal(image["file"])
             detections = None if image.get("failure") else image.get("detections")
             detections = None if detections is None else list(detections)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             records.skip(f"image {position + 1} in {file} is not MegaDetector's ({coco.why(error)})")
             continue
         if name in found:
@@ -283,7 +276,7 @@ def read_detections(
             try:
                 category = coco.category(str(item["category"]), categories)
                 x, y, width, height = coco.four_numbers(item["bbox"])
-                box, score = checked_box((x, y, x + width, y + height)), float(item["conf"])
+                box, score = checked_box((x, y, x + width, y + height)), checked_confidence(item["conf"])
                 if category == ANIMAL and score >= threshold:
                     found[name].append((box, score))
             except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -300,7 +293,7 @@ def coco_detections(data: dict, file: Path, threshold: float, records: Records) 
         records.total += 1
         try:
             category, name = coco.category(item["category_id"], categories), name_of(item["image_id"], names)
-            score, box = float(item.get("score", 1)), coco_box(item, sizes)
+            score, box = checked_confidence(item.get("score", 1)), coco_box(item, sizes)
             if box and item["category_id"] in kept and category.lower() not in EMPTY_NAMES and score >= threshold:
                 found[name].append((box, score))
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -426,6 +419,14 @@ def checked_box(box: Box) -> Box:
     return inside
 
 
+def checked_confidence(value) -> float:
+    """A confidence. Raises ValueError for what is no number in 0..1, TypeError for what is none at all."""
+    found = float(value)
+    if not 0 <= found <= 1:
+        raise ValueError(f"a confidence of {found:g}, which is not from 0 to 1")
+    return found
+
+
 def count_of(value, boxed: bool) -> int:
     """Number of animals of one annotation; `UNKNOWN` if it has neither count nor box."""
     if value in COUNT_BINS:
@@ -434,9 +435,11 @@ def count_of(value, boxed: bool) -> int:
         count = int(value)
     except (TypeError, ValueError):
         count = UNKNOWN
+    if count > MOST_NUMBER:
+        raise ValueError(f"a count of {count:.3g} animals")
     return count if count > 0 else 1 if boxed else UNKNOWN
 
 
 def normal(name: str) -> str:
-    """File name with forward slashes, without a leading ./"""
-    return str(name).replace("\\", "/").removeprefix("./")
+    """File name with forward slashes, without a leading ./ Raises ValueError for one that no file has."""
+    return files.possible(str(name).replace("\\", "/").removeprefix("./"))

@@ -1,12 +1,12 @@
 """COCO JSON of frames with boxes: plain, COCO-VID, as CVAT and Roboflow export it."""
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from dagal.datasets.records import Records
+from dagal import files
+from dagal.datasets.records import MOST_NUMBER, Records
 from dagal.errors import UserError
 
 RELATIVE = (1.0, 1.0)  # size of a frame whose boxes are in shares of it
@@ -31,7 +31,7 @@ def read(file: Path, records: Records) -> tuple[list[str], list[Image]]:
     the file is no COCO JSON at all.
     """
     try:
-        data = json.loads(contents(file))
+        data = files.read_json(file)
         categories = sorted(data["categories"], key=lambda item: item["id"])
         heads = [item for item in categories if item.get("supercategory") in (None, "", "none")]
         others = [item for item in categories if item not in heads[:1]]
@@ -76,10 +76,10 @@ def read(file: Path, records: Records) -> tuple[list[str], list[Image]]:
 
 def image_of(entry: dict, videos: dict) -> Image:
     """An entry of `images`. Raises as what is missing or of another type does."""
-    name, number = entry["file_name"].replace("\\", "/"), entry.get("frame_id")
+    name, number = files.possible(entry["file_name"].replace("\\", "/")), entry.get("frame_id")
     video = videos.get(entry.get("video_id"), str(PurePosixPath(name).parent))
     number = None if number is None else int(number)
-    if number is not None and number < 0:
+    if number is not None and not 0 <= number <= MOST_NUMBER:
         raise ValueError(f"frame_id {number}")
     return Image(None if video == "." else video, name, number, declared_size(entry))
 
@@ -109,6 +109,8 @@ def add(image: Image, item: dict, classes: dict, records: Records) -> None:
         raise ValueError(f"no box: {' '.join(f'{value:g}' for value in box)}")
     track = [attributes.get("track_id"), item.get("track_id"), item.get("instance_id")]
     track = int(next((value for value in track if value is not None), -1))
+    if abs(track) > MOST_NUMBER:
+        raise ValueError(f"track {track}")
     visibility = item.get("visibility", attributes.get("visibility"))
     angle = float(item.get("rotation") or attributes.get("rotation") or 0)
     marks = {
@@ -165,6 +167,6 @@ def around(box: list[float], degrees: float) -> list[float]:
 def contents(file: Path) -> bytes:
     """Bytes of a file. Raises UserError."""
     try:
-        return file.read_bytes()
+        return files.contents(file)
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}): put it there.") from None

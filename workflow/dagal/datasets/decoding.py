@@ -2,7 +2,8 @@
 
 JPEG, and 8-bit files of other formats without transparency, are OpenCV's to decode. What it would cut or drop in silence is done
 here: more than 8 bits become 8 by ``dataset.intensity``, transparent pixels show ``dataset.background``, and values of PNM files are
-scaled by their own maximum. All images are turned as their EXIF says. Of files that hold several images the first is read.
+scaled by their own maximum. All images are turned as their EXIF says. Of files that hold several images the first is read. None is
+decoded whose header declares more than `MOST_PIXELS`.
 """
 
 import hashlib
@@ -15,15 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
+from dagal import MOST_PIXELS
 from dagal.errors import UserError
 
 ENDINGS = (
     ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".webp", ".tif", ".tiff", ".gif", ".avif",
 )  # fmt: skip
+OF_PIXELS = f" of at most {MOST_PIXELS:,} pixels"
+AN_IMAGE = f"an image{OF_PIXELS}"
 BACKGROUND = (255, 255, 255)
 PERCENTILES = (0.5, 99.5)
 SAMPLED_PIXELS = 1000  # of each image, for percentiles
+BLOCK_BYTES = 16 << 20  # of an image whose values are changed at a time
 NAMED = 20  # files that a sentence names at most
+# formats that Pillow is asked for: others, as EPS, it would hand to other programs
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 PNM = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)")
 
@@ -37,14 +44,17 @@ class Picture:
 
 
 def decode(data: bytes) -> Picture | None:
-    """The image in a file; None if there is none, or it is damaged. Gray images have three equal channels."""
+    """The image in a file; None if there is none, it is damaged, or too large. Gray images have three equal channels."""
     if not data:
         return None
     if data.startswith(JPEG):
         return _opencv(data)
     if data.startswith(PNG) and (plain := _plain_png(data)):
         return _opencv(data, deep=plain == "deep")
-    return _with_pillow(data)
+    try:
+        return _with_pillow(data)
+    except Exception:  # a foreign file can fail in any way, its readers have one for each
+        return None
 
 
 def _plain_png(data: bytes) -> str | None:
@@ -55,12 +65,26 @@ def _plain_png(data: bytes) -> str | None:
     return "deep" if data[24] == 16 else "plain"
 
 
-def _opencv(data: bytes, deep: bool = False, several: bool = False) -> Picture | None:
+def opencv(data: bytes, deep: bool = False) -> np.ndarray | None:
+    """RGB (H,W,3) of a file that OpenCV decodes, of 8 bits, or with ``deep`` of as many as it has; None for others."""
     import cv2
 
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    return None if image is None else Picture(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), several)
+    image = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR)
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _imdecode(data: bytes, flags: int) -> np.ndarray | None:
+    import cv2
+
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:  # more than MOST_PIXELS, or than there is memory for
+        return None
+
+
+def _opencv(data: bytes, deep: bool = False, several: bool = False) -> Picture | None:
+    image = opencv(data, deep)
+    return None if image is None else Picture(image, several)
 
 
 def _with_pillow(data: bytes) -> Picture | None:
@@ -68,12 +92,12 @@ def _with_pillow(data: bytes) -> Picture | None:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        file = Image.open(io.BytesIO(data))
+        file = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:  # as TIFF of float64
         return _unchanged(data) if data[:2] in (b"II", b"MM") else _opencv(data)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    if file.width * file.height > MOST_PIXELS:
         return None
-    several = getattr(file, "n_frames", 1) > 1
+    several = getattr(file, "is_animated", False)
     bits = 8
     if file.format == "TIFF":
         formats = file.tag_v2.get(339, (1,))
@@ -87,10 +111,7 @@ def _with_pillow(data: bytes) -> Picture | None:
     transparent = "A" in file.getbands() or "transparency" in file.info
     if not transparent and file.format != "AVIF":
         return _opencv(data, several=several)
-    try:
-        image = ImageOps.exif_transpose(file).convert("RGBA" if transparent else "RGB")
-    except (OSError, SyntaxError, ValueError, EOFError):
-        return None
+    image = ImageOps.exif_transpose(file).convert("RGBA" if transparent else "RGB")
     return Picture(np.asarray(image), several)
 
 
@@ -98,7 +119,7 @@ def _unchanged(data: bytes, orientation: int = 1, several: bool = False) -> Pict
     """An image of more than 8 bits with the values and channels of its file."""
     import cv2
 
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    image = _imdecode(data, cv2.IMREAD_UNCHANGED)
     if image is None or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
         return None
     if image.ndim == 2 or image.shape[2] == 1:
@@ -146,6 +167,13 @@ def to_bytes(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(np.floor(scaled + 0.5), 0, 255).astype(np.uint8)
 
 
+def _by_blocks(change: Callable, pixels: np.ndarray, *options) -> np.ndarray:
+    """``change`` of an image, whose pixels it treats alike, some rows at a time: it needs several times their memory."""
+    n = -(-pixels.nbytes // BLOCK_BYTES)
+    parts = [change(rows, *options) for rows in np.array_split(pixels, max(1, n))]
+    return parts[0] if n <= 1 else np.concatenate(parts)
+
+
 @dataclass
 class Decoder:
     """Decodes the files of a data set to RGB of 8 bits, by ``intensity`` and ``background`` of its settings, and counts what it did.
@@ -177,7 +205,7 @@ class Decoder:
                 self.count("transparent", name)
                 if pixels[..., 3].max() == 0:
                     self.count("invisible", name)
-            pixels = composed(pixels, self.settings.get("background") or BACKGROUND)
+            pixels = _by_blocks(composed, pixels, self.settings.get("background") or BACKGROUND)
         if pixels.dtype == np.uint8:
             return pixels
         self.count("deep", name)
@@ -187,7 +215,7 @@ class Decoder:
         outside = int(np.sum(~((pixels >= self.limits[0]) & (pixels <= self.limits[1]))))
         if outside:
             self.count("outside", name)
-        return to_bytes(pixels, *self.limits)
+        return _by_blocks(to_bytes, pixels, *self.limits)
 
     def count(self, what: str, name: str) -> None:
         self.counts[what] += 1
@@ -199,7 +227,9 @@ class Decoder:
         if not isinstance(intensity, str):
             return tuple(map(float, intensity))
         background = self.settings.get("background") or BACKGROUND
-        opaque = (composed(pixels, background) if pixels.shape[2] == 4 else pixels for pixels in self.every())
+        opaque = (
+            _by_blocks(composed, pixels, background) if pixels.shape[2] == 4 else pixels for pixels in self.every()
+        )
         values = np.concatenate([np.empty(0), *(_summary(pixels, intensity) for pixels in opaque)])
         if not values.size:
             raise UserError("the images of more than 8 bits hold no finite value: replace them.")
@@ -321,10 +351,10 @@ def decoded(
 def check_decoded(damaged: list[str], path: Path) -> None:
     """Raise UserError that names the files that could not be decoded, if there are some."""
     if len(damaged) == 1:
-        raise UserError(f"{readable(damaged[0])} in {path} cannot be decoded as an image: replace or delete it.")
+        raise UserError(f"{readable(damaged[0])} in {path} cannot be decoded as {AN_IMAGE}: replace or delete it.")
     if damaged:
         raise UserError(
-            f"{len(damaged):,} files in {path} cannot be decoded as images: replace or delete {named(damaged)}."
+            f"{len(damaged):,} files in {path} cannot be decoded as images{OF_PIXELS}: replace or delete {named(damaged)}."
         )
 
 

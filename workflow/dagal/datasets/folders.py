@@ -15,6 +15,7 @@ from dagal.datasets.archives import read as _read
 from dagal.datasets.decoding import ENDINGS, counted, decoded, readable
 from dagal.datasets.source import Source
 from dagal.errors import UserError
+from dagal.files import contents
 
 TEST_FRACTION = 0.2
 CALTECH_TEST_FRACTION = 1019 / 9144  # TA-VAAL: 8,125 training and 1,019 test images of all 102 folders
@@ -91,7 +92,7 @@ def tiny_imagenet(settings: dict) -> Source:
         raise UserError(f"Tiny ImageNet is not in {path}: unpack tiny-imagenet-200.zip there.")
     try:
         wnids, words, annotations = (
-            [line.split("\t") for line in (root / name).read_text().splitlines()]
+            [line.split("\t") for line in contents(root / name).decode().splitlines()]
             for name in ("wnids.txt", "words.txt", "val/val_annotations.txt")
         )
         label = {wnid: position for position, (wnid,) in enumerate(sorted(wnids))}

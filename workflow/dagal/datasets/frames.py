@@ -2,14 +2,15 @@
 
 import io
 import itertools
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from dagal import files
 from dagal.datasets.coco import RELATIVE, contents
+from dagal.datasets.decoding import AN_IMAGE, FORMATS, opencv
 from dagal.errors import UserError
 
 VIDEO_ENDINGS = (
@@ -23,34 +24,30 @@ def is_video(file: Path) -> bool:
     return file.suffix.lower() in VIDEO_ENDINGS
 
 
-def decode(files: list[Path], numbers: list[int], orientation_N: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def decode(paths: list[Path], numbers: list[int], orientation_N: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """(row, RGB image) of image files, and of the numbered frames of video files, turned as they ask to be shown.
 
     Their EXIF orientation is written to ``orientation_N``. Raises UserError for a file that cannot be decoded.
     """
-    import cv2
-
-    for file, rows in itertools.groupby(range(len(files)), key=files.__getitem__):
+    for file, rows in itertools.groupby(range(len(paths)), key=paths.__getitem__):
         if is_video(file):
             images = decode_video(file, {numbers[row]: row for row in rows}, orientation_N)
         else:
-            # imread would print a warning of its own
             data = contents(file)
             rows = list(rows)
             orientation_N[rows], _ = header(io.BytesIO(data))
-            pixels = np.frombuffer(data, np.uint8)
-            images = ((row, cv2.imdecode(pixels, cv2.IMREAD_COLOR) if data else None) for row in rows)
+            images = ((row, opencv(data)) for row in rows)
         for row, image in images:
             if image is None:
-                raise UserError(f"{file} cannot be decoded as an image: replace or delete it.")
-            yield row, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                raise UserError(f"{file} cannot be decoded as {AN_IMAGE}: replace or delete it.")
+            yield row, image
 
 
 def decode_video(file: Path, rows: dict[int, int], orientation_N: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """(row, BGR image) of the wanted frames, from the first to the last of them: seeking is not exact."""
+    """(row, RGB image) of the wanted frames, from the first to the last of them: seeking is not exact."""
     import cv2
 
-    capture, last = cv2.VideoCapture(str(file)), max(rows)
+    capture, last = cv2.VideoCapture(str(files.regular(file))), max(rows)
     try:
         if not capture.isOpened():
             raise UserError(f"{file} cannot be decoded as a video: it may be truncated, copy or convert it again.")
@@ -65,7 +62,7 @@ def decode_video(file: Path, rows: dict[int, int], orientation_N: np.ndarray) ->
                     "truncated, copy it again or correct the numbers."
                 )
             if wanted:
-                yield rows[number], image
+                yield rows[number], cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
 
@@ -74,7 +71,7 @@ def n_frames(file: Path) -> int:
     """Frames of a video file, counted by going through it; 0 if it cannot be decoded."""
     import cv2
 
-    capture, n = cv2.VideoCapture(str(file)), 0
+    capture, n = cv2.VideoCapture(str(files.regular(file))), 0
     try:
         while capture.grab():
             n += 1
@@ -87,7 +84,7 @@ def frames_in_header(file: Path) -> int:
     """Frames of a video file as its header tells; 0 where it does not."""
     import cv2
 
-    capture = cv2.VideoCapture(str(file))
+    capture = cv2.VideoCapture(str(files.regular(file)))
     try:
         return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     finally:
@@ -99,9 +96,9 @@ def header(file: Path | BinaryIO) -> tuple[int, tuple[int, int]]:
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             found, size = image.getexif().get(EXIF_ORIENTATION, 1), image.size
-    except (OSError, SyntaxError, ValueError, KeyError, struct.error, Image.DecompressionBombError):
+    except Exception:  # a foreign file can fail in any way
         return 1, (0, 0)  # OpenCV says what is wrong with it
     return (found if found in range(1, 9) else 1), size
 

@@ -10,6 +10,7 @@ import numpy as np
 from dagal import storage
 from dagal.datasets import archives
 from dagal.datasets.decoding import readable
+from dagal.files import regular
 from dagal.pace import Reporter
 
 BLOCK_BYTES = 1 << 20
@@ -46,7 +47,7 @@ def raw_files(settings: dict, listed: Iterable[str] = ()) -> dict[str, str]:
 
 def sha256(path: str) -> str:
     found = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    with regular(path).open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             found.update(block)
     return found.hexdigest()

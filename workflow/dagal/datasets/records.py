@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from dagal.errors import UserError
 
 NAMED = 20  # of a list in one line
+MOST_NUMBER = 1 << 53  # of a frame, a track or a count: what JSON of all tools keeps exact
 
 # mark of boxes, also the key that says what is done with them -> what such boxes are
 MARKS = {

@@ -16,6 +16,7 @@ from dagal.pace import Reporter
 from dagal.registry import Registry
 
 NOT_ANNOTATED = 3  # in `split`
+MOST_LETTERS = 200  # of the name of a class
 
 IMAGES = Kind(
     "images",
@@ -71,6 +72,7 @@ class Source:
 
     def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
         """Write images.h5 and truth.h5. Raises UserError if these are not the published images, or differ in size."""
+        check_names(self.class_names, settings.get("path"))
         published = PUBLISHED_COUNTS.get(settings["loader"])
         if published is not None and not np.array_equal(count(self), published):
             raise UserError(
@@ -92,6 +94,16 @@ class Source:
             notes.tell(writer, *self.notes)
         truth = {"labels": self.labels, **self.sealed}
         artifacts.write(truth_path, TRUTH, origin, truth, class_names=self.class_names)
+
+
+def check_names(class_names: Sequence[str], path: str | Path) -> None:
+    """Raise UserError for a class whose name does not fit into a line of a table or figure, or is no text that can be shown."""
+    for name in class_names:
+        if not name.isprintable() or len(name) > MOST_LETTERS:
+            raise UserError(
+                f"{path} has a class called {name[:MOST_LETTERS]!r}: a name must have at most {MOST_LETTERS} letters, all of which can be "
+                "printed."
+            )
 
 
 def count(source: Source) -> np.ndarray:

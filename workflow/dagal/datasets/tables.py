@@ -22,11 +22,13 @@ from dagal.datasets.decoding import counted, decoded, readable
 from dagal.datasets.folders import PARTS, TEST_FRACTION, split_classes
 from dagal.datasets.source import Source
 from dagal.errors import UserError
+from dagal.files import contents, regular
 
 PATHS = ("path", "file_name")
 YES, NO = ("1", "true", "yes", "y"), ("", "0", "false", "no", "n")
 PART = {name: part for part, names in PARTS.items() for name in names}
 ROWS = 64  # of Parquet with images, read at a time
+MOST_ROWS = 50_000_000  # of a table, which is in memory as a whole
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def image_table(settings: dict) -> Source:
 def text_table(path: Path, settings: dict) -> Table:
     """A CSV or TSV file; what divides the cells is the comma, semicolon or tab that its first line has most of."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = contents(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path} is no text in UTF-8: save it as UTF-8.") from None
     first = text.split("\n", 1)[0]
@@ -117,10 +119,13 @@ def parquet(path: Path, settings: dict):
     import pyarrow.parquet as pq
 
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    files = [regular(file) for file in files]
     if not files:
         raise UserError(f"{path} holds no .parquet file: put some there, or give the path of a table.")
     root = path if path.is_dir() else path.parent
     try:
+        if (n := sum(pq.read_metadata(file).num_rows for file in files)) > MOST_ROWS:
+            raise UserError(f"{path} has {n:,} rows, and at most {MOST_ROWS:,} are read: leave some out.")
         schemas = [pq.read_schema(file) for file in files]
         names = {name.lower(): name for name in schemas[0].names}
         image = names.get("image")
@@ -137,7 +142,7 @@ def parquet(path: Path, settings: dict):
                 columns["path"] += [f"{below}/{row}" for row in range(table.num_rows)]
                 if "split" not in names:
                     columns["split"] += [part_of(file)] * table.num_rows
-    except (pa.ArrowException, KeyError, OSError) as error:
+    except (pa.ArrowException, KeyError, OSError, ValueError, OverflowError, MemoryError) as error:
         raise UserError(f"{path} cannot be read as Parquet ({' '.join(str(error).split())}): write it again.") from None
     if "label" in columns:
         columns["label"] = [named_label(value, class_label(schemas[0])) for value in columns["label"]]
@@ -160,9 +165,11 @@ def part_of(file: Path) -> str:
 
 def class_label(schema) -> list[str]:
     """Names of the classes that the `datasets` library keeps in a schema; none elsewhere."""
-    about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    label = about.get("info", {}).get("features", {}).get("label", {})
-    return label.get("names", []) if isinstance(label, dict) else []
+    try:
+        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        return list(map(str, about["info"]["features"]["label"]["names"]))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []
 
 
 def named_label(value, names: list[str]) -> str | None:
@@ -174,9 +181,9 @@ def files_beside(path: Path, names: Collection[str]) -> Iterator[tuple[str, byte
     """(name, content) of files below the folder of a table, or at their absolute path; those that are not there are left out."""
     for name in names:
         file = path.parent / name
-        if file.is_file():
-            with reading(path):
-                data = file.read_bytes()
+        with reading(path):
+            data = contents(file) if file.is_file() else None
+        if data is not None:
             yield name, data
 
 
@@ -190,10 +197,8 @@ def images_inside(root: Path, column: str, names: Collection[str]) -> Iterator[t
             for batch in pq.ParquetFile(root / file).iter_batches(ROWS, columns=[column]):
                 for value in batch.column(0).to_pylist():
                     if f"{file}/{row}" in names:
-                        yield (
-                            f"{file}/{row}",
-                            (value or {}).get("bytes") or b"" if not isinstance(value, bytes) else value,
-                        )
+                        data = value.get("bytes") if isinstance(value, dict) else value
+                        yield f"{file}/{row}", data if isinstance(data, bytes) else b""
                     row += 1
 
 

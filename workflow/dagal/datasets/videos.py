@@ -23,12 +23,22 @@ from dagal import artifacts, notes, seeding
 from dagal.datasets import coco, folders
 from dagal.datasets.frames import basis, decode, fit, frames_in_header, is_video, n_frames, turned
 from dagal.datasets.groups import named_by
-from dagal.datasets.records import Records, named
-from dagal.datasets.source import IMAGES, NOT_ANNOTATED, TRUTH, write_images, write_names, write_origins
+from dagal.datasets.records import MOST_NUMBER, Records, named
+from dagal.datasets.source import (
+    IMAGES,
+    NOT_ANNOTATED,
+    TRUTH,
+    check_names,
+    write_images,
+    write_names,
+    write_origins,
+)
 from dagal.errors import UserError
+from dagal.files import possible
 
 TEST_FRACTION = 0.2
 TEST_PART = re.compile("(?<![a-z])(test|val|valid|validation)(?![a-z])")  # in a name in lower case
+MOST_FRAMES = 1_000_000  # of a sequence of MOTChallenge, which is numbered through
 MINIMUM_PIXELS = 1 - 1e-3  # a box of one pixel must survive the rounding of its scaled corners
 SYNSETS = {"n02958343": "car", "n02834778": "bicycle", "n03790512": "motorcycle"}  # the road classes of ImageNet-VID
 MOT_CLASSES = {1: "pedestrian", 3: "car", 4: "bicycle", 5: "motorbike"}
@@ -127,7 +137,9 @@ def _imagenet_frames(annotations: Path, images: Path, kept: set[str], records: R
             tree, objects = ET.fromstring(data), []
             for item in tree.iter("object"):
                 records.total += 1
-                track, name = int(item.findtext("trackid", "-1")), item.findtext("name")
+                track, name = int(item.findtext("trackid", "-1")), item.findtext("name", "")
+                if abs(track) > MOST_NUMBER:
+                    raise ValueError(f"track {track}")
                 corners = [float(item.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")]
                 if _is_box(corners, f"object {track} in {file}", records):
                     x1, y1, x2, y2 = corners
@@ -163,7 +175,7 @@ def mot(settings: dict) -> VideoSource:
         )
     lines, other = [], Counter()
     for place in sorted(found, key=lambda place: _natural(str(place))):
-        name = re.sub(r"-(DPM|FRCNN|SDP)$", "", place.resolve().name)
+        name = re.sub(r"-(DPM|FRCNN|SDP)\Z", "", place.resolve().name)
         if (False, name) not in videos:
             frames = _mot_frames(place, records, lines)
             labels = place / "gt" / "labels.txt"
@@ -190,9 +202,9 @@ def _mot_frames(place: Path, records: Records, lines: list[str]) -> dict[int, _F
             parser.read_string(coco.contents(file).decode())
             info = parser["Sequence"]
         length = int(info["seqLength"]) if info else None
+        folder = place / possible(info.get("imDir", "img1"))
     except (configparser.Error, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} is no seqinfo.ini of MOTChallenge ({error!r}): unpack it again.") from None
-    folder = place / info.get("imDir", "img1")
     files = [file for file in folder.iterdir() if file.suffix.lower() in folders.ENDINGS] if folder.is_dir() else []
     numbers = {file: re.findall(r"\d+", file.stem) for file in files}
     by_number = {int(digits[-1]): file for file, digits in numbers.items() if digits}
@@ -201,6 +213,10 @@ def _mot_frames(place: Path, records: Records, lines: list[str]) -> dict[int, _F
     if not found:
         raise UserError(f"The frames of {place} are missing: put them into {folder}, named 000001.jpg and so on.")
     length, last = length or max(found), max(found)
+    if max(length, last) > MOST_FRAMES:
+        raise UserError(
+            f"{place} has a frame {max(length, last):,} by its seqinfo.ini or the name of a file: number at most {MOST_FRAMES:,}."
+        )
     size = coco.declared_size({"width": info.get("imWidth"), "height": info.get("imHeight")})
     frames = {number: None for number in range(1, length + 1)}
     frames |= {number: _Frame(number, file, [], size) for number, file in found.items() if number <= length}
@@ -230,9 +246,9 @@ def _add_mot_boxes(
                 float, line.split(",")
             )
             frame, name = frames[int(number)], classes[class_number]
-            if len(more) > 1:
-                raise ValueError
             track = int(track)
+            if len(more) > 1 or abs(track) > MOST_NUMBER:
+                raise ValueError
         except (ArithmeticError, KeyError, ValueError):
             records.skip(
                 f"Line {position} of {truth} is not one of MOT16, 17 or 20 (nine numbers, the first from 1 to {len(frames)}, "
@@ -416,13 +432,16 @@ def camvid(settings: dict) -> VideoSource:
         listed, boxes = (list(csv.DictReader(io.StringIO(texts[prefix + name].decode()))) for name in names)
         for row in listed:
             file, part = f"{prefix}images/{row['split']}/{row['frame']}.jpg", row["split"]
-            frames[part, row["frame"]] = frame = _Frame(int(row["number"]), file, [])
+            number = int(row["number"])
+            if abs(number) > MOST_NUMBER:
+                raise ValueError(f"number {number}")
+            frames[part, row["frame"]] = frame = _Frame(number, file, [])
             videos.setdefault((part == "test", f"{part}/{row['seq']}"), []).append(frame)
         for position, row in enumerate(boxes, 2):
             box = [float(row[key]) for key in ("x1", "y1", "x2", "y2")]
             if _is_box(box, f"line {position} of boxes.csv in {place}", records):
                 frames[row["split"], row["frame"]].objects.append((row["class"], -1, *box))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
             f"{place} is not the CamVid of camvid-400x300.tar with frames.csv and boxes.csv ({error!r}): put that there."
         ) from None
@@ -680,6 +699,7 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
     out. Two batches of frames are in memory at most. Raises UserError if a frame cannot be decoded or has another size, or if
     too many boxes do not fit their frames.
     """
+    check_names(source.class_names, settings.get("path"))
     with artifacts.create(images_path, IMAGES, origin) as writer:
         write_names(writer, "video_names", source.video_names)
         for name, values in (("split", source.split_N), ("video", source.video_N), ("frame", source.frame_N)):

@@ -20,7 +20,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from dagal import artifacts, notes, storage
+from dagal import artifacts, files, notes, storage
 from dagal.datasets.origins import origins
 from dagal.errors import UserError
 
@@ -74,10 +74,9 @@ def run(options: argparse.Namespace) -> None:
             _show_safetensors(path, console)
         else:
             _show_hdf5(path, console, options)
-    except BrokenPipeError:
+    except (BrokenPipeError, UserError):
         raise
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
-        # h5py reports damage inside a file as any of these
+    except Exception as error:  # damage inside a file can be told in any way
         raise UserError(f"{path} cannot be read ({_printable(error)}); delete it and run again.") from None
 
 
@@ -127,6 +126,7 @@ def _show_hdf5(path: Path, console: Console, options: argparse.Namespace) -> Non
     if not h5py.is_hdf5(path):
         raise UserError(f"{path} is neither HDF5 nor named .json or .safetensors; nothing to show.")
     with artifacts.open_hdf5(path) as file:
+        files.check_closed(file, path)
         datasets = {}
         file.visititems(lambda name, node: datasets.update({name: node} if isinstance(node, h5py.Dataset) else {}))
         attributes = {name: artifacts.attribute(file, name) for name in (*file.attrs, *file.get(artifacts.LONG, ()))}

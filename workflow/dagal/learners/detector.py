@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import interpolate, pad
 
@@ -180,15 +179,15 @@ def load_weights(model: Detector, path: str) -> None:
     The box predictor stays as it is if the file's has another number of classes. Weights bring the normalisation that they
     were trained with: torchvision's the one of ImageNet. Raises UserError if the file is missing or does not fit.
     """
+    state = weights.read_weights(path)
     try:
-        state = load_file(path) if path.endswith(".safetensors") else dict(torch.load(path, weights_only=True))
         for name, values in (("channel_mean", IMAGENET_MEAN), ("channel_std", IMAGENET_STD)):
             state.setdefault(name, torch.tensor(values)[:, None, None])
         own, predictor = model.state_dict(), "roi_heads.box_predictor."
         if state[predictor + "cls_score.weight"].shape[0] != own[predictor + "cls_score.weight"].shape[0]:
             state |= {name: tensor for name, tensor in own.items() if name.startswith(predictor)}
         model.load_state_dict(state)
-    except Exception as error:  # a foreign file can fail in any way
+    except Exception as error:  # whatever the shapes and names are
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"weights {path} cannot be loaded into {type(model.backbone).__name__} ({reason}); correct the path."

@@ -1,0 +1,83 @@
+"""Hostile files do no harm: the cases of `hostile`."""
+
+import os
+import time
+
+import hostile
+import pytest
+from hostile import _fuzz
+
+from dagal.errors import UserError
+
+
+@pytest.mark.parametrize("case", hostile.cases(), ids=lambda case: case.name)
+def test_does_no_harm(case, tmp_path):
+    found = hostile.attempt(case, tmp_path)
+    assert not found.wrong, (found.wrong, found.said)
+    assert found.megabytes < hostile.MEMORY_BYTES / 1e6
+
+
+def written(folder):
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("read", "wrong"),
+    [
+        (lambda built, out: (out / "file").write_text("x") and refuse(), "something was written"),
+        (lambda built, out: None, "it was not refused"),
+        (lambda built, out: 1 / 0, "ZeroDivisionError"),
+        (lambda built, out: bytes(2_000_000_000), "MemoryError"),
+        (lambda built, out: spin(), "its process died of signal"),
+        (lambda built, out: refuse("another"), "lacks"),
+    ],
+)
+def test_harm_is_noticed(tmp_path, read, wrong):
+    assert wrong in hostile.attempt(hostile.Case("harm", written, read, ("refusal",)), tmp_path).wrong
+
+
+def test_waiting_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(hostile, "WAIT_SECONDS", 0.2)
+    case = hostile.Case("pipe", written, lambda built, out: time.sleep(60), ("no",))
+    assert "it waited" in hostile.attempt(case, tmp_path).wrong
+
+
+FUZZED = 50  # changed files of each kind
+
+
+def test_changed_files_are_read_or_refused(tmp_path):
+    found = {}
+    for kind, (samples, read) in _fuzz.kinds(tmp_path).items():
+        found |= {
+            (kind, number): wrong for number, wrong in _fuzz.fuzz(kind, samples, read, range(FUZZED), 0, tmp_path)
+        }
+    assert not found
+
+
+def test_fuzzing_notices_what_it_is_for(tmp_path):
+    def read(data, folder):
+        if data[:1] == b"a":
+            raise UserError("no")
+        if data[:1] == b"b":
+            raise KeyError("harm")
+        if data[:1] == b"c":
+            os.abort()
+
+    samples = [b"abcd" * 3]
+    expected = {}
+    for number in range(200):
+        first = _fuzz.nth("x", samples, number, 0)[:1]
+        if first in (b"b", b"c"):
+            expected[number] = "KeyError" if first == b"b" else "signal 6"
+    found = dict(_fuzz.fuzz("x", samples, read, range(200), 0, tmp_path))
+    assert len(expected) > 4 and found.keys() == expected.keys()
+    assert all(word in found[number] for number, word in expected.items())
+
+
+def refuse(sentence="a refusal"):
+    raise UserError(sentence)
+
+
+def spin():
+    while True:
+        pass
