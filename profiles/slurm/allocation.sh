@@ -15,7 +15,7 @@
 set -uo pipefail
 PATH="$PWD/.venv/bin:$PATH"
 snakemake --unlock "$@" > /dev/null 2>&1
-snakemake --cores "$SLURM_CPUS_PER_TASK" --resources mem_mb="$SLURM_MEM_PER_NODE" "$@" &
+snakemake --resources mem_mb="$SLURM_MEM_PER_NODE" --cores "$SLURM_CPUS_PER_TASK" "$@" &
 trap 'kill -TERM $!' TERM
 wait $!            # ends when the signal comes
 trap - TERM
