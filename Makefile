@@ -11,7 +11,7 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run resume unlock run-video run-camera-traps test quick lint format docs lock clean check-readers check-hostile check-conda fuzz bench bench-selection
+.PHONY: run resume unlock run-video run-camera-traps test quick lint format docs lock clean check-readers check-hostile slurm check-slurm check-conda fuzz bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
@@ -81,6 +81,17 @@ $(VENV)/.ready: requirements.lock
 	$(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode --python $(PYTHON) requirements.lock
 	echo "$(CURDIR)/workflow" > "$$($(PYTHON) -c 'import site; print(site.getsitepackages()[0])')/dagal.pth"
 	touch $@
+
+# the plug-in for profiles/slurm, beside the environment: docs/clusters.md
+slurm: .slurm/.ready
+
+.slurm/.ready: profiles/slurm/requirements.txt | $(VENV)/.ready
+	$(VENV)/bin/uv pip install --quiet --require-hashes --no-deps --compile-bytecode --python $(PYTHON) --target .slurm -r $<
+	touch $@
+
+# as root, with the packages slurm-wlm and munge: studies on a Slurm of this machine's own, with jobs and nodes that die (minutes)
+check-slurm: .slurm/.ready
+	CHECK_SLURM=1 $(PYTHON) -m pytest tests/test_slurm.py
 
 # odd inputs of every kind, built from scratch: what is read of each (a minute)
 check-readers: $(VENV)/.ready

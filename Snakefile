@@ -31,13 +31,13 @@ from dagal.plan.study import WILDCARDS
 from dagal.report import registry
 
 files = workflow.overwrite_configfiles or "config.yaml"
-study = planned(files, dict(workflow.config_settings.config), trusted=workflow.touch)
+study, size = planned(files, dict(workflow.config_settings.config), trusted=workflow.touch)
 if workflow.is_main_process:
     record.tell_raw_changes(study)
 # cluster jobs start cold, and so do those of --use-conda, whose interpreters differ
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 warm = workflow.is_main_process and not with_conda and os.environ.get("DAGAL_WARM") != "0"
-plan = Rules(study, ancient, "python" if with_conda else sys.executable, warm)
+plan = Rules(study, size, ancient, "python" if with_conda else sys.executable, warm, workflow)
 
 
 models = [study.path(node, "metrics") for node in [*study.nodes(), *study.supervised()]]

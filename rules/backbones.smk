@@ -19,8 +19,8 @@ rule pretrain:
     threads: plan.threads("pretrain")
     resources:
         gpu=plan.gpu("pretrain"),
-        mem_mb=8000,
-        runtime=2880,
+        mem_mb=plan.memory("pretrain"),
+        runtime=plan.runtime("pretrain"),
     params:
         settings=plan.settings("pretrain"),
         code=plan.code("pretrain"),
@@ -41,8 +41,8 @@ rule features:
     threads: plan.threads("features")
     resources:
         gpu=plan.gpu("features"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("features"),
+        runtime=plan.runtime("features"),
     params:
         settings=plan.settings("features"),
         code=plan.code("features"),
@@ -64,8 +64,8 @@ rule source_dataset:
         plan.conda("source_dataset")
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=plan.memory("source_dataset"),
+        runtime=plan.runtime("source_dataset"),
     params:
         settings=plan.settings("source_dataset"),
         code=plan.code("source_dataset"),
@@ -88,8 +88,8 @@ rule embedding:
     threads: plan.threads("embedding")
     resources:
         gpu=plan.gpu("embedding"),
-        mem_mb=8000,
-        runtime=2880,
+        mem_mb=plan.memory("embedding"),
+        runtime=plan.runtime("embedding"),
     params:
         settings=plan.settings("embedding"),
         code=plan.code("embedding"),
@@ -110,8 +110,8 @@ rule finetune:
     threads: plan.threads("finetune")
     resources:
         gpu=plan.gpu("finetune"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("finetune"),
+        runtime=plan.runtime("finetune"),
     params:
         settings=plan.settings("finetune"),
         code=plan.code("finetune"),

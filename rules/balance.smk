@@ -15,8 +15,8 @@ rule lambda_sweep:
         plan.conda("lambda_sweep")
     resources:
         gpu=0,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("lambda_sweep"),
+        runtime=plan.runtime("lambda_sweep"),
     params:
         settings=plan.settings("lambda_sweep"),
         code=plan.code("lambda_sweep"),

@@ -5,6 +5,11 @@ Makes model.safetensors, history.h5, predictions.h5, pseudo_labels.h5, metrics.j
 """
 
 
+# a second or less each: on a cluster they stay on the head node
+localrules:
+    evaluate,
+
+
 rule train:
     input:
         unpack(plan.reads("train")),
@@ -17,8 +22,8 @@ rule train:
     threads: plan.threads("train")
     resources:
         gpu=plan.gpu("train"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("train"),
+        runtime=plan.runtime("train"),
     params:
         settings=plan.settings("train"),
         code=plan.code("train"),
@@ -39,8 +44,8 @@ rule train_labeled_only:
     threads: plan.threads("train_labeled_only")
     resources:
         gpu=plan.gpu("train_labeled_only"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("train_labeled_only"),
+        runtime=plan.runtime("train_labeled_only"),
     params:
         settings=plan.settings("train_labeled_only"),
         code=plan.code("train_labeled_only"),
@@ -61,8 +66,8 @@ rule pseudo_labels:
     threads: plan.threads("pseudo_labels")
     resources:
         gpu=plan.gpu("pseudo_labels"),
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=plan.memory("pseudo_labels"),
+        runtime=plan.runtime("pseudo_labels"),
     params:
         settings=plan.settings("pseudo_labels"),
         code=plan.code("pseudo_labels"),
@@ -82,8 +87,8 @@ rule evaluate:
         plan.conda("evaluate")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("evaluate"),
+        runtime=plan.runtime("evaluate"),
     params:
         settings=plan.settings("evaluate"),
         code=plan.code("evaluate"),

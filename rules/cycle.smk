@@ -15,12 +15,14 @@ rule score:
         plan.log("score"),
     wildcard_constraints:
         **plan.where("score"),
+    group:
+        plan.group("score")
     conda:
         plan.conda("score")
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=plan.memory("score"),
+        runtime=plan.runtime("score"),
     params:
         settings=plan.settings("score"),
         code=plan.code("score"),
@@ -38,12 +40,14 @@ rule select:
         plan.log("select"),
     wildcard_constraints:
         **plan.where("select"),
+    group:
+        plan.group("select")
     conda:
         plan.conda("select")
     resources:
         gpu=0,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("select"),
+        runtime=plan.runtime("select"),
     params:
         settings=plan.settings("select"),
         code=plan.code("select"),
@@ -66,8 +70,8 @@ rule select_shard:
         plan.conda("select_shard")
     resources:
         gpu=0,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("select_shard"),
+        runtime=plan.runtime("select_shard"),
     params:
         settings=plan.settings("select_shard"),
         code=plan.code("select_shard"),
@@ -85,12 +89,14 @@ rule oracle:
         plan.log("oracle"),
     wildcard_constraints:
         **plan.where("oracle"),
+    group:
+        plan.group("oracle")
     conda:
         plan.conda("oracle")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("oracle"),
+        runtime=plan.runtime("oracle"),
     params:
         settings=plan.settings("oracle"),
         code=plan.code("oracle"),

@@ -5,6 +5,12 @@ labeled.h5 of the starts and of the baselines.
 """
 
 
+# a second or less each: on a cluster they stay on the head node
+localrules:
+    initial,
+    supervised,
+
+
 rule dataset:
     input:
         unpack(plan.reads("dataset")),
@@ -17,8 +23,8 @@ rule dataset:
     threads: plan.threads("dataset")
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=plan.memory("dataset"),
+        runtime=plan.runtime("dataset"),
     params:
         settings=plan.settings("dataset"),
         code=plan.code("dataset"),
@@ -38,8 +44,8 @@ rule split:
         plan.conda("split")
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=plan.memory("split"),
+        runtime=plan.runtime("split"),
     params:
         settings=plan.settings("split"),
         code=plan.code("split"),
@@ -59,8 +65,8 @@ rule supervised:
         plan.conda("supervised")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("supervised"),
+        runtime=plan.runtime("supervised"),
     params:
         settings=plan.settings("supervised"),
         code=plan.code("supervised"),
@@ -80,8 +86,8 @@ rule initial:
         plan.conda("initial")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("initial"),
+        runtime=plan.runtime("initial"),
     params:
         settings=plan.settings("initial"),
         code=plan.code("initial"),

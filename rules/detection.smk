@@ -17,8 +17,8 @@ rule train:
     threads: plan.threads("train")
     resources:
         gpu=plan.gpu("train"),
-        mem_mb=16000,
-        runtime=600,
+        mem_mb=plan.memory("train"),
+        runtime=plan.runtime("train"),
     params:
         settings=plan.settings("train"),
         code=plan.code("train"),
@@ -39,8 +39,8 @@ rule detections:
     threads: plan.threads("detections")
     resources:
         gpu=plan.gpu("detections"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("detections"),
+        runtime=plan.runtime("detections"),
     params:
         settings=plan.settings("detections"),
         code=plan.code("detections"),
@@ -62,8 +62,8 @@ rule flow_tracks:
         plan.conda("flow_tracks")
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=plan.memory("flow_tracks"),
+        runtime=plan.runtime("flow_tracks"),
     params:
         settings=plan.settings("flow_tracks"),
         code=plan.code("flow_tracks"),
@@ -84,8 +84,8 @@ rule siamfc_tracks:
     threads: plan.threads("siamfc_tracks")
     resources:
         gpu=plan.gpu("siamfc_tracks"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("siamfc_tracks"),
+        runtime=plan.runtime("siamfc_tracks"),
     params:
         settings=plan.settings("siamfc_tracks"),
         code=plan.code("siamfc_tracks"),
@@ -105,8 +105,8 @@ rule coherence:
         plan.conda("coherence")
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=plan.memory("coherence"),
+        runtime=plan.runtime("coherence"),
     params:
         settings=plan.settings("coherence"),
         code=plan.code("coherence"),
@@ -126,8 +126,8 @@ rule errors:
         plan.conda("errors")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("errors"),
+        runtime=plan.runtime("errors"),
     params:
         settings=plan.settings("errors"),
         code=plan.code("errors"),
@@ -147,8 +147,8 @@ rule evaluate:
         plan.conda("evaluate")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("evaluate"),
+        runtime=plan.runtime("evaluate"),
     params:
         settings=plan.settings("evaluate"),
         code=plan.code("evaluate"),

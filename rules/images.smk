@@ -12,8 +12,8 @@ rule noisy_images:
         plan.conda("noisy_images")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("noisy_images"),
+        runtime=plan.runtime("noisy_images"),
     params:
         settings=plan.settings("noisy_images"),
         code=plan.code("noisy_images"),

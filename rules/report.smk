@@ -25,8 +25,8 @@ for name, item in registry.items(study).items():
             plan.conda(name)
         resources:
             gpu=0,
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=plan.memory(name),
+            runtime=plan.runtime(name),
         params:
             settings=plan.settings(name),
             code=plan.code(name),

@@ -21,8 +21,8 @@ rule signals_shard:
     threads: plan.threads("signals_shard")
     resources:
         gpu=plan.gpu("signals_shard"),
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=plan.memory("signals_shard"),
+        runtime=plan.runtime("signals_shard"),
     params:
         settings=plan.settings("signals_shard"),
         code=plan.code("signals_shard"),
@@ -43,8 +43,8 @@ rule signals:
     threads: plan.threads("signals")
     resources:
         gpu=plan.gpu("signals"),
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=plan.memory("signals"),
+        runtime=plan.runtime("signals"),
     params:
         settings=plan.settings("signals"),
         code=plan.code("signals"),
@@ -65,8 +65,8 @@ rule trajectory:
     threads: plan.threads("trajectory")
     resources:
         gpu=plan.gpu("trajectory"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("trajectory"),
+        runtime=plan.runtime("trajectory"),
     params:
         settings=plan.settings("trajectory"),
         code=plan.code("trajectory"),
@@ -87,8 +87,8 @@ rule draws:
     threads: plan.threads("draws")
     resources:
         gpu=plan.gpu("draws"),
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=plan.memory("draws"),
+        runtime=plan.runtime("draws"),
     params:
         settings=plan.settings("draws"),
         code=plan.code("draws"),
@@ -109,8 +109,8 @@ rule member:
     threads: plan.threads("member")
     resources:
         gpu=plan.gpu("member"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("member"),
+        runtime=plan.runtime("member"),
     params:
         settings=plan.settings("member"),
         code=plan.code("member"),
@@ -131,8 +131,8 @@ rule ensemble:
     threads: plan.threads("ensemble")
     resources:
         gpu=plan.gpu("ensemble"),
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=plan.memory("ensemble"),
+        runtime=plan.runtime("ensemble"),
     params:
         settings=plan.settings("ensemble"),
         code=plan.code("ensemble"),
@@ -153,8 +153,8 @@ rule boundary:
     threads: plan.threads("boundary")
     resources:
         gpu=plan.gpu("boundary"),
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=plan.memory("boundary"),
+        runtime=plan.runtime("boundary"),
     params:
         settings=plan.settings("boundary"),
         code=plan.code("boundary"),
@@ -175,8 +175,8 @@ rule adversary:
     threads: plan.threads("adversary")
     resources:
         gpu=plan.gpu("adversary"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("adversary"),
+        runtime=plan.runtime("adversary"),
     params:
         settings=plan.settings("adversary"),
         code=plan.code("adversary"),
@@ -197,8 +197,8 @@ rule latents:
     threads: plan.threads("latents")
     resources:
         gpu=plan.gpu("latents"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=plan.memory("latents"),
+        runtime=plan.runtime("latents"),
     params:
         settings=plan.settings("latents"),
         code=plan.code("latents"),

@@ -5,6 +5,12 @@ start and leave links.
 """
 
 
+# a second or less each: on a cluster they stay on the head node
+localrules:
+    stop_set,
+    stopping,
+
+
 rule stop_set:
     input:
         unpack(plan.reads("stop_set")),
@@ -16,8 +22,8 @@ rule stop_set:
         plan.conda("stop_set")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("stop_set"),
+        runtime=plan.runtime("stop_set"),
     params:
         settings=plan.settings("stop_set"),
         code=plan.code("stop_set"),
@@ -37,8 +43,8 @@ rule stopping:
         plan.conda("stopping")
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=plan.memory("stopping"),
+        runtime=plan.runtime("stopping"),
     params:
         settings=plan.settings("stopping"),
         code=plan.code("stopping"),

@@ -13,8 +13,8 @@ rule optical_flow:
     threads: plan.threads("optical_flow")
     resources:
         gpu=plan.gpu("optical_flow"),
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=plan.memory("optical_flow"),
+        runtime=plan.runtime("optical_flow"),
     params:
         settings=plan.settings("optical_flow"),
         code=plan.code("optical_flow"),

@@ -63,8 +63,8 @@ def written(name: str) -> dict:
 class Workflow:
     """The project's Snakefile, or that of another copy of the project, run in a folder of its own on a config of its own."""
 
-    def __init__(self, folder: Path, root: Path = ROOT):
-        self.folder, self.root = folder, root
+    def __init__(self, folder: Path, root: Path = ROOT, profile: str = "default"):
+        self.folder, self.root, self.profile = folder, root, root / "profiles" / profile
         self.environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self.config = folder / "study.yaml"
 
@@ -74,7 +74,7 @@ class Workflow:
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         command = [
             sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile"), "--directory", str(self.folder),
-            "--profile", str(self.root / "profiles" / "default"), *arguments, "--configfile", str(self.config),
+            "--workflow-profile", str(self.profile), *arguments, "--configfile", str(self.config),
         ]  # fmt: skip
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=900

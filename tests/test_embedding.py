@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import re
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, SMALL, Workflow, with_flipped_labels
+from conftest import SMALL, Workflow, with_flipped_labels
 from sklearn.datasets import load_digits
 
 from dagal import artifacts
@@ -174,14 +173,6 @@ def test_names_of_the_classes_do_not_matter():
 def test_one_class_is_a_mistake_of_the_user():
     with pytest.raises(UserError, match="of several classes, these are of one"):
         trained(SETTINGS, some_data(10)[0], np.zeros(10, np.int64))
-
-
-def test_held_images_fit_into_the_memory_of_the_jobs():
-    """Half of the memory is left to the network."""
-    rules = re.split(r"^rule ", (ROOT / "rules/backbones.smk").read_text(), flags=re.M)
-    reserved = [re.search(r"mem_mb=(\d+)", rule)[1] for rule in rules if rule.startswith(("embedding:", "finetune:"))]
-    assert len(reserved) == 2
-    assert min(map(int, reserved)) * 1e6 / 2 >= inference.HELD_BYTES
 
 
 def test_images_of_another_size_are_a_mistake_of_the_user(tmp_path):

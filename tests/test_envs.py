@@ -85,8 +85,9 @@ def test_a_rule_declares_its_own_stage_and_all_of_it(rule):
     assert f"plan.writes({own})" in text
     for section in ("input", "output", "log", "conda", "resources", "params", "shell"):
         assert lines.count(f"{section}:") == 1, section
-    for resource in ("gpu", "mem_mb", "runtime"):
-        assert sum(line.startswith(f"{resource}=") for line in lines) == 1, resource
+    assert sum(line.startswith("gpu=") for line in lines) == 1
+    for resource, function in (("mem_mb", "memory"), ("runtime", "runtime")):
+        assert lines.count(f"{resource}=plan.{function}({own})") == 1, resource
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

@@ -3,8 +3,6 @@
 import copy
 import multiprocessing
 import os
-import tempfile
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -414,38 +412,10 @@ def test_cpu_when_no_gpu_was_granted(capsys):
     assert "device: cpu" in capsys.readouterr().out
 
 
-def _lease(folder, connection):
-    connection.send(devices.lease(["one", "two"], Path(folder), poll_seconds=0.05))
-    time.sleep(60)
-
-
-def test_gpus_are_leased_to_one_job_each(tmp_path):
-    context = multiprocessing.get_context("fork")
-    jobs, connections = [], []
-    for _ in range(3):
-        receiver, sender = context.Pipe(duplex=False)
-        jobs.append(context.Process(target=_lease, args=(str(tmp_path), sender), daemon=True))
-        connections.append(receiver)
-    try:
-        for job in jobs[:2]:
-            job.start()
-        leased = [connection.recv() for connection in connections[:2] if connection.poll(20)]
-        assert sorted(leased) == [0, 1]
-        jobs[2].start()
-        assert not connections[2].poll(0.5)
-        jobs[0].kill()  # a killed job gives its card back
-        assert connections[2].poll(20)
-        assert connections[2].recv() == leased[0]
-    finally:
-        for job in jobs:
-            if job.pid:
-                job.kill()
-
-
 GPUS = [f"{i}{i}{i}{i}-uuid" for i in range(4)]  # of a pretended machine, by their numbers
 
 
-def _prepare(folder, visible, connection):
+def _prepare(folder, visible, share, connection):
     """A job on a machine of four pretended GPUs. CUDA sees those of the variable, of MIG instances only the first."""
     if visible is None:
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
@@ -459,22 +429,22 @@ def _prepare(folder, visible, connection):
         return [GPUS[int(name)] if name.isdigit() else name.removeprefix("GPU-") for name in names]
 
     chosen = []
-    tempfile.tempdir = folder
+    os.environ["DAGAL_LEASES"] = folder
     cuda = torch.cuda
     cuda.is_available, cuda.device_count = lambda: True, lambda: len(seen())
     cuda.get_device_properties = lambda index: SimpleNamespace(uuid=seen()[index])
     cuda.set_device, cuda.get_device_name = chosen.append, lambda device: "pretended"
-    device = devices.prepare(1, 1, deterministic=False)
+    device = devices.prepare(share, 1, deterministic=False)
     connection.send(seen()[device.index])
     connection.recv()
 
 
-def _devices_of(jobs, folder):
+def _devices_of(jobs, folder, share=1):
     """The GPU of each job, by the variables that they are started with, while all are running."""
     context = multiprocessing.get_context("fork")
     pipes = [context.Pipe() for _ in jobs]
     started = [
-        context.Process(target=_prepare, args=(str(folder), visible, theirs), daemon=True)
+        context.Process(target=_prepare, args=(str(folder), visible, share, theirs), daemon=True)
         for visible, (_, theirs) in zip(jobs, pipes, strict=True)
     ]
     try:
@@ -499,9 +469,14 @@ MIG = ["MIG-a", "MIG-b", "MIG-GPU-c/1/0"]
         ([f"GPU-{GPUS[3]},GPU-{GPUS[0]}"] * 2, [GPUS[0], GPUS[3]]),
         (["0,1", f"GPU-{GPUS[0]},GPU-{GPUS[1]}"], GPUS[:2]),
         ([",".join(MIG)] * 3, MIG),
-        (["1", "1"], [GPUS[1]] * 2),  # assigned: as many jobs share it as were started on it
+        (["1", "3"], [GPUS[1], GPUS[3]]),
         (["0", "1"], GPUS[:2]),
     ],
 )
 def test_jobs_lease_among_the_visible_gpus(tmp_path, jobs, expected):
     assert sorted(_devices_of(jobs, tmp_path)) == sorted(expected)
+
+
+def test_jobs_share_a_gpu_where_the_study_says_so(tmp_path):
+    assert _devices_of(["1", "1"], tmp_path, share=2) == [GPUS[1]] * 2
+    assert sorted(_devices_of([",".join(MIG[:2])] * 4, tmp_path, share=2)) == sorted(MIG[:2] * 2)

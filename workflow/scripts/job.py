@@ -33,8 +33,8 @@ class Named(SimpleNamespace):
 
 
 def start() -> SimpleNamespace:
-    """The job: ``input``, ``output``, ``params``, ``wildcards`` by name, ``threads``, ``gpu``, ``stage``, ``study``, ``task``,
-    ``code()``, the digest of its code, ``origin``, the provenance of the files it writes, and ``ready()``, which says that all costs from here on grow with the data: what came before is the start of the job.
+    """The job: ``input``, ``output``, ``params``, ``wildcards`` by name, ``threads``, ``gpu`` (how many jobs may share the GPU that it
+    was granted, 0 if it was not), ``stage``, ``study``, ``task``, ``code()``, the digest of its code, ``origin``, the provenance of the files it writes, and ``ready()``, which says that all costs from here on grow with the data: what came before is the start of the job.
 
     All output goes to the job's log from here on. A job of a chain that has stopped (its input ``stop_record`` says so) ends here.
     """
@@ -42,6 +42,7 @@ def start() -> SimpleNamespace:
     wildcards = dict(pair.split("=", 1) for pair in place)
     threads, gpu = int(wildcards.pop("threads")), int(wildcards.pop("gpu"))
     study = plan.stored(settings)
+    gpu *= study.settings["jobs_per_gpu"]
     described = plan.describe(study, stage, wildcards)
     to_log(described["log"])
     started, startup = time.monotonic(), []

@@ -19,6 +19,7 @@ CHAPTERS = {
     "Adversaries": ("adversaries",),
     "Signals and video": ("signals", "video"),
     "Stopping, baselines and analyses": ("stopping", "supervised", "lambda_study", "plots"),
+    "Machine": ("jobs_per_gpu",),
 }
 EXTENDS = {
     "type": "string",

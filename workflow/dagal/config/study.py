@@ -180,3 +180,8 @@ class Study(Section):
         papers="003, sec. 4.3.3",
     )
     plots: Plots = part("Appearance of the figures.", Plots)
+    jobs_per_gpu: Whole = setting(
+        "Jobs that may share a GPU at once, which small networks leave idle; no result depends on it ([clusters](clusters.md)).",
+        1,
+        ge=1,
+    )

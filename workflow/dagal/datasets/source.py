@@ -125,6 +125,18 @@ PUBLISHED_COUNTS = Registry(
     }
 )
 
+# shape (H,W,C) of an image, known before anything is read
+PUBLISHED_SHAPES = {
+    "digits": (8, 8, 1),
+    "two_moons": (1, 1, 2),
+    "cifar10": (32, 32, 3),
+    "cifar100": (32, 32, 3),
+    "mnist": (28, 28, 1),
+    "fashion_mnist": (28, 28, 1),
+    "svhn": (32, 32, 3),
+    "tiny_imagenet": (64, 64, 3),
+}
+
 
 BATCH_BYTES = 32 << 20
 

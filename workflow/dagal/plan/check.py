@@ -4,13 +4,17 @@ import sys
 from pathlib import Path
 
 from dagal import artifacts, config, datasets
+from dagal.datasets.source import PUBLISHED_COUNTS, PUBLISHED_SHAPES
 from dagal.errors import UserError
 from dagal.plan import record
 from dagal.plan.study import Study
+from dagal.tasks.needs import Size
+
+UNKNOWN = Size(images=100_000, height=256, width=256, channels=3, classes=100)  # what is taken where nothing tells
 
 
-def planned(files, overrides: dict, trusted: bool = False) -> Study:
-    """The plan of a study. A mistake of the user ends the program with one sentence before any job starts.
+def planned(files, overrides: dict, trusted: bool = False) -> tuple[Study, Size]:
+    """The plan of a study, and what is known of its images. A mistake of the user ends the program with one sentence before any job starts.
 
     ``files`` and ``overrides`` as in `dagal.config.load`. ``trusted``: take the results that are there, whatever they were made with.
     """
@@ -18,12 +22,12 @@ def planned(files, overrides: dict, trusted: bool = False) -> Study:
         checked = config.load(files, overrides)
         config.check_files(checked)
         study = Study(checked)
-        size = pool_size(study)
-        if size is not None:
-            config.check_pool(checked, size)
+        pool = pool_size(study)
+        if pool is not None:
+            config.check_pool(checked, pool)
         if not trusted:
             record.check(study)
-        return study
+        return study, size_of(study, pool)
     except UserError as error:
         sys.exit(f"dagal: {error}")
 
@@ -53,3 +57,21 @@ def pool_size(study: Study) -> int | None:
                 return config.pool_size(settings, [(file["split"][()] == 0).sum()])
     counts = datasets.train_counts(settings["dataset"])
     return None if counts is None else config.pool_size(settings, counts)
+
+
+def size_of(study: Study, pool: int | None) -> Size:
+    """Size of a study's images: of those that are there, else as its settings and the size of the pool let expect it."""
+    settings = study.settings["dataset"]
+    classes = len(PUBLISHED_COUNTS.get(settings["loader"], range(UNKNOWN.classes)))
+    if Path(study.clean_images).exists():
+        with artifacts.opened(study.clean_images, "images") as file:
+            return Size(*file["images"].shape, classes)
+    # beside the pool there are a test set, a validation set and the first labels
+    images = UNKNOWN.images if pool is None else 2 * pool + study.settings["pool"]["initial"]["size"]
+    height, width, channels = PUBLISHED_SHAPES.get(
+        settings["loader"], (UNKNOWN.height, UNKNOWN.width, UNKNOWN.channels)
+    )
+    side = settings.get("image_size")
+    return Size(
+        images, settings.get("height") or side or height, settings.get("width") or side or width, channels, classes
+    )

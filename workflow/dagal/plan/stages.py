@@ -2,7 +2,7 @@
 
 from dagal import datasets
 from dagal.query_table import TELLING
-from dagal.tasks import QUERY_CYCLE, Stage
+from dagal.tasks import QUERY_CYCLE, Stage, needs
 
 
 def split_reads(study, at) -> dict:
@@ -87,6 +87,16 @@ def oracle_reads(study, at) -> dict:
     }
 
 
+def query(study, at) -> str:
+    """The light jobs of a query, which run one after the other."""
+    return "query"
+
+
+def unless_shared(study, at) -> str | None:
+    """`query`, unless several jobs share the selection: what lies between two jobs of a submission must belong to it."""
+    return "query" if study.methods[at.node.branch.method]["shards"] == 1 else None
+
+
 STAGES = {
     "dataset": Stage(
         "dataset",
@@ -96,6 +106,7 @@ STAGES = {
         log="{dataset}/dataset",
         environment="torch",
         threads=lambda study, at: 4 if study.settings["dataset"]["loader"] in datasets.VIDEO_LOADERS else 1,
+        needs=needs.dataset,
     ),
     "split": Stage(
         "split",
@@ -103,6 +114,7 @@ STAGES = {
         split_reads,
         lambda study, at: {"pool": study.settings["pool"]},
         split_looks_up,
+        needs=needs.split,
     ),
     "initial": Stage(
         "initial",
@@ -111,6 +123,7 @@ STAGES = {
         oracle_settings,
         answers,
         log="{start}/initial",
+        needs=needs.answers,
     ),
     "supervised": Stage(
         "supervised",
@@ -119,6 +132,7 @@ STAGES = {
         oracle_settings,
         answers,
         log="{supervised}/supervised",
+        needs=needs.answers,
     ),
     "score": Stage(
         "score",
@@ -128,6 +142,8 @@ STAGES = {
         lambda study, at: study.looked_up("score", study.methods[at.node.branch.method]["score"]),
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/score",
+        needs=needs.score,
+        group=unless_shared,
         stopped_by="before",
     ),
     "select": Stage(
@@ -138,6 +154,8 @@ STAGES = {
         select_looks_up,
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/select",
+        needs=needs.select,
+        group=query,
         stopped_by="before",
     ),
     "select_shard": Stage(
@@ -148,6 +166,7 @@ STAGES = {
         select_looks_up,
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/select_shard{shard}",
+        needs=needs.select,
         stopped_by="before",
     ),
     "oracle": Stage(
@@ -158,6 +177,8 @@ STAGES = {
         answers,
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/oracle",
+        needs=needs.answers,
+        group=query,
         stopped_by="before",
         goes_on=True,
     ),

@@ -10,7 +10,7 @@ from dagal.acquisition import methods
 from dagal.learners import LATER_SETTINGS
 from dagal.plan import stages
 from dagal.report import registry
-from dagal.tasks import Stage
+from dagal.tasks import Stage, needs
 
 # where things are; a pattern of a stage begins with one of these
 PLACES = {
@@ -403,6 +403,7 @@ def report_stage(item) -> Stage:
         lambda study, at: [item.make],
         writes_besides=item.writes_besides,
         environment=item.environment,
+        needs=needs.report,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dagal.artifacts import Kind
 from dagal.registry import Registry
+from dagal.tasks.needs import Need
 
 # adding a task: one folder here, one file in rules/, one line
 TASKS = Registry(
@@ -48,6 +49,9 @@ class Stage:
     environment: str = "light"  # of envs/, and which libraries a warm process has loaded
     threads: Callable[..., int] = lambda study, at: 1
     gpu: Callable[..., int] = lambda study, at: 0
+    needs: Callable[..., Need] = lambda study, at, size: Need()  # what it takes besides loading its libraries
+    # the jobs of a node that give the same name are submitted to a cluster together
+    group: Callable[..., str | None] = lambda study, at: None
     # whose stopping.json says that the chain had stopped before this job: of the node "before", of the node itself ("here"), or None
     stopped_by: str | None = None
     # whether a stopped chain takes over the files of the node before; else its files are left out

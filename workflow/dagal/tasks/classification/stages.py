@@ -2,7 +2,7 @@
 
 from dagal import datasets
 from dagal.learners import NETWORKS, SOLVERS
-from dagal.tasks import Stage, any_of, gpu, learner, threads
+from dagal.tasks import Stage, any_of, gpu, learner, needs, threads
 from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS
 
 EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
@@ -270,6 +270,7 @@ def of_pool(script: str, file: str, settings=batch_size, **changes) -> Stage:
             "looks_up": network,
             "threads": threads,
             "gpu": gpu,
+            "needs": needs.pool(),
             "environment": "torch",
             "stopped_by": "here",
         }
@@ -284,6 +285,7 @@ STAGES = {
         noisy_images,
         lambda study, at: {"noise": study.settings["pool"]["noise"]},
         log="{seed_folder}/noisy_images",
+        needs=needs.noise,
     ),
     "source_dataset": Stage(
         "dataset",
@@ -293,6 +295,7 @@ STAGES = {
         where=lambda study: {"source": any_of(study.sources)},
         log="{source}/dataset",
         environment="torch",
+        needs=needs.dataset,
     ),
     "latents": Stage(
         "latents",
@@ -301,6 +304,7 @@ STAGES = {
         lambda study, at: {"adversary": study.settings["adversaries"]["vaal"]},
         gpu=lambda study, at: 1,
         environment="torch",
+        needs=needs.adversary,
     ),
     "pretrain": Stage(
         "pretrain",
@@ -310,6 +314,7 @@ STAGES = {
         backbone_network,
         where=lambda study: {"backbone": any_of(study.backbones_of("simsiam"))},
         log="{backbone}/pretrain",
+        needs=needs.backbone(views=2),
         threads=backbone_threads,
         gpu=backbone_gpu,
         environment="torch",
@@ -322,6 +327,7 @@ STAGES = {
         backbone_network,
         where=lambda study: {"backbone": any_of(study.backbones_of(*EMBEDDINGS))},
         log="{backbone}/embedding",
+        needs=needs.backbone(views=1),
         threads=backbone_threads,
         gpu=backbone_gpu,
         environment="torch",
@@ -332,6 +338,7 @@ STAGES = {
         features_reads,
         backbone,
         backbone_network,
+        needs=needs.features,
         threads=backbone_threads,
         gpu=backbone_gpu,
         environment="torch",
@@ -343,6 +350,7 @@ STAGES = {
         finetune_settings,
         lambda study, at: [NETWORKS.get(study.backbones[study.learner_of(at.node)["backbone"]]["architecture"])],
         log="{node}/finetune",
+        needs=needs.finetune,
         threads=threads,
         gpu=gpu,
         environment="torch",
@@ -360,6 +368,7 @@ STAGES = {
         network,
         writes_besides=stop_predictions,
         log="{node}/train",
+        needs=needs.train,
         threads=threads,
         gpu=gpu,
         environment="torch",
@@ -377,6 +386,7 @@ STAGES = {
         labeled_only_settings,
         network,
         log="{node}/train_labeled_only",
+        needs=needs.train,
         threads=threads,
         gpu=gpu,
         environment="torch",
@@ -390,6 +400,7 @@ STAGES = {
         {"metrics": "{node}/metrics.json"},
         evaluate_reads,
         log="{node}/evaluate",
+        needs=needs.answers,
         stopped_by="before",
         goes_on=True,
     ),
@@ -406,11 +417,14 @@ STAGES = {
         settings=shard_settings,
         where=lambda study: {"shard": any_of(shards(study))},
     ),
-    "trajectory": of_pool("trajectory", "trajectory", reads=trajectory_reads, settings=lambda study, at: {}),
+    "trajectory": of_pool(
+        "trajectory", "trajectory", reads=trajectory_reads, settings=lambda study, at: {}, needs=needs.train
+    ),
     "draws": of_pool(
         "draws",
         "draws",
         settings=lambda study, at: {"draws": study.settings["signals"]["draws"]} | batch_size(study, at),
+        needs=needs.pool(lambda study, size: study.settings["signals"]["draws"]),
     ),
     "member": Stage(
         "member",
@@ -418,18 +432,26 @@ STAGES = {
         member_reads,
         learner,
         network,
+        needs=needs.train,
         threads=threads,
         gpu=gpu,
         environment="torch",
         stopped_by="here",
     ),
-    "ensemble": of_pool("ensemble", "ensemble", reads=ensemble_reads),
-    "boundary": of_pool("boundary", "boundary"),
+    "ensemble": of_pool(
+        "ensemble",
+        "ensemble",
+        reads=ensemble_reads,
+        needs=needs.pool(lambda study, size: study.settings["signals"]["members"]),
+    ),
+    # DeepFool: some steps, of a backward pass for each class
+    "boundary": of_pool("boundary", "boundary", needs=needs.pool(lambda study, size: 10 * size.classes)),
     "adversary": Stage(
         "adversary",
         {"adversary": "{node}/adversary_{adversary}.h5"},
         adversary_reads,
         adversary_settings,
+        needs=needs.adversary,
         threads=threads,
         gpu=gpu,
         environment="torch",
@@ -442,6 +464,7 @@ STAGES = {
         sweep_settings,
         sweep_looks_up,
         log="{results}/lambda/{method}.sweep",
+        needs=needs.select,
     ),
     "stop_set": Stage(
         "stop_set",

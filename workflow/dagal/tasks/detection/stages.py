@@ -1,6 +1,6 @@
 """The steps of a study of detection, besides those that all tasks share (`dagal.plan.stages`)."""
 
-from dagal.tasks import Stage, gpu, learner, threads
+from dagal.tasks import Stage, gpu, learner, needs, threads
 
 # tracker of temporal coherence -> optical flow behind it, where it is not the study's own
 FLOWS = {"true_flow": "true"}
@@ -50,6 +50,7 @@ STAGES = {
         lambda study, at: {"images": study.clean_images, "weights": raft_weights(study, at) or []},
         optical_flow_settings,
         gpu=lambda study, at: int(at.flow == "raft"),
+        needs=needs.frames(seconds=5),
         environment="torch",
     ),
     "train": Stage(
@@ -62,6 +63,7 @@ STAGES = {
         train_reads,
         learner,
         log="{node}/train",
+        needs=needs.train,
         threads=threads,
         gpu=gpu,
         environment="torch",
@@ -71,6 +73,7 @@ STAGES = {
         {"detections": "{node}/detections.h5"},
         lambda study, at: files("model")(study, at) | {"split": study.split(at.seed)},
         learner,
+        needs=needs.pool(),
         threads=threads,
         gpu=gpu,
         environment="torch",
@@ -80,12 +83,14 @@ STAGES = {
         {"tracks": "{node}/tracks_{tracker}.h5"},
         flow_reads,
         where=lambda study: {"tracker": "flow|true_flow"},
+        needs=needs.frames(seconds=2),
     ),
     "siamfc_tracks": Stage(
         "siamfc_tracks",
         {"tracks": "{node}/tracks_siamfc.h5"},
         files("detections", "model"),
         learner,
+        needs=needs.pool(lambda study, size: 10),
         threads=threads,
         gpu=gpu,
         environment="torch",
@@ -95,11 +100,13 @@ STAGES = {
         {"coherence": "{node}/coherence_{tracker}.h5"},
         lambda study, at: files("detections")(study, at) | {"tracks": study.file(at.node, f"tracks_{at.tracker}.h5")},
         lambda study, at: {"overlap": study.settings["video"]["overlap"]},
+        needs=needs.frames(seconds=2),
     ),
     "errors": Stage(
         "errors",
         {"errors": "{node}/errors.h5"},
         lambda study, at: {"detections": study.path(at.node, "detections"), "truth": study.truth},
+        needs=needs.frames(seconds=2),
     ),
     "evaluate": Stage(
         "evaluate_detector",
@@ -108,5 +115,6 @@ STAGES = {
             {name: study.path(at.node, name) for name in ("predictions", "labeled")} | {"truth": study.truth}
         ),
         log="{node}/evaluate",
+        needs=needs.frames(seconds=2),
     ),
 }
