@@ -22,6 +22,7 @@ from pathlib import Path
 from dagal.errors import MOST_LETTERS, UserError
 
 CPU_SECONDS, MEMORY_BYTES = 5, 1_000_000_000
+GRANTED_BYTES = 850_000_000  # addresses; a process that has done other work before has some that it does not use yet
 WAIT_SECONDS = 30  # for a reader that waits, as for a pipe that nobody writes to; other processes may slow it down
 
 
@@ -143,7 +144,7 @@ def limit(cpu_seconds: int = CPU_SECONDS) -> None:
     sys.stdout.flush()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-    most = memory("VmSize") + MEMORY_BYTES
+    most = memory("VmSize") + GRANTED_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 

@@ -31,7 +31,7 @@ def study(path: Path | list, out: Path) -> dict:
 
     os.chdir(out)
     try:
-        plan = planned(path, {})
+        plan, _ = planned(path, {})
     except SystemExit as error:
         assert str(error.code).startswith("dagal: "), error.code
         raise UserError(str(error.code).removeprefix("dagal: ")) from None
