@@ -177,8 +177,8 @@ def test_steps_equal_torch_optim(name, options, kernels, monkeypatch):
     ours, theirs = torch.nn.Linear(7, 5), torch.nn.Linear(7, 5)
     theirs.load_state_dict(ours.state_dict())
     reference = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[name](theirs.parameters(), lr=0.1, **options)
-    momenta = [torch.zeros_like(parameter) for parameter in ours.parameters()]
-    step = stepper(list(ours.parameters()), {"momentum": 0, "nesterov": False} | options | {"name": name}, momenta)
+    state = []
+    step = stepper(list(ours.parameters()), {"momentum": 0, "nesterov": False} | options | {"name": name}, state)
     for i in range(20):
         batch = torch.randn(4, 7)
         reference.param_groups[0]["lr"] = 0.1 * 0.9**i
@@ -190,9 +190,12 @@ def test_steps_equal_torch_optim(name, options, kernels, monkeypatch):
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(mine, other, rtol=1e-5, atol=1e-6)
         assert mine.grad is None
-    if options.get("momentum"):  # in the buffers that were handed in, for those who store them
-        for momentum, parameter in zip(momenta, theirs.parameters(), strict=True):
-            assert torch.allclose(momentum, reference.state[parameter]["momentum_buffer"], rtol=1e-5, atol=1e-3)
+    # in the list that was handed in, for those who store it
+    names = {"sgd": ["momentum_buffer"] if options.get("momentum") else [], "adam": ["exp_avg", "exp_avg_sq"]}[name]
+    expected = [reference.state[parameter][buffer] for buffer in names for parameter in theirs.parameters()]
+    for mine, other in zip(state[1:], expected, strict=True):
+        assert torch.allclose(mine, other, rtol=1e-5, atol=1e-3)
+    assert state[0].tolist() == [20 if name == "adam" else 0] * 2
 
 
 def test_steps_use_the_fused_kernels(monkeypatch):

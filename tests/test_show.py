@@ -229,9 +229,9 @@ def test_truncated_files_are_one_sentence(name, tmp_path, capsys):
     else:
         save_file({"w": np.zeros((30, 4))}, path)
     whole = path.read_bytes()
-    if name == "a.h5":  # behind its content stand checksums, without which it is shown as others' files are
-        with storage.Verified(path) as content:
-            whole = whole[: content.size]
+    if name == "a.h5":  # without its checksums it is like that of any other program
+        with storage.Verified(path) as blocks:
+            whole = whole[: blocks.size]
     for length in (*range(0, len(whole) - 2, max(1, len(whole) // 20)), len(whole) - 2):
         path.write_bytes(whole[:length])
         assert "Traceback" not in refused(capsys, path)

@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from dagal import artifacts
 from dagal.config import load
 from dagal.datasets.digits import digits
-from dagal.learners import architectures, backbones, inference, simsiam, training
+from dagal.learners import architectures, backbones, checkpoints, inference, simsiam, training
 from dagal.report.statistics import knn_accuracy
 
 CPU = torch.device("cpu")
@@ -43,10 +43,14 @@ def clusters(n=256, seed=0):
 
 
 def train(epochs=4, **changes):
-    arguments = {
-        name: changes.pop(name) for name in ("stop_gradient", "checkpoint", "key", "after_epoch") if name in changes
-    }
+    arguments = {name: changes.pop(name) for name in ("stop_gradient", "checkpoint", "after_epoch") if name in changes}
     return simsiam.train(clusters(), settings(epochs=epochs) | changes, [0.4], [0.2], **arguments)
+
+
+def checkpoint(path, key="a"):
+    found = checkpoints.Checkpoint(path, lambda: key)
+    found.seconds = 0  # after each epoch
+    return found
 
 
 def test_loss_by_hand():
@@ -152,7 +156,7 @@ def test_without_stop_gradient_it_collapses_and_says_so(capsys):
 
 def test_collapse_is_said_again_after_a_kill(tmp_path, capsys):
     """The log of a job begins anew."""
-    collapsing = {"epochs": 30, "stop_gradient": False, "lr": 1.0, "checkpoint": tmp_path / "checkpoint.safetensors"}
+    collapsing = {"epochs": 30, "stop_gradient": False, "lr": 1.0, "checkpoint": checkpoint(tmp_path / "x.safetensors")}
 
     class Stop(Exception):
         pass
@@ -196,9 +200,9 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path, capsys):
     whole, expected = train(epochs=6)
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Stop):
-        train(epochs=6, checkpoint=path, key="a", after_epoch=stop)
-    resumed, history = train(epochs=6, checkpoint=path, key="a")
-    assert "going on after epoch 3 of 6" in capsys.readouterr().out
+        train(epochs=6, checkpoint=checkpoint(path), after_epoch=stop)
+    resumed, history = train(epochs=6, checkpoint=checkpoint(path))
+    assert "going on after epoch 3" in capsys.readouterr().out
     for name, values in expected.items():
         np.testing.assert_array_equal(history[name], values)
     for name, tensor in whole.state_dict().items():
@@ -220,12 +224,12 @@ def test_stored_images_give_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("content", ["other key", "cut off", "nothing"])
 def test_foreign_or_broken_checkpoint_is_ignored(tmp_path, content, capsys):
     path = tmp_path / "checkpoint.safetensors"
-    train(epochs=2, checkpoint=path, key="theirs")
+    train(epochs=2, checkpoint=checkpoint(path, "theirs"))
     if content == "cut off":
         path.write_bytes(path.read_bytes()[:1000])
     elif content == "nothing":
         path.unlink()
-    _, history = train(epochs=2, checkpoint=path, key="mine" if content == "other key" else "theirs")
+    _, history = train(epochs=2, checkpoint=checkpoint(path, "mine" if content == "other key" else "theirs"))
     assert "going on" not in capsys.readouterr().out and len(history["loss"]) == 2
 
 
@@ -281,10 +285,19 @@ def finished(tmp_path_factory):
         f"{PRETRAINED}/backbone.safetensors", "--configfile", str(workflow.config),
     ]  # fmt: skip
     running = subprocess.Popen(
-        command, cwd=workflow.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=workflow.folder,
+        env=os.environ | {checkpoints.ENVIRONMENT: "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 120
-    while not (folder / "checkpoint.safetensors").exists() and running.poll() is None and time.monotonic() < deadline:
+    while (
+        not (folder / "backbone.checkpoint.safetensors").exists()
+        and running.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.02)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
@@ -297,7 +310,7 @@ def finished(tmp_path_factory):
 
 @pytest.mark.slow
 def test_killed_pretraining_goes_on_to_the_same_bytes(finished, tmp_path):
-    assert "checkpoint.safetensors" in finished.killed_with and "pretraining.h5" not in finished.killed_with
+    assert "backbone.checkpoint.safetensors" in finished.killed_with and "pretraining.h5" not in finished.killed_with
     folder = finished.folder / PRETRAINED
     assert "going on after epoch" in (folder / "pretrain.log").read_text()
     names = {path.name for path in folder.iterdir()}

@@ -1,7 +1,6 @@
 """When a chain stops, and that it then trains and scores nothing further."""
 
 import copy
-import json
 import re
 from pathlib import Path
 
@@ -68,8 +67,7 @@ def test_where_chains_stopped(tmp_path):
     paths = []
     for name, stopped, cycle in (("start-mlp/cycle0", True, 0), ("a/cycle1", True, 0), ("b/cycle2", False, 2)):
         path = tmp_path / "seed3" / name / "stopping.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({"stopped": stopped, "cycle": cycle}))
+        artifacts.write_json(path, {"stopped": stopped, "cycle": cycle})
         paths.append(str(path))
     assert last_cycles(paths) == {(3, "start-mlp"): 0, (3, "a"): 0}
 
@@ -144,7 +142,7 @@ class Study:
             assert row["labels"] == mine["labels"].iloc[-1]
             assert row["validation_accuracy"] == pytest.approx(mine["validation_accuracy"].iloc[-1])
         for path in self.results.glob("seed*/*/cycle*/stopping.json"):
-            record = json.loads(path.read_text())
+            record = artifacts.read_json(path)
             seed, branch, cycle = path.parts[-4:-1]
             passed = record["stopped"] and record["cycle"] < int(cycle.removeprefix("cycle"))
             # the lambda study of entropy_cb reads its first scores, whether or not its chain stops before
@@ -235,7 +233,7 @@ def check_kappas(results: Path):
     (pool,) = artifacts.read(results / "seed0/split.h5", "split", "pool")
     (stop_set,) = artifacts.read(results / "seed0/stop_set.h5", "stop_set", "ids")
     assert len(stop_set) == 200 and np.isin(stop_set, pool).all() and (np.diff(stop_set) > 0).all()
-    record = json.loads((results / "seed0/random/cycle1/stopping.json").read_text())
+    record = artifacts.read_json(results / "seed0/random/cycle1/stopping.json")
     nodes = [results / "seed0" / name for name in ("start-mlp/cycle0", "random/cycle1")]
     found = [artifacts.read(node / "stop_predictions.h5", "stop_predictions", "ids", "predicted") for node in nodes]
     assert all(np.array_equal(ids, stop_set) for ids, _ in found)

@@ -34,7 +34,9 @@ class Named(SimpleNamespace):
 
 def start() -> SimpleNamespace:
     """The job: ``input``, ``output``, ``params``, ``wildcards`` by name, ``threads``, ``gpu`` (how many jobs may share the GPU that it
-    was granted, 0 if it was not), ``stage``, ``study``, ``task``, ``code()``, the digest of its code, ``origin``, the provenance of the files it writes, and ``ready()``, which says that all costs from here on grow with the data: what came before is the start of the job.
+    was granted, 0 if it was not), ``stage``, ``study``, ``task``, ``code()``, the digest of its code, ``made_of()``, all that its
+    results follow from, ``origin``, the provenance of the files it writes, and ``ready()``, which says that all costs from here on
+    grow with the data: what came before is the start of the job.
 
     All output goes to the job's log from here on. A job of a chain that has stopped (its input ``stop_record`` says so) ends here.
     """
@@ -54,9 +56,16 @@ def start() -> SimpleNamespace:
     job.wildcards = Named(**wildcards)
     job.ready = lambda: startup.extend(costs(started)[::2])
     job.code = lambda: plan.code(study, stage, study.at(wildcards))
+    job.made_of = lambda: [described["params"], wildcards, job.code(), fingerprints(described["input"])]
     if job.input.get("stop_record"):
         pass_through(job, described["goes_on"])
     return job
+
+
+def fingerprints(inputs: dict) -> dict[str, list[str]]:
+    """What tells the content of each input from any other."""
+    lists = {name: [value] if isinstance(value, str) else value or [] for name, value in inputs.items()}
+    return {name: [artifacts.fingerprint(path) for path in paths] for name, paths in lists.items()}
 
 
 def to_log(path: str) -> None:

@@ -10,7 +10,7 @@ from dagal.tasks.classification.signals import PREDICTIONS
 
 job = start()
 
-from dagal.learners import architectures, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
+from dagal.learners import architectures, checkpoints, devices, inference, training  # noqa: E402  a chain that stopped needs no torch
 
 settings, source = job.params.learner, job.input
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
@@ -19,13 +19,14 @@ batch_size, precision = settings["batch_size"] * 4, settings["precision"]
 
 held_out = np.concatenate(artifacts.read(source.split, "split", "test", "validation"))
 
+checkpoint = checkpoints.of(job, job.output.model, device)
 # what is recorded besides changes no model: a method that is added later makes no model train again (see trajectory.py)
 asked_by = job.study.asked_by(job.study.at(vars(job.wildcards)).node)
 if job.params.get("trajectory", any("trajectory" in job.study.signal_kinds(method) for method in asked_by)):
     ids = unlabeled(source.split, source.labeled)
-    model, history = training.fit_following(source, settings, seed, cycle, device, ids)
+    model, history = training.fit_following(source, settings, seed, cycle, device, ids, checkpoint)
 else:
-    model, history = training.fit_node(source, settings, seed, (cycle,), device)
+    model, history = training.fit_node(source, settings, seed, (cycle,), device, checkpoint=checkpoint)
 with inference.inputs_of(source.inputs) as inputs:
     shape = inference.shape_of(inputs)
     probs_N_C = inference.probabilities(model, inputs, held_out, batch_size, precision)
@@ -38,3 +39,4 @@ with inference.inputs_of(source.inputs) as inputs:
 architectures.save(job.output.model, model, settings, shape, job.origin)
 artifacts.write(job.output.history, training.HISTORY, job.origin, history)
 artifacts.write(job.output.predictions, PREDICTIONS, job.origin, {"ids": held_out, "probabilities": probs_N_C})
+checkpoint.remove()

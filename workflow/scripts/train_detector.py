@@ -5,7 +5,7 @@ import torch
 from job import start
 
 from dagal import artifacts
-from dagal.learners import detector, devices, inference
+from dagal.learners import checkpoints, detector, devices, inference
 from dagal.seeding import seed_for
 from dagal.tasks.detection import detections
 
@@ -29,11 +29,13 @@ with artifacts.opened(source.images, "images") as file:
     else:
         torch.manual_seed(seed_for(seed, "initialise", cycle))
         model = detector.build(settings, n_classes, tuple(images.shape[1:]), mean_C, std_C).to(device)
-    history = detector.fit(model, images, boxes, labels, settings, seed_for(seed, "train", cycle))
+    checkpoint = checkpoints.of(job, job.output.model, device)
+    history = detector.fit(model, images, boxes, labels, settings, seed_for(seed, "train", cycle), checkpoint)
     batches = inference.stream(file["images"], test, device, settings["batch_size"])
     found = detections.table(detector.detect_frames(model, batches))
 
 detector.save(job.output.model, model, settings, tuple(images.shape[1:]), job.origin)
 artifacts.write(job.output.history, detector.HISTORY, job.origin, history)
 artifacts.write(job.output.predictions, detections.PREDICTIONS, job.origin, {"ids": test, **found})
+checkpoint.remove()
 print(f"{len(found['labels']):,} detections in {len(test):,} test frames")

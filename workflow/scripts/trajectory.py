@@ -11,16 +11,19 @@ from dagal.pool import unlabeled
 from dagal.tasks.classification.signals import TRAJECTORY
 
 job = start()
-source, settings = job.input, job.params.learner
+source, settings, checkpoint = job.input, job.params.learner, None
 with artifacts.opened(source.history, "history") as history:
     found = {name: history[name][()] for name in ("ids", "trajectory") if name in history}
 if not found:
     # torch costs seconds; a recorded trajectory needs none
-    from dagal.learners import devices, training
+    from dagal.learners import checkpoints, devices, training
 
     device, ids = devices.for_training(job.gpu, settings), unlabeled(source.split, source.labeled)
     seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
-    _, again = training.fit_following(source, settings, seed, cycle, device, ids)
+    checkpoint = checkpoints.of(job, job.output.trajectory, device)
+    _, again = training.fit_following(source, settings, seed, cycle, device, ids, checkpoint)
     found = {"ids": ids, "trajectory": again["trajectory"]}
 artifacts.write(job.output.trajectory, TRAJECTORY, job.origin, found)
+if checkpoint:
+    checkpoint.remove()
 print(f"{len(found['trajectory'])} epochs of {len(found['ids']):,} unlabeled images")

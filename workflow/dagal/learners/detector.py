@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate, pad
 from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners import weights
+from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.pace import told
@@ -225,20 +226,23 @@ def fit(
     labels: list[torch.Tensor],
     settings: dict,
     seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, list[float]]:
     """Train in place for ``settings["epochs"]``; returns, per epoch, ``loss``, its four parts and ``learning_rate``.
 
     ``images`` (L,3,H,W) uint8, and per frame ``boxes`` (m,4) float32 xyxy in pixels and ``labels`` (m,) int64 from 0, lie on
     the model's device; frames without boxes teach what is background. Order, flips and the sampling of anchors and
-    proposals follow ``seed``. Raises UserError if the loss stops being finite.
+    proposals follow ``seed``. With a ``checkpoint`` it goes on where it was stored. Raises UserError if the loss stops being finite.
     """
     parameters = list(model.parameters())
-    step = stepper(parameters, settings["optimizer"])
+    state = []
+    step = stepper(parameters, settings["optimizer"], state)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     history = {name: [] for name in ("loss", *LOSSES, "learning_rate")}
     started = time.monotonic()
-    for epoch in range(settings["epochs"]):
+    done = checkpoint.follow(model, state, generator, **history) if checkpoint else 0
+    for epoch in range(done, settings["epochs"]):
         lr = learning_rate(settings["optimizer"], settings["schedule"], epoch, settings["epochs"])
         model.train()
         totals = torch.zeros(len(LOSSES), device=images.device)
@@ -264,6 +268,8 @@ def fit(
             + told(epoch + 1, settings["epochs"], time.monotonic() - started, (epoch + 1) * len(images)),
             flush=True,
         )
+        if checkpoint:
+            checkpoint.after(epoch + 1)
     return history
 
 

@@ -35,14 +35,19 @@ def check_finite(values: Iterable[float], when: str, key: str, parameters: Itera
         raise UserError(f"training diverged in {when} (loss {losses}): lower {key}, or scale the data.")
 
 
-def stepper(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None = None) -> Step:
+def stepper(parameters: list[torch.Tensor], settings: dict, state: list[torch.Tensor] | None = None) -> Step:
     """``step(lr)``: update the parameters in place from their gradients, then drop the gradients.
 
-    ``momenta``: buffers of the momentum of sgd, zeros at the start, for whoever has to store them.
+    ``state``: a list to which the tensors are added that change with the steps, for whoever has to store them.
     """
-    if settings["name"] == "sgd" and momenta is None:
-        momenta = [torch.zeros_like(p) for p in parameters]
-    update = (fused if hasattr(torch, FUSED[settings["name"]]) else unfused)(parameters, settings, momenta)
+    names = {"sgd": ("momentum_buffer",) if settings.get("momentum") else (), "adam": ("exp_avg", "exp_avg_sq")}
+    buffers = {name: [torch.zeros_like(p) for p in parameters] for name in names[settings["name"]]}
+    # the kernels read a count for every parameter, on its device; torch.optim has it on the CPU
+    is_fused = hasattr(torch, FUSED[settings["name"]])
+    count = torch.zeros(len(parameters), device=parameters[0].device if is_fused else "cpu")
+    update = (fused if is_fused else unfused)(parameters, settings, buffers, count)
+    if state is not None:
+        state += [count, *(tensor for tensors in buffers.values() for tensor in tensors)]
 
     @torch.no_grad()
     def step(lr: float) -> None:
@@ -53,23 +58,22 @@ def stepper(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.
     return step
 
 
-def fused(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None) -> Step:
-    """Steps by the fused kernels."""
+def fused(parameters: list[torch.Tensor], settings: dict, buffers: dict, count: torch.Tensor) -> Step:
+    """Steps by the fused kernels; ``buffers``: tensors of each parameter by torch's names, ``count`` (P,): steps so far."""
     decay = settings["weight_decay"]
     if settings["name"] == "sgd":
-        buffers = momenta if settings["momentum"] else []
+        momenta = buffers.get("momentum_buffer", [])
 
         def update(lr):
             torch._fused_sgd_(
-                parameters, [p.grad for p in parameters], buffers, weight_decay=decay, momentum=settings["momentum"], lr=lr,
+                parameters, [p.grad for p in parameters], momenta, weight_decay=decay, momentum=settings["momentum"], lr=lr,
                 dampening=0.0, nesterov=settings["nesterov"], maximize=False, is_first_step=False,
             )  # fmt: skip
 
         return update
 
-    means, squares = [torch.zeros_like(p) for p in parameters], [torch.zeros_like(p) for p in parameters]
-    count = torch.zeros(len(parameters), device=parameters[0].device)
-    steps, (beta1, beta2) = list(count.unbind()), ADAM["betas"]  # the kernel reads a count for every parameter
+    means, squares = buffers["exp_avg"], buffers["exp_avg_sq"]
+    steps, (beta1, beta2) = list(count.unbind()), ADAM["betas"]
 
     def update(lr):
         count.add_(1)
@@ -81,8 +85,8 @@ def fused(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Te
     return update
 
 
-def unfused(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.Tensor] | None) -> Step:
-    """Steps by `torch.optim`."""
+def unfused(parameters: list[torch.Tensor], settings: dict, buffers: dict, count: torch.Tensor) -> Step:
+    """Steps by `torch.optim`, with the buffers and counts of `fused`."""
     decay = settings["weight_decay"]
     if settings["name"] == "adam":
         optimizer = torch.optim.Adam(parameters, weight_decay=decay, **ADAM)
@@ -91,8 +95,10 @@ def unfused(parameters: list[torch.Tensor], settings: dict, momenta: list[torch.
         optimizer = torch.optim.SGD(
             parameters, lr=0.0, momentum=settings["momentum"], weight_decay=decay, nesterov=nesterov
         )
-        for parameter, momentum in zip(parameters, momenta, strict=True):
-            optimizer.state[parameter]["momentum_buffer"] = momentum
+    for place, parameter in enumerate(parameters):
+        optimizer.state[parameter] = {name: tensors[place] for name, tensors in buffers.items()} | {
+            "step": count[place]
+        }
 
     def update(lr):
         optimizer.param_groups[0]["lr"] = lr

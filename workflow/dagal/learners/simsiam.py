@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, normalize
 
 from dagal.artifacts import Kind
-from dagal.errors import UserError
-from dagal.learners import NETWORKS, weights
+from dagal.learners import NETWORKS
 from dagal.learners.backbones import Backbone
+from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.devices import place
 from dagal.learners.inference import Stored, autocast, each
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
@@ -97,8 +97,7 @@ def train(
     settings: dict,
     channel_mean,
     channel_std,
-    checkpoint=None,
-    key: str = "",
+    checkpoint: Checkpoint | None = None,
     stop_gradient: bool = True,
     after_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> tuple[Backbone, dict[str, np.ndarray]]:
@@ -111,17 +110,16 @@ def train(
 
     ``settings``: ``architecture``, ``projection``, ``prediction``, ``epochs``, ``batch_size``, ``lr`` (per 256 images),
     ``momentum``, ``weight_decay``, ``seed``, ``precision``, ``knn_every``, ``knn_neighbours``, ``knn_queries``, and those of `view`.
-    The random numbers of an epoch follow (seed, epoch), so weights, momentum and history are all that a run needs to go on.
-    These are written to the path ``checkpoint`` every hundredth of the epochs, and read from it if it was written with the same ``key``. An epoch
-    leaves out the last batch if it is not full; fewer images than a batch make one.
+    The random numbers of an epoch follow (seed, epoch). With a ``checkpoint`` it goes on where it was stored. An epoch leaves out the
+    last batch if it is not full; fewer images than a batch make one.
     """
     device, epochs, batch_size = images.device, settings["epochs"], min(settings["batch_size"], len(images))
     torch.manual_seed(seed_for(settings["seed"], "simsiam", "initialise"))
     network, size = NETWORKS.find(settings["architecture"])(tuple(images.shape[1:]), settings | {"weights": None})
     model = place(SimSiam(network, size, settings["projection"], settings["prediction"]), device)
     backbone = Backbone(network, images.shape[1], None, channel_mean, channel_std).to(device)
-    momenta = [torch.zeros_like(parameter) for parameter in model.parameters()]
-    step = stepper(list(model.parameters()), {"name": "sgd", "nesterov": False} | settings, momenta)
+    state = []
+    step = stepper(list(model.parameters()), {"name": "sgd", "nesterov": False} | settings, state)
     optimizer, schedule = {"lr": settings["lr"] * batch_size / 256}, {"name": "cosine"}
 
     sample = torch.Generator().manual_seed(seed_for(settings["seed"], "simsiam", "queries"))
@@ -138,11 +136,8 @@ def train(
         ):
             history[name].append(np.asarray(value))
 
-    first = 0
-    if checkpoint and (found := resume(checkpoint, key, model, momenta, history)):
-        first = found
-        print(f"going on after epoch {first} of {epochs}, from {checkpoint}", flush=True)
-    else:
+    first = checkpoint.follow(model, state, **history) if checkpoint else 0
+    if not first:
         look_at_neighbours(0)
     spread, started, warned = settings["projection"][-1] ** -0.5, time.monotonic(), False
     for epoch in range(first, epochs):
@@ -181,36 +176,7 @@ def train(
                 "learning rate, more images per step or wider layers.",
                 flush=True,
             )
-        if checkpoint and (epoch + 1) % max(1, epochs // 100) == 0 and epoch + 1 < epochs:
-            save_checkpoint(checkpoint, key, epoch + 1, model, momenta, history)
+        if checkpoint:
+            checkpoint.after(epoch + 1)
         after_epoch(epoch + 1)
     return backbone.eval(), {name: np.stack(values) for name, values in history.items()} | {"queries": queries}
-
-
-def save_checkpoint(path, key: str, epoch: int, model: nn.Module, momenta: list, history: dict) -> None:
-    """All that a run needs to go on after ``epoch`` epochs."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"momentum.{at}": tensor for at, tensor in enumerate(momenta)}
-    tensors |= {f"history.{name}": torch.from_numpy(np.stack(values)) for name, values in history.items()}
-    weights.write_tensors(path, tensors, {"key": key, "epoch": epoch})
-
-
-@torch.no_grad()
-def resume(path, key: str, model: nn.Module, momenta: list, history: dict) -> int:
-    """Load what `save_checkpoint` wrote, in place; returns its epoch, or 0 if there is none with this key."""
-    try:
-        about, tensors = weights.read(path)
-    except UserError:  # none, or damaged
-        return 0
-    if about.get("key") != key:
-        return 0
-    parts = {part: {} for part in ("model", "momentum", "history")}
-    for name, tensor in tensors.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
-    model.load_state_dict(parts["model"])
-    for at, momentum in enumerate(momenta):
-        momentum.copy_(parts["momentum"][str(at)])
-    for name, values in parts["history"].items():
-        history[name] = list(values.numpy())
-    return about["epoch"]

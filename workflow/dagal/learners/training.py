@@ -14,6 +14,7 @@ from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners import SOLVERS, architectures, compilation
 from dagal.learners.augmentation import random_crop_flip
+from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.classifier import Classifier
 from dagal.learners.devices import place, send
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
@@ -62,6 +63,7 @@ def fit(
     seed: int,
     after_epoch: Callable[[Classifier], None] = lambda model: None,
     pool: torch.Tensor | Stored | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, list[float]]:
     """Train in place for ``settings["epochs"]``; returns ``loss``, ``accuracy`` and ``learning_rate`` per epoch.
 
@@ -76,16 +78,15 @@ def fit(
     ``images`` (L,C,H,W) uint8 and ``labels`` (L,) int64 lie on the model's device. Order, augmentation and dropout follow
     ``seed``. A last batch of a single image is left out of its epoch (batch norm cannot train on it), unless all batches are.
     Raises UserError if the training diverges, or if batch norm has a single value per channel to work on. The device is
-    waited for once per epoch, for what is printed.
+    waited for once per epoch, for what is printed. With a ``checkpoint`` it goes on where it was stored, and ends the same.
     """
     prediction, head = settings["loss_prediction"], model.loss_prediction
     fixmatch = settings["fixmatch"] if pool is not None and len(pool) else None
     repeated = fixmatch and fixmatch["steps_per_epoch"]
-    step = stepper(
-        [p for name, p in model.named_parameters() if not name.startswith("loss_prediction.")], settings["optimizer"]
-    )
+    network, state = [p for name, p in model.named_parameters() if not name.startswith("loss_prediction.")], []
+    step = stepper(network, settings["optimizer"], state)
     if head:
-        step_head, modules = stepper(list(head.parameters()), settings["optimizer"]), taps(model)
+        step_head, modules = stepper(list(head.parameters()), settings["optimizer"], state), taps(model)
         pair_loss = PAIR_LOSSES[prediction["loss"]](prediction)
     steps = settings["epochs"] * (repeated or -(-len(images) // settings["batch_size"]))
     compilation.compile_if_it_pays(model, settings, images.device, steps)
@@ -94,7 +95,8 @@ def fit(
     history = {"loss": [], "accuracy": [], "learning_rate": []} | ({"prediction_loss": []} if head else {})
     history |= {"consistency_loss": [], "confident": []} if fixmatch else {}
     started = time.monotonic()
-    for epoch in range(settings["epochs"]):
+    done = checkpoint.follow(model, state, generator, **history) if checkpoint else 0
+    for epoch in range(done, settings["epochs"]):
         lr = learning_rate(settings["optimizer"], settings["schedule"], epoch, settings["epochs"])
         model.train()
         joint = not head or epoch < prediction["share"] * settings["epochs"]
@@ -147,6 +149,8 @@ def fit(
             + told(epoch + 1, settings["epochs"], time.monotonic() - started, (epoch + 1) * n_images),
             flush=True,
         )
+        if checkpoint:
+            checkpoint.after(epoch + 1)
     return history
 
 
@@ -166,13 +170,15 @@ def several_values(settings: dict, images: torch.Tensor) -> Iterator[None]:
         ) from None
 
 
-def fit_node(source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None):
+def fit_node(
+    source, settings: dict, seed: int, purpose: tuple, device, after_epoch=lambda model: None, checkpoint=None
+):
     """`fit_on` the inputs of a node, ``source.inputs``, which stay open: a large pool is read while it is trained on."""
     with inputs_of(source.inputs) as inputs:
-        return fit_on(inputs, source, settings, seed, purpose, device, after_epoch)
+        return fit_on(inputs, source, settings, seed, purpose, device, after_epoch, checkpoint)
 
 
-def fit_on(inputs, source, settings: dict, seed: int, purpose: tuple, device, after_epoch):
+def fit_on(inputs, source, settings: dict, seed: int, purpose: tuple, device, after_epoch, checkpoint):
     """Train a classifier on ``inputs`` (images or features) and the artifacts ``source.split`` and ``.labeled`` of a node.
 
     Where the source has them: on the pseudo-labels ``.pseudo`` besides, and going on from the model ``.parent``. FixMatch also
@@ -204,19 +210,21 @@ def fit_on(inputs, source, settings: dict, seed: int, purpose: tuple, device, af
     labels, seed = torch.from_numpy(labels).to(device), seed_for(seed, "train", *purpose)
     if settings["architecture"] in SOLVERS:
         return model, SOLVERS.find(settings["architecture"])(model, images, labels, settings, seed)
-    return model, fit(model, images, labels, settings, seed, after_epoch, pool)
+    return model, fit(model, images, labels, settings, seed, after_epoch, pool, checkpoint)
 
 
-def fit_following(source, settings: dict, seed: int, cycle: int, device, ids: np.ndarray):
+def fit_following(source, settings: dict, seed: int, cycle: int, device, ids: np.ndarray, checkpoint=None):
     """`fit_node`, with the class predicted for each of ``ids`` (n,) after each epoch in the history: ``trajectory`` (E,n).
 
     The images of ``ids`` are held on the device as far as they fit (`images_of`).
     """
     with inputs_of(source.inputs) as inputs:
         images, trajectory = images_of(inputs, ids, device), []
+        if checkpoint:
+            checkpoint.lists["trajectory"] = trajectory
 
         def follow(model):
             trajectory.append(predicted_classes(model, images, 4 * settings["batch_size"], settings["precision"]))
 
-        model, history = fit_on(inputs, source, settings, seed, (cycle,), device, follow)
+        model, history = fit_on(inputs, source, settings, seed, (cycle,), device, follow, checkpoint)
     return model, history | {"ids": ids, "trajectory": np.stack([classes_N.cpu().numpy() for classes_N in trajectory])}

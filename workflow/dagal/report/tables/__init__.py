@@ -16,3 +16,8 @@ def read(path):
     columns = pd.read_csv(io.BytesIO(table), nrows=0).columns
     numbers = {column: ["", "nan"] for column in columns if column not in NAMES}
     return pd.read_csv(io.BytesIO(table), dtype=dict.fromkeys(NAMES, str), na_values=numbers, keep_default_na=False)
+
+
+def write(path, frame, float_format: str) -> None:
+    """Write a frame as a table, its numbers as the format says; a value that is missing becomes an empty cell."""
+    storage.write_table(path, frame.to_csv(index=False, float_format=float_format, lineterminator="\n").encode())

@@ -12,7 +12,7 @@ COLUMNS = ["study", "learner", "method", "reference", "classes", "labels", "labe
 
 def make(job):
     found = of_study(Path(job.input.metrics).parent)
-    found.to_csv(job.output.break_even, index=False, float_format="%.6g", lineterminator="\n")
+    tables.write(job.output.break_even, found, "%.6g")
     print(found.to_string(index=False, na_rep="never"))
 
 
@@ -21,7 +21,7 @@ def of_study(folder: Path):
     try:
         metrics, classes = (tables.read(folder / f"{name}.csv") for name in ("metrics", "classes"))
         return table(metrics, classes["class_name"].nunique())
-    except (OSError, KeyError, ValueError) as error:
+    except (UserError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{folder} holds no finished study of classification ({reason}); give a folder as results/digits."

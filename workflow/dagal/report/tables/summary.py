@@ -36,7 +36,7 @@ def make(job):
             row["p_value_aubc"] = paired_wilcoxon(areas, reference_areas)
         rows.append(row)
     table = pd.DataFrame(rows)
-    table.to_csv(job.output.summary, index=False, float_format="%.4f", lineterminator="\n")
+    tables.write(job.output.summary, table, "%.4f")
     print(table.to_string(index=False))
 
 
