@@ -28,6 +28,11 @@ def test_rate_and_remaining_time():
     assert pace.told(9, 9, 36.0) == "36.0 s"
 
 
+def test_epochs_of_a_training_that_went_on_where_it_was_stored(monkeypatch):
+    monkeypatch.setattr(time, "monotonic", lambda: 130.0)
+    assert pace.of_epochs(8, 10, 100.0, 60, first=2) == "30.0 s, 12 images/s, about 10 s left"
+
+
 def test_a_long_loop_reports_now_and_then(monkeypatch, capsys):
     now = iter([100.0, 101.0, 120.0, 125.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(now))

@@ -25,6 +25,11 @@ def told(done: int, total: int, seconds: float, items: int = 0, unit: str = "ima
     return ", ".join(parts)
 
 
+def of_epochs(epoch: int, epochs: int, started: float, images: int, first: int = 0) -> str:
+    """`told` after ``epoch`` epochs of ``images`` each, in a loop that went on after ``first`` epochs at ``started`` (monotonic)."""
+    return told(epoch - first, epochs - first, time.monotonic() - started, (epoch - first) * images)
+
+
 class Reporter:
     """Prints how far a long loop is, at most once in `SECONDS`."""
 

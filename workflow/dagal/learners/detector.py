@@ -19,7 +19,7 @@ from dagal.learners import weights
 from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.inference import autocast
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
-from dagal.pace import told
+from dagal.pace import of_epochs
 
 HISTORY = Kind(
     "history",
@@ -265,7 +265,7 @@ def fit(
             history[name].append(value)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {history['loss'][-1]:.4f}  lr {lr:g}  "
-            + told(epoch + 1, settings["epochs"], time.monotonic() - started, (epoch + 1) * len(images)),
+            + of_epochs(epoch + 1, settings["epochs"], started, len(images), done),
             flush=True,
         )
         if checkpoint:

@@ -14,7 +14,7 @@ from dagal.learners.backbones import Backbone
 from dagal.learners.devices import send
 from dagal.learners.inference import Stored, autocast
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
-from dagal.pace import told
+from dagal.pace import of_epochs
 from dagal.seeding import seed_for
 
 
@@ -120,7 +120,7 @@ def train(
         check_finite(history[-1:], f"epoch {epoch + 1} of {epochs}", f"lr of the backbone ({lr:g} now)", last)
         print(
             f"epoch {epoch + 1}/{epochs}  loss {history[-1]:.4f}  lr {rate:g}  "
-            + told(epoch + 1, epochs, time.monotonic() - started, (epoch + 1) * len(labels_N)),
+            + of_epochs(epoch + 1, epochs, started, len(labels_N)),
             flush=True,
         )
     backbone.eval()

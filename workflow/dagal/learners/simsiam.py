@@ -16,7 +16,7 @@ from dagal.learners.devices import place
 from dagal.learners.inference import Stored, autocast, each
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.learners.views import view
-from dagal.pace import told
+from dagal.pace import of_epochs
 from dagal.seeding import seed_for
 
 PRETRAINING = Kind(
@@ -163,10 +163,10 @@ def train(
         check_finite(history["loss"][-1:], f"epoch {epoch + 1} of {epochs}", setting, last)
         if (epoch + 1) % settings["knn_every"] == 0 or epoch + 1 == epochs:
             look_at_neighbours(epoch + 1)
-        run, now = epoch + 1 - first, time.monotonic() - started
         print(
             f"epoch {epoch + 1}/{epochs}  loss {history['loss'][-1]:.4f}  output std {history['output_std'][-1]:.4f} "
-            f"(1/sqrt(d) = {spread:.4f})  lr {lr:g}  " + told(run, epochs - first, now, run * steps * batch_size),
+            f"(1/sqrt(d) = {spread:.4f})  lr {lr:g}  "
+            + of_epochs(epoch + 1, epochs, started, steps * batch_size, first),
             flush=True,
         )
         if not warned and history["output_std"][-1] < COLLAPSED * spread:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from dagal import artifacts
+from dagal import artifacts, pace
 from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners import SOLVERS, architectures, compilation
@@ -21,7 +21,6 @@ from dagal.learners.fixmatch import consistency_loss, strong_augmentation
 from dagal.learners.inference import Stored, autocast, images_of, inputs_of, predicted_classes, to_tensor
 from dagal.learners.loss_prediction import PAIR_LOSSES, taps, with_features
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
-from dagal.pace import told
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
 
@@ -146,7 +145,7 @@ def fit(
         after_epoch(model)
         print(
             f"epoch {epoch + 1}/{settings['epochs']}  loss {means['loss']:.4f}  accuracy {means['accuracy']:.4f}  lr {lr:g}  "
-            + told(epoch + 1, settings["epochs"], time.monotonic() - started, (epoch + 1) * n_images),
+            + pace.of_epochs(epoch + 1, settings["epochs"], started, n_images, done),
             flush=True,
         )
         if checkpoint:
