@@ -36,7 +36,7 @@ if workflow.is_main_process:
     record.tell_raw_changes(study)
 # cluster jobs start cold, and so do those of --use-conda, whose interpreters differ
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-warm = workflow.is_main_process and not with_conda and os.environ.get("DAGAL_WARM") != "0"
+warm = workflow.is_main_process and not with_conda
 plan = Rules(study, size, ancient, "python" if with_conda else sys.executable, warm, workflow)
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,8 @@ class Workflow:
     def __init__(self, folder: Path, root: Path = ROOT, profile: str = "default"):
         self.folder, self.root, self.profile = folder, root, root / "profiles" / profile
         self.environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        if root == ROOT:  # all studies of a test process have their jobs forked by one server
+            self.environment.setdefault("DAGAL_WARM", f"{tempfile.gettempdir()}/dagal-tests-{os.getpid()}")
         self.config = folder / "study.yaml"
 
     def write(self, config: dict) -> None:

@@ -117,7 +117,7 @@ def test_warm_and_cold_jobs_write_the_same_bytes(tmp_path):
         (tmp_path / name).mkdir()
         workflow = Workflow(tmp_path / name)
         workflow.write(SMALL | {"methods": {"bald": {}}, "cycles": 1})
-        workflow.environment["DAGAL_WARM"] = str(int(name == "warm"))
+        workflow.environment["DAGAL_WARM"] = {"warm": "", "cold": "0"}[name]
         workflow.snakemake("results/small/seed0/bald/cycle1/metrics.json", "results/small/figures/learning_curves.png")
         found.append(
             {

@@ -56,8 +56,10 @@ class Rules:
         self._requests: dict[tuple, Request] = {}
         self.settings_file = job.store(study.settings)
         self.cold = f"{python} {shlex.quote(str(WORKFLOW / 'scripts' / 'job.py'))}"
-        server = job.FOLDER / f"warm-{zlib.crc32(python.encode()):08x}-{os.getpid()}"
-        self.warm = f"{python} -IS {shlex.quote(str(WORKFLOW / 'scripts' / 'warm.py'))} {server}" if warm else None
+        # "0": none; the path of a socket: a server that several runs share, until the process ends whose number ends the path
+        server = os.environ.get("DAGAL_WARM") or f"{job.FOLDER}/warm-{zlib.crc32(python.encode()):08x}-{os.getpid()}"
+        client = f"{python} -IS {shlex.quote(str(WORKFLOW / 'scripts' / 'warm.py'))} {shlex.quote(server)}"
+        self.warm = client if warm and server != "0" else None
 
     def reads(self, stage: str) -> Callable:
         """Input function: the named inputs of a stage's jobs."""
