@@ -414,7 +414,7 @@ def test_coco_errors(tmp_path):
     ]  # fmt: skip
     for data in bad:
         write(file, data)
-        refused(load, file, "not COCO")
+        refused(load, file, "not JSON" if data == "{" else "not COCO")
     for box in ((0, 0, -1, 2), (0, 0, 2, -1), (float("nan"), 0, 1, 1), (0, 0, float("inf"), 1)):
         write(file, coco(["a/1.png", "b/1.png"], [(0, 0, (0, 0, 1, 1), {}), (0, 0, box, {})]))
         refused(load, file, "annotation 2")

@@ -101,7 +101,7 @@ CASES = [
         lambda: saved(changed(tensor=torch.zeros(1).expand(10**12))),
         "more than the file",
     ),
-    given("tensor of 400 MB in little", lambda: packed(saved(changed(tensor=torch.zeros(10**8)))), "are packed"),
+    given("tensor of 120 MB in little", lambda: packed(saved(changed(tensor=torch.zeros(3 * 10**7)))), "are packed"),
     given("tensors of other shapes", lambda: saved(changed(tensor=torch.zeros(7))), "into this architecture"),
     given("list", lambda: saved([1, 2, 3])),
     given("tensor", lambda: saved(torch.zeros(3))),
