@@ -1,6 +1,7 @@
 # make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
 # make run-video         the small study of rendered videos
 # make run-camera-traps  the small study of rendered camera traps
+# make chaos             what kills, full disks, flipped bits and the like do to a study (N=200: an hour)
 # make bench             what all of it costs here, beside other tools (a quarter of an hour)
 # make test              everything CI checks; make quick leaves out the end-to-end tests
 VENV := .venv
@@ -10,7 +11,7 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run run-video run-camera-traps test quick lint format docs lock clean check-readers bench bench-selection
+.PHONY: run run-video run-camera-traps chaos test quick lint format docs lock clean check-readers bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
@@ -78,6 +79,11 @@ $(VENV)/.ready: requirements.lock
 # odd inputs of every kind, built from scratch: what is read of each (a minute)
 check-readers: $(VENV)/.ready
 	$(PYTHON) tests/odd_inputs
+
+# kills, full and read-only disks (root only), flipped bits, ...; each time the study has to end with the same bytes
+N := 200
+chaos: $(VENV)/.ready
+	PYTHONPATH=workflow:tests $(PYTHON) tests/chaos.py $(N)
 
 # CIFAR10=<folder or archive of images>: the other tools on it, too
 bench: $(VENV)/.ready .peers/.ready
