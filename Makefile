@@ -2,6 +2,7 @@
 # make resume            the same after a kill or a power cut; make unlock alone says that no Snakemake runs here any more
 # make run-video         the small study of rendered videos
 # make run-camera-traps  the small study of rendered camera traps
+# make chaos             what kills, full disks, flipped bits and the like do to a study (N=200: an hour)
 # make bench             what all of it costs here, beside other tools (a quarter of an hour)
 # make test              everything CI checks; make quick leaves out the end-to-end tests
 VENV := .venv
@@ -11,7 +12,7 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run resume unlock run-video run-camera-traps test quick lint format docs lock clean check-readers check-hostile slurm check-slurm check-conda fuzz bench bench-selection
+.PHONY: run resume unlock run-video run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda fuzz bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
@@ -109,6 +110,11 @@ check-conda: $(VENV)/.ready
 SECONDS := 60
 fuzz: $(VENV)/.ready
 	OMP_NUM_THREADS=1 $(PYTHON) tests/hostile/_fuzz.py $(SECONDS) $(SEED)
+
+# kills, full and read-only disks (root only), flipped bits, ...; each time the study has to end with the same bytes
+N := 200
+chaos: $(VENV)/.ready
+	PYTHONPATH=workflow:tests $(PYTHON) tests/chaos.py $(N)
 
 # CIFAR10=<folder or archive of images>: the other tools on it, too
 bench: $(VENV)/.ready .peers/.ready

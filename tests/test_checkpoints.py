@@ -120,6 +120,17 @@ def test_what_is_not_there_foreign_or_damaged_is_ignored(tmp_path, capsys):
     assert "going on" not in capsys.readouterr().out
 
 
+def test_a_trajectory_that_was_not_recorded_from_the_first_epoch_on(tmp_path, capsys):
+    """A method that reads it may be added between a kill and the next run."""
+    stored = checkpoint(tmp_path / "x.safetensors")
+    expected = trained({}, stored)
+    about, tensors = weights.read(stored.path)
+    del tensors["list.trajectory"]
+    weights.write_tensors(stored.path, tensors, about)
+    same(trained({}, checkpoint(stored.path)), expected)
+    assert "going on" not in capsys.readouterr().out
+
+
 def test_a_short_training_stores_nothing_and_asks_for_no_key(tmp_path):
     def never():
         raise AssertionError

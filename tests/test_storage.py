@@ -9,6 +9,7 @@ import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 
 from dagal import artifacts, storage
 from dagal.errors import UserError
+from dagal.plan import job, record
 from dagal.report import tables
 
 ORIGIN = artifacts.provenance("score", {"budget": 5}, seed=3)
@@ -330,3 +332,30 @@ def test_memory_of_a_large_artifact(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "x.h5")]
     grown = int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
     assert grown < 8 << 10  # of 55 MB
+
+
+def test_planning_goes_on_with_files_of_an_earlier_version_and_names_damaged_ones(tmp_path, monkeypatch):
+    """They are made again, as their code has changed; what is damaged has to be deleted."""
+    path, dataset = tmp_path / "images.h5", {"name": "x", "loader": "digits"}
+    artifacts.write(
+        path, "images", artifacts.provenance("dataset", {"dataset": dataset}), {"split": np.zeros(9, np.uint8)}
+    )
+    content, study = path.read_bytes(), SimpleNamespace(settings={"dataset": dataset}, clean_images=path)
+    with storage.Verified(path) as blocks:
+        path.write_bytes(content[: blocks.size])
+    with pytest.raises(storage.NoChecksums):
+        artifacts.read(path, "images", "split")
+    assert record.tell_raw_changes(study) is None
+    path.write_bytes(content)
+    flipped(path, 8 * 300)
+    with pytest.raises(
+        SystemExit, match=r"dagal: .*images.h5 is damaged, as its checksums tell; delete it and run again\.$"
+    ):
+        record.tell_raw_changes(study)
+    monkeypatch.chdir(tmp_path)
+    settings = {"study": "x", "seeds": [0]}
+    stored = job.store(settings)
+    stored.write_text(stored.read_text().replace('"x"', '"y"'))  # the settings that jobs are started with
+    with pytest.raises(UserError, match="damaged"):
+        artifacts.read_json(stored)
+    assert job.store(settings) == stored and artifacts.read_json(stored) == settings

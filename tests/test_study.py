@@ -2,10 +2,8 @@
 
 import copy
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import h5py
 import numpy as np
@@ -182,29 +180,6 @@ def test_hidden_labels_reach_nothing_before_the_oracle(finished, tmp_path):
     assert not np.allclose(
         accuracy, pd.read_csv(source / "small/metrics.csv").query("cycle < 2 and method != 'oracle'")["accuracy"]
     )
-
-
-def test_a_killed_study_goes_on(tmp_path):
-    workflow = Workflow(tmp_path)
-    workflow.write(full_study(methods={"random": {}, "entropy": {}}))
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path),
-            "--profile", str(ROOT / "profiles/default"), "--configfile", str(workflow.config), "--cores", "2",
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "results/small/seed0/entropy/cycle1/query.h5").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/**/cycle0/model.safetensors")}
-    assert done
-    workflow.snakemake("--unlock")
-    workflow.snakemake()
-    assert len(pd.read_csv(tmp_path / "results/small/metrics.csv")) == 6
-    assert {path: path.stat().st_mtime_ns for path in done} == done  # what was finished is kept
 
 
 def test_subset_limits_the_candidates(tmp_path):

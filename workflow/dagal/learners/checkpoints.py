@@ -46,14 +46,15 @@ class Checkpoint:
             about, found = weights.read(self.path)
         except UserError:  # none, or damaged
             return 0
-        if about["key"] != self.key():
+        # what is recorded besides, as a trajectory, is not part of the key
+        if about["key"] != self.key() or any(f"list.{name}" not in found for name in self.lists):
             return 0
         with torch.no_grad():
             for name, tensor in self.tensors.items():
                 tensor.copy_(found[name])
         for name, values in self.lists.items():
-            stored = found.get(f"list.{name}", ())
-            values[:] = stored.tolist() if len(stored) and stored.ndim == 1 else list(stored)
+            stored = found[f"list.{name}"]
+            values[:] = stored.tolist() if stored.ndim == 1 else list(stored)
         torch.set_rng_state(found["random.cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(found["random.cuda"], self.device)
@@ -66,7 +67,7 @@ class Checkpoint:
         """Store what has been reached after so many epochs, if it is time to."""
         if time.monotonic() - self.stored < self.seconds:
             return
-        tensors = self.tensors | {f"list.{name}": stacked(values) for name, values in self.lists.items() if values}
+        tensors = self.tensors | {f"list.{name}": stacked(values) for name, values in self.lists.items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)

@@ -26,7 +26,11 @@ def write(study: Study) -> None:
 def tell(study: Study) -> None:
     """Print what was told while the data sets of the study were written (`dagal.notes`)."""
     for path in (f"{folder}/images.h5" for folder in datasets(study)):
-        for line in notes.of(path):
+        try:
+            lines = notes.of(path)
+        except UserError as error:
+            lines = [str(error)]
+        for line in lines:
             print(f"{path}: {line}", file=sys.stderr)
 
 
@@ -86,11 +90,14 @@ def tell_raw_changes(study: Study) -> None:
     settings, images = study.settings["dataset"], Path(study.clean_images)
     if not images.is_file():
         return
-    with artifacts.opened(images, "images") as file:
-        made_of_these = file.attrs["params_hash"] == artifacts.params_hash({"dataset": settings})
-        if not made_of_these or "raw_file" not in file:
-            return
-        before = [file[name][()] for name in ("raw_file", "raw_size", "raw_sha256")]
+    try:
+        with artifacts.open_hdf5(images) as file:
+            made_of_these = file.attrs.get("params_hash") == artifacts.params_hash({"dataset": settings})
+            if not made_of_these or "raw_file" not in file:
+                return
+            before = [file[name][()] for name in ("raw_file", "raw_size", "raw_sha256")]
+    except UserError as error:
+        sys.exit(f"dagal: {error}")
     found = raw.raw_files(settings, map(os.fsdecode, before[0]))
     told = found and raw.compare(found, *before, images.stat().st_mtime, job.FOLDER / f"raw-{settings['name']}.txt")
     if told:
