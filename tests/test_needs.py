@@ -2,15 +2,17 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from conftest import SMALL
 from snakemake.resources import Resource
 from torch.utils.flop_counter import FlopCounterMode
 
-from dagal import config
+from dagal import artifacts, config
 from dagal.learners import NETWORKS, detector, inference
-from dagal.plan import Study
+from dagal.plan import Study, record
+from dagal.plan.check import size_of
 from dagal.plan.rules import Rules
 from dagal.tasks import needs
 from dagal.tasks.needs import Size
@@ -163,3 +165,20 @@ def test_as_many_gpu_jobs_run_as_the_cards_hold(monkeypatch, here, given, expect
     plan = Rules(Study(config.load(SMALL | {"jobs_per_gpu": 2})), DIGITS, str, "python", False, workflow)
     assert plan.gpu("train")(QUERY) == 0  # its learner is on the CPU
     assert limits.get("gpu") == expected
+
+
+def test_sizes_are_those_of_the_images_or_of_what_is_known_of_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = Study(config.load(SMALL))
+    assert size_of(study, None) == Size(100_000, 8, 8, 1, 10)
+    assert size_of(study, 1000) == Size(2020, 8, 8, 1, 10)
+    folder = {"name": "leaves", "loader": "image_folder", "image_size": 64}
+    assert size_of(Study(config.load(SMALL | {"dataset": folder})), 1000) == Size(2020, 64, 64, 3, 100)
+    images = {"images": np.zeros((5, 8, 7, 1), np.uint8)}
+    artifacts.write(study.clean_images, "images", artifacts.provenance("dataset", {}), images)
+    assert size_of(study, 1000) == Size(5, 8, 7, 1, 10)
+
+
+def test_where_jobs_run_is_no_setting_of_results():
+    one, other = (config.load(SMALL | {"jobs_per_gpu": jobs}) for jobs in (1, 4))
+    assert one != other and list(record.parts(one)) == list(record.parts(other))
