@@ -35,7 +35,12 @@ class Study(Workflow):
     def __init__(self, folder: Path):
         super().__init__(folder)
         self.write(STUDY)
-        self.environment |= {"DAGAL_CHECKPOINT_SECONDS": "0", "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
+        self.environment |= {
+            "DAGAL_CHECKPOINT_SECONDS": "0",
+            "DAGAL_WARM": "",
+            "PYTHONPATH": "",
+            "OMP_NUM_THREADS": "1",
+        }
 
     def start(self, *options: str, **popen) -> subprocess.Popen:
         command = [
