@@ -361,3 +361,24 @@ def test_planning_goes_on_with_files_of_an_earlier_version_and_names_damaged_one
     with pytest.raises(UserError, match="damaged"):
         artifacts.read_json(stored)
     assert job.store(settings) == stored and artifacts.read_json(stored) == settings
+
+
+@pytest.mark.parametrize(
+    ("statement", "status", "sentence"),
+    [
+        ("raise OSError(28, 'No space left on device', 'a.log')", 1, "dagal: a.log cannot be written (No space left on device): free some"),
+        ("raise OSError(5, 'Input/output error', 'a.png')", 1, "OSError: [Errno 5] Input/output error: 'a.png'"),
+        ("atexit.register(job.write_costs, '/dev/null/x.tsv', 0.0, [])", 1, "dagal: /dev/null/x.tsv cannot be written (File exists)"),
+        ("atexit.register(job.write_costs, sys.argv[1], 0.0, [])", 0, ""),
+        ("job.to_log('/dev/null/x.log')", 1, "dagal: /dev/null/x.log cannot be written (File exists)"),
+    ],
+)  # fmt: skip
+def test_a_job_on_a_full_disk_fails_with_a_sentence(tmp_path, statement, status, sentence):
+    """Whoever meets the full disk: a print to the log, the costs when all else is done, the log itself."""
+    code = f"import atexit, sys; sys.path.insert(0, sys.argv[2]); import job; sys.excepthook = job.explain; {statement}"
+    scripts = Path(artifacts.__file__).parents[1] / "scripts"
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.tsv", scripts], capture_output=True, text=True)
+    assert done.returncode == status and sentence in done.stderr, done.stderr
+    assert ("Traceback" in done.stderr) == ("Errno 5" in sentence)
+    if not status:
+        assert artifacts.read_costs(tmp_path / "x.tsv")["startup_s"] == "NA"
