@@ -227,28 +227,26 @@ def full_disk(folder: Path, expected: dict[str, bytes], rng: random.Random) -> s
     with disk(folder, rng.randrange(40, size + 400)):
         study = Study(folder)
         status = study.finish()
-        sentences = told(study, "cannot be written")
+        sentences, full = told(study, "cannot be written"), "No space left" in study.screen()
         remount(folder, f"size={10 * size + 20_000}k")
         assert study.finish() == 0, study.screen()[-3000:]
         compare(study, expected)
-    return "had room" if status == 0 else "a sentence" if sentences else "no sentence"
+    return "had room" if status == 0 else "a sentence" if sentences else "Snakemake's words" if full else "no word"
 
 
 def read_only(folder: Path, expected: dict[str, bytes], rng: random.Random) -> str:
-    """A disk that can no longer be written after a moment, and then can be."""
+    """A killed study whose disk can no longer be written, and then can be."""
     with disk(folder, 200_000):
         study = Study(folder)
-        process = study.start("--nolock")
-        while process.poll() is None and "rule " not in study.screen():
-            time.sleep(0.05)
-        time.sleep(rng.uniform(0, 2))
-        frozen = subprocess.run(["mount", "-o", "remount,ro", folder], check=False).returncode == 0
-        process.wait(timeout=120)
-        study.quiet()
+        kill(study, "group", rng)
+        before = study.results()
+        remount(folder, "ro")
+        assert study.finish() != 0, "nothing was said"
+        assert study.results() == before
         remount(folder, "rw")
         assert study.finish() == 0, study.screen()[-3000:]
         compare(study, expected)
-    return "as read-only" if frozen else "was busy"
+    return "refused, then went on"
 
 
 def told(study: Study, words: str) -> list[str]:
