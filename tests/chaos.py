@@ -103,7 +103,7 @@ class Study(Workflow):
             subprocess.run(["rm", "-rf", self.folder / name], check=True)
 
 
-def kill(study: Study, how: str, rng: random.Random, most: int = 3) -> int:
+def kill(study: Study, how: str, rng: random.Random, most: int = 5) -> int:
     """Start the study and kill the whole group, Snakemake alone, or up to ``most`` processes of jobs, which are tried again.
 
     Each at a random moment after the first job has begun. Returns how many were there to be killed.
@@ -112,7 +112,7 @@ def kill(study: Study, how: str, rng: random.Random, most: int = 3) -> int:
     while process.poll() is None and "rule " not in study.screen():
         time.sleep(0.05)
     for _ in range(most if how == "job" else 1):
-        time.sleep(rng.uniform(0, 2))
+        time.sleep(rng.uniform(0, 1.5))
         if process.poll() is not None:
             break
         if how == "job":
@@ -136,7 +136,7 @@ def kills(study: Study, expected: dict[str, bytes], n: int, rng: random.Random) 
     done, before = Counter(), {}
     while (left := n - sum(done[how] for how in KILLS)) > 0:
         how = rng.choice(KILLS)
-        done[how] += kill(study, how, rng, min(3, left))
+        done[how] += kill(study, how, rng, min(5, left))
         now = study.finished()
         assert now.items() >= before.items(), "a finished node was made again"
         before = now
