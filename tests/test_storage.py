@@ -382,3 +382,14 @@ def test_a_job_on_a_full_disk_fails_with_a_sentence(tmp_path, statement, status,
     assert ("Traceback" in done.stderr) == ("Errno 5" in sentence)
     if not status:
         assert artifacts.read_costs(tmp_path / "x.tsv")["startup_s"] == "NA"
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.json", "x.csv"])
+def test_a_pipe_in_the_place_of_a_file_is_never_read(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    read = {"x.h5": artifacts.open_hdf5, "x.json": artifacts.read_json, "x.csv": storage.verified_table}[name]
+    with pytest.raises(UserError, match="is a device, pipe or socket"):
+        found = read(tmp_path / name)
+        if name == "x.h5":
+            with found:
+                pass
