@@ -282,7 +282,7 @@ def test_published_settings(name):
     assert {key: found[key] for key in expected} == expected
 
 
-# of the resolved settings without the task: finished jobs are known by them
+# of the resolved settings, without those that no job depends on: finished jobs are known by them
 DIGESTS = {
     "label_dispersion_cifar10": "cc1624582ecc9843",
     "class_balance_tiny_imagenet_if01": "b8cce5e8c7c9abc7",
@@ -296,7 +296,7 @@ DIGESTS = {
 @pytest.mark.parametrize("name", DIGESTS)
 def test_resolved_settings_stay_what_they_are(name):
     """To the byte, order of methods and 1 or 1.0 included: a changed default or type would repeat weeks of work."""
-    text = json.dumps({key: value for key, value in load(name).items() if key != "task"})
+    text = json.dumps({key: value for key, value in load(name).items() if key not in ("task", "jobs_per_gpu")})
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == DIGESTS[name]
 
 
