@@ -13,7 +13,7 @@ def test_a_study_that_is_killed_ends_the_same(tmp_path_factory):
     assert whole.finish() == 0, whole.screen()
     done = kills(killed, whole.results(), 20, random.Random(0))
     print(dict(done))
-    assert all(done[how] >= 3 for how in KILLS) and done["studies"] >= 1
+    assert all(done[how] for how in KILLS) and done["studies"] >= 1
     found = flips(whole.folder / "results", 300, random.Random(1))
     print(dict(found))
     assert found["refused"] == 300

@@ -142,6 +142,12 @@ def test_a_short_training_stores_nothing_and_asks_for_no_key(tmp_path):
     stored.remove()
 
 
+def test_no_room_for_a_checkpoint_fails_no_training(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    same(trained({}, checkpoint(tmp_path / "file" / "x.safetensors")), trained({}))
+    assert "going on without a checkpoint: " in capsys.readouterr().out
+
+
 def test_seconds_between_checkpoints(tmp_path, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

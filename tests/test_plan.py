@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import graphlib
 import json
 
 import pytest
@@ -225,3 +226,26 @@ def test_nodes_by_hand():
     assert len(study.nodes()) == 1 + 2 * 2
     at = study.at({"seed": "0", "branch": "start-mlp", "cycle": "0"})
     assert at.node == start and at.seed == 0
+
+
+# ------------------------------------------------------------------------------------------------------------- clusters
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_nothing_that_a_cluster_is_given_together_waits_for_itself(name):
+    """No job outside lies between two jobs of a submission."""
+    study, jobs = experiment(name), whole(name)
+    submission, writer = {}, {}
+    for stage, wildcards in jobs:
+        about = dict(wildcards)
+        together = study.stage(stage).group(study, study.at(about))
+        submission[stage, wildcards] = (together, *wildcards) if together else (stage, *wildcards)
+        for pattern in job.writes(study, stage).values():
+            writer[pattern.format(**about)] = submission[stage, wildcards]
+    waits = {}
+    for one, files in jobs.items():
+        waits.setdefault(submission[one], set()).update(writer[file] for file in files if file in writer)
+    for one, others in waits.items():
+        others.discard(one)
+    graphlib.TopologicalSorter(waits).prepare()
+    assert len(set(submission.values())) < len(jobs)

@@ -182,52 +182,54 @@ def test_files_with_holes_and_in_any_order(tmp_path):
     np.testing.assert_array_equal(found[1], np.zeros(1000))
 
 
-# written by a process of its own, as HDF5 can crash when one ends; argv: file, then the bytes that a file may have (as of a full disk)
+# written by a process of its own, as HDF5 can crash when one ends; argv: a folder, then pairs of a name and the bytes that a file may have
 FULL_DISK = """
 import os, resource, sys
-sys.path.insert(0, "tests")
 import test_storage
 from dagal.errors import UserError
-path, *limits = sys.argv[1:]
-for limit in limits:
+folder, *pairs = sys.argv[1:]
+for name, limit in zip(pairs[::2], pairs[1::2]):
     if not os.fork():
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
         try:
-            test_storage.WRITERS[os.path.basename(path)](path)
+            test_storage.WRITERS[name](os.path.join(folder, name))
         except UserError as error:
             print(error, flush=True)
             sys.exit(7)
         sys.exit(0)
     code = os.waitstatus_to_exitcode(os.wait()[1])
-    print(limit, code, sorted(os.listdir(os.path.dirname(path))), flush=True)
-    if code == 0:
-        for name in os.listdir(os.path.dirname(path)):
-            os.unlink(os.path.join(os.path.dirname(path), name))
+    print(name, limit, code, *sorted(os.listdir(folder)), flush=True)
+    for left in os.listdir(folder):
+        os.unlink(os.path.join(folder, left))
 """
 
 
-@pytest.mark.parametrize("name", [name for name in WRITERS if name != "x.safetensors"])
-def test_a_file_that_cannot_be_written_to_its_end_is_not_there(tmp_path, name):
+def test_a_file_that_cannot_be_written_to_its_end_is_not_there(tmp_path):
     """Wherever the room ends: one sentence, no file, no crash."""
-    WRITERS[name](tmp_path / name)
-    size, files = (tmp_path / name).stat().st_size, names_in(tmp_path)
-    limits = sorted({*np.linspace(0, size - 1, 12).astype(int).tolist(), 1, 96, 800, size - 24, size - 25, size} - {-1})
-    limits = [limit for limit in limits if 0 <= limit <= size]
-    for file in files:
-        (tmp_path / file).unlink()
-    environment = os.environ | {"PYTHONPATH": f"{Path(artifacts.__file__).parents[1]}:{Path(__file__).parent}"}
-    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / name), *map(str, limits)]
-    done = subprocess.run(
-        command, env=environment, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True, timeout=60
-    )
+    pairs, expected = [], []
+    for name in ("x.h5", "x.json", "x.csv", "x.tsv"):
+        WRITERS[name](tmp_path / name)
+        size = (tmp_path / name).stat().st_size
+        places = np.linspace(0, size - 1, 10 if name == "x.h5" else 3).astype(int).tolist()
+        for limit in (*places, *((1, 96, 800, size - 24, size - 25) if name == "x.h5" else ()), size):
+            pairs += [name, str(limit)]
+            # the checksum of a table is there first, and alone it says nothing
+            left = ".x.csv.crc32 " if name == "x.csv" else ""
+            expected.append(f"{name} {limit} 0 {left}{name}" if limit == size else f"{name} {limit} 7 {left}".rstrip())
+            if name == "x.csv" and limit == 0:
+                expected[-1] = f"{name} {limit} 7"
+    for left in names_in(tmp_path):
+        (tmp_path / left).unlink()
+    root = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": f"{root / 'workflow'}:{root / 'tests'}"}
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path), *pairs]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     lines = done.stdout.splitlines()
-    assert lines.pop() == f"{size} 0 {files}"
-    assert len(lines) == 2 * (len(limits) - 1)
-    sidecar = [file for file in files if file.endswith(".crc32")]
-    for sentence, told in zip(lines[::2], lines[1::2], strict=True):
-        assert "cannot be written (File too large): see that its disk works, then run again." in sentence
-        assert told.split(" ", 1)[1] in ("7 []", f"7 {sidecar}"), told
-    assert done.stderr == ""
+    sentences = [line for line in lines if line.startswith(str(tmp_path))]
+    assert [line for line in lines if line not in sentences] == expected
+    assert len(sentences) == len(expected) - 4 and done.stderr == ""
+    for sentence in sentences:
+        assert sentence.endswith(" cannot be written (File too large): see that its disk works, then run again.")
 
 
 def test_a_full_disk_is_told_before_the_last_row(tmp_path, monkeypatch):
@@ -359,3 +361,35 @@ def test_planning_goes_on_with_files_of_an_earlier_version_and_names_damaged_one
     with pytest.raises(UserError, match="damaged"):
         artifacts.read_json(stored)
     assert job.store(settings) == stored and artifacts.read_json(stored) == settings
+
+
+@pytest.mark.parametrize(
+    ("statement", "status", "sentence"),
+    [
+        ("raise OSError(28, 'No space left on device', 'a.log')", 1, "dagal: a.log cannot be written (No space left on device): free some"),
+        ("raise OSError(5, 'Input/output error', 'a.png')", 1, "OSError: [Errno 5] Input/output error: 'a.png'"),
+        ("atexit.register(job.write_costs, '/dev/null/x.tsv', 0.0, [])", 1, "dagal: /dev/null/x.tsv cannot be written (File exists)"),
+        ("atexit.register(job.write_costs, sys.argv[1], 0.0, [])", 0, ""),
+        ("job.to_log('/dev/null/x.log')", 1, "dagal: /dev/null/x.log cannot be written (File exists)"),
+    ],
+)  # fmt: skip
+def test_a_job_on_a_full_disk_fails_with_a_sentence(tmp_path, statement, status, sentence):
+    """Whoever meets the full disk: a print to the log, the costs when all else is done, the log itself."""
+    code = f"import atexit, sys; sys.path.insert(0, sys.argv[2]); import job; sys.excepthook = job.explain; {statement}"
+    scripts = Path(artifacts.__file__).parents[1] / "scripts"
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.tsv", scripts], capture_output=True, text=True)
+    assert done.returncode == status and sentence in done.stderr, done.stderr
+    assert ("Traceback" in done.stderr) == ("Errno 5" in sentence)
+    if not status:
+        assert artifacts.read_costs(tmp_path / "x.tsv")["startup_s"] == "NA"
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.json", "x.csv"])
+def test_a_pipe_in_the_place_of_a_file_is_never_read(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    read = {"x.h5": artifacts.open_hdf5, "x.json": artifacts.read_json, "x.csv": storage.verified_table}[name]
+    with pytest.raises(UserError, match="is a device, pipe or socket"):
+        found = read(tmp_path / name)
+        if name == "x.h5":
+            with found:
+                pass

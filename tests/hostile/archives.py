@@ -229,6 +229,7 @@ CASES = [
     harmless("tar: absolute names", lambda: tarred(lambda tar: add(tar, "/.x/y.png", b"x"))),
     harmless("zip: names that lead out", lambda: zipped(one_more("../../x/9.png", b"x"))),
     harmless("zip: backslashes that lead out", lambda: zipped(one_more("..\\..\\x\\9.png", b"x"))),
+    harmless("zip: member without a name", lambda: zipped(one_more("9", b"")).replace(b"9PK", b"\0PK")),
     harmless("zip: archive in the archive", lambda: zipped(one_more("a/x.zip", zipped()))),
     harmless("zip: 10,000 members of no byte", lambda: many(10_000)),
     harmless(

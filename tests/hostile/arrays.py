@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,12 +67,13 @@ def file(name, content, *words):
     return Case(f"npz: {name}", build, data_set, ("x.npz", *words))
 
 
-def table(text: str | bytes, ending="csv"):
+def table(text: str | bytes | Callable[[], bytes], ending="csv"):
     def build(raw):
         for name, content in FILES.items():
             (raw / name).parent.mkdir(exist_ok=True)
             (raw / name).write_bytes(content)
-        (raw / f"t.{ending}").write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
+        content = text() if callable(text) else text
+        (raw / f"t.{ending}").write_bytes(content if isinstance(content, bytes) else content.encode())
         return {"loader": "image_table", "path": str(raw / f"t.{ending}"), "image_size": 8}
 
     return build
@@ -231,7 +233,7 @@ CASES = [
     refused("Parquet that is none", b"PAR1" + bytes(100) + b"PAR1", "cannot be read as Parquet", ending="parquet"),
     refused("Parquet that is damaged", spoiled(parquet(PATHS)), "cannot be read as Parquet", ending="parquet"),
     refused("Parquet that ends early", parquet(PATHS)[:200], "cannot be read as Parquet", ending="parquet"),
-    refused("Parquet of sixty million rows", many_rows(), "has 60,000,000 rows", ending="parquet"),
+    refused("Parquet of sixty million rows", many_rows, "has 60,000,000 rows", ending="parquet"),
     refused(
         "Parquet whose images are numbers",
         parquet({"image": list(range(6)), "label": [0, 1] * 3}),

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from dagal.errors import UserError
+from dagal.files import regular
 
 BLOCK = (
     16 << 10
@@ -281,7 +282,7 @@ class Verified(io.RawIOBase):
 
     def __init__(self, path: str | Path):
         self.path, self.position, self.error = path, 0, None
-        self.number = os.open(path, os.O_RDONLY)
+        self.number = os.open(regular(path), os.O_RDONLY)
         try:
             self._read_checksums()
         except BaseException:
@@ -357,7 +358,7 @@ def verified_bytes(path: str | Path) -> bytes:
 def read_bytes(path: str | Path) -> bytes:
     """The content of a file. Raises UserError if it cannot be read."""
     try:
-        return Path(path).read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise unreadable(path, error) from None
 

@@ -218,7 +218,7 @@ def _zipped(path: Path, file: BinaryIO, wanted: Collection[str]) -> Iterator[tup
             raise zipfile.BadZipFile(TOO_MUCH)
         for member in archive.infolist():
             parts = [part for part in member.filename.replace("\\", "/").split("/") if part not in ("", ".")]
-            if member.is_dir():
+            if member.filename.endswith("/"):  # is_dir fails for a member without a name
                 yield [*parts, ""], None
             elif stat.S_ISLNK(member.external_attr >> 16):
                 raise UserError(f"{path} holds {member.filename} as a link: pack it with zip without -y.")

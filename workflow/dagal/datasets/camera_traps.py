@@ -335,7 +335,8 @@ def read_annotations(file: Path, settings: dict, records: Records) -> tuple[list
                 photo.animals.append((species, box))
                 photo.counts.append((species, count_of(item.get("count"), box is not None)))
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            unclear |= {image} & photos.keys() if isinstance(image, int | str) else set()
+            image = image if isinstance(image, int | str) else None  # a list is in no dictionary
+            unclear |= {image} & photos.keys()
             where = f" of {names[image]}" if image in names else ""
             records.skip(
                 f"{annotation(item)}{where} in {file} cannot be used ({coco.why(error)}), so its image is left out"

@@ -73,7 +73,10 @@ class Checkpoint:
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         if self.generator:
             tensors["random.generator"] = self.generator.get_state()
-        weights.write_tensors(self.path, tensors, {"key": self.key(), "epoch": epoch})
+        try:
+            weights.write_tensors(self.path, tensors, {"key": self.key(), "epoch": epoch})
+        except UserError as error:  # there may be room for the results
+            print(f"going on without a checkpoint: {error}", flush=True)
         self.stored = time.monotonic()
 
     def remove(self) -> None:

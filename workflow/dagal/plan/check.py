@@ -64,8 +64,11 @@ def size_of(study: Study, pool: int | None) -> Size:
     settings = study.settings["dataset"]
     classes = len(PUBLISHED_COUNTS.get(settings["loader"], range(UNKNOWN.classes)))
     if Path(study.clean_images).exists():
-        with artifacts.opened(study.clean_images, "images") as file:
-            return Size(*file["images"].shape, classes)
+        with artifacts.open_hdf5(
+            study.clean_images
+        ) as file:  # which may be of an earlier version, and is made anew then
+            if "images" in file:
+                return Size(*file["images"].shape, classes)
     # beside the pool there are a test set, a validation set and the first labels
     images = UNKNOWN.images if pool is None else 2 * pool + study.settings["pool"]["initial"]["size"]
     height, width, channels = PUBLISHED_SHAPES.get(

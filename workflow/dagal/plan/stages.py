@@ -92,9 +92,10 @@ def query(study, at) -> str:
     return "query"
 
 
-def unless_shared(study, at) -> str | None:
-    """`query`, unless several jobs share the selection: what lies between two jobs of a submission must belong to it."""
-    return "query" if study.methods[at.node.branch.method]["shards"] == 1 else None
+def unless_others_read_it(study, at) -> str | None:
+    """`query`, unless jobs that are not part of it read the score, and the selection reads what they make of it."""
+    method = at.node.branch.method
+    return None if study.methods[method]["shards"] > 1 or method in study.auto_weight else "query"
 
 
 STAGES = {
@@ -143,7 +144,7 @@ STAGES = {
         where=lambda study: {"cycle": QUERY_CYCLE},
         log="{node}/score",
         needs=needs.score,
-        group=unless_shared,
+        group=unless_others_read_it,
         stopped_by="before",
     ),
     "select": Stage(
