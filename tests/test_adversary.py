@@ -16,6 +16,7 @@ CPU = torch.device("cpu")
 SETTINGS = {
     "kind": "vaal",
     "latent": 8,
+    "reduction": "sum",
     "beta": 1.0,
     "weight": 1.0,
     "steps": 120,
@@ -112,21 +113,40 @@ def test_states_are_0_for_the_uncertain_and_1_for_the_certain():
     assert relabeled(probs, "binary").tolist() == [0, 0, 0]  # VAAL's
 
 
+def told_apart(reduction, weight):
+    """AUC of D of labeled images against unlabeled ones, where the bright ones are rarer among the labeled."""
+    rng = np.random.default_rng(0)
+    images_L, images_U = two_patterns(rng.random(200) < 0.15, 1), two_patterns(rng.random(600) < 0.5, 2)
+    both, labeled = torch.cat([images_L, images_U]), np.arange(800) < 200
+    of_both, *_ = run(images_L, images_U, scored=both, steps=300, reduction=reduction, weight=weight)
+    return auc(of_both, labeled)
+
+
+def test_lambda_decides_what_the_discriminator_can_tell_apart():
+    """Of means; a lambda of 1 of sums, against the sum of 64 squared errors, changes nothing."""
+    assert abs(told_apart("sum", 1.0) - told_apart("sum", 0.0)) < 0.02
+    assert told_apart("mean", 1.0) < 0.6 < told_apart("mean", 0.0)
+
+
 def test_objective_by_hand():
     losses = {"reconstruction": 100.0, "kl": 10.0, "adversarial": 1.0}
     settings = {
         "kind": "vaal",
+        "reduction": "sum",
+        "latent": 5,
         "beta": 2.0,
         "weight": 3.0,
         "unsupervised_weight": 0.5,
         "supervised_weight": 7.0,
         "supervised_beta": 4.0,
     }
-    assert objective(losses, settings) == 100 + 20 + 3
-    assert objective(losses, settings | {"kind": "ta_vaal"}) == 100 + 20 + 3
+    assert objective(losses, settings, 50) == 100 + 20 + 3
+    assert objective(losses, settings | {"kind": "ta_vaal"}, 50) == 100 + 20 + 3
+    # a mean squared error of 2 x 100 / 50 = 4, and 10 / 5 = 2 nats per dimension
+    assert objective(losses, settings | {"reduction": "mean"}, 50) == 4 + 2 * 2 + 3
     sraal = settings | {"kind": "sraal"}
-    assert objective(losses | {"supervised": 5.0, "supervised_kl": 0.25}, sraal) == 0.5 * 120 + 7 * 6 + 3
-    assert objective(losses, sraal | {"supervised_weight": 0.0}) == 0.5 * 120 + 3
+    assert objective(losses | {"supervised": 5.0, "supervised_kl": 0.25}, sraal, 50) == 0.5 * 120 + 7 * 6 + 3
+    assert objective(losses, sraal | {"supervised_weight": 0.0}, 50) == 0.5 * 120 + 3
 
 
 def test_the_first_half_of_a_batch_is_the_labeled_one():

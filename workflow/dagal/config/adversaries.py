@@ -27,6 +27,11 @@ class Adversary(Section):
     )
     discriminator_layers: Whole = setting("Layers of the discriminator.", 5, ge=1, papers="004: 5")
     discriminator_units: Whole = setting("Units of each of them.", 512, ge=1, papers="VAAL: 512")
+    reduction: Literal["mean", "sum"] = setting(
+        "Whether the squared error is a mean over the values of an image (and the divergence one over the latent), or half their sum.",
+        "mean",
+        papers="authors' code: mean",
+    )
     beta: Number = setting(
         "Weight of the Kullback-Leibler divergence; for points 0.1 or less, for features of a backbone, whose variance is small, "
         "0.01 or so.",

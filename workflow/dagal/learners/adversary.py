@@ -157,14 +157,21 @@ def halves(posterior, n: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     return zip(*(part.split(n) for part in posterior), strict=True)
 
 
-def objective(losses: dict, settings: dict):
+def objective(losses: dict, settings: dict, n_values: int):
     """What the VAE minimises: reconstruction + beta kl + weight adversarial (TA-VAAL, sec. 3.3).
+
+    With the ``reduction`` "mean" the squared error is a mean over the ``n_values`` of an image, and the divergence one over the
+    dimensions of the latent, as in the code of VAAL's and TA-VAAL's authors, so that beta and weight mean the same at any size;
+    with "sum", half the sum and the sum. A beta and a weight of means are those of sums times 2 latent / n_values and 2 / n_values.
 
     SRAAL (eq. 7): unsupervised_weight on the first two, and + supervised_weight (supervised + supervised_beta supervised_kl).
     Its eq. 2 has no supervised_beta, i.e. 1; but what the classifier gains by its latent, that latent's KL exceeds, so at 1 a
     latent of pure noise is optimal and nothing is learnt. It must be well below 1.
     """
-    total = losses["reconstruction"] + settings["beta"] * losses["kl"]
+    reconstruction, kl = losses["reconstruction"], losses["kl"]
+    if settings["reduction"] == "mean":
+        reconstruction, kl = 2 / n_values * reconstruction, kl / settings["latent"]
+    total = reconstruction + settings["beta"] * kl
     if settings["kind"] == "sraal":
         total = settings["unsupervised_weight"] * total
     if "supervised" in losses:
@@ -197,9 +204,10 @@ def train(
 
     ``settings``: ``kind`` (vaal, ta_vaal, sraal), ``steps``, ``batch_size`` (of each pool), ``vae_steps`` and
     ``discriminator_steps`` of each step, ``lr`` (Adam), ``latent``, ``channels`` (base width of the VAE),
-    ``discriminator_layers``, ``discriminator_units``, ``beta`` (of the KL), ``weight`` (lambda of the adversarial loss); sraal: also
-    ``unsupervised_weight``, ``supervised_weight`` (0: no supervised learner), ``supervised_beta``, ``indicator`` (a name of
-    `INDICATORS`). Give the statistics of the channels: at beta 1 the VAE keeps only directions of the normalised images whose
+    ``discriminator_layers``, ``discriminator_units``, ``reduction`` (see `objective`), ``beta`` (of the KL), ``weight`` (lambda of
+    the adversarial loss); sraal: also ``unsupervised_weight``, ``supervised_weight`` (0: no supervised learner),
+    ``supervised_beta``, ``indicator`` (a name of `INDICATORS`). Give the statistics of the channels: at beta 1 of sums the VAE
+    keeps only directions of the normalised images whose
     variance is above 1, which many pixels share, and a point has none of; points need a beta of .1 or so.
 
     Both pools pass the VAE in one batch: batch statistics of their own would show or hide the pool by themselves. A step's
@@ -251,7 +259,7 @@ def train(
         for _ in range(settings["vae_steps"]):
             images, ranks, labels, target_U = draw()
             losses, latents_B_D = vae_losses(adversary, images, ranks, labels, streams)
-            objective(losses, settings).backward(inputs=vae_parameters)
+            objective(losses, settings, images[0].numel()).backward(inputs=vae_parameters)
             step_vae(settings["lr"])
         for again in range(settings["discriminator_steps"]):
             if again:
