@@ -284,12 +284,12 @@ def test_published_settings(name):
 
 # of the resolved settings, without those that no job depends on: finished jobs are known by them
 DIGESTS = {
-    "label_dispersion_cifar10": "cc1624582ecc9843",
-    "class_balance_tiny_imagenet_if01": "b8cce5e8c7c9abc7",
-    "ta_vaal_caltech101": "b2ce168c0bedfd4f",
-    "low_budget_tiny_imagenet_10": "64ac5eefefc91515",
-    "synthia_al": "36913479ecb4fab8",
-    "camera_traps": "f98f21b248361035",
+    "label_dispersion_cifar10": "1e5a89fb17c72866",
+    "class_balance_tiny_imagenet_if01": "b6a99359cf492821",
+    "ta_vaal_caltech101": "87e7a1b5aceda785",
+    "low_budget_tiny_imagenet_10": "c1f9f5698c937bcf",
+    "synthia_al": "86df73eb0f1a6109",
+    "camera_traps": "27f29ef63911c649",
 }
 
 
