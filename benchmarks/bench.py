@@ -110,9 +110,11 @@ def frozen_features(options) -> Iterator[Row]:
 
 
 def videos(options) -> Iterator[Row]:
-    """The small study of videos, cut to one cycle and method, which has all of its stages, and two epochs."""
+    """The small study of videos, cut to one cycle and method, which has all of its stages, two epochs, and videos of a second or two."""
     settings = as_written("experiments/video_small.yaml") | {"cycles": 1, "methods": {"temporal_coherence": None}}
-    settings["learners"]["detector"]["epochs"] = 2
+    settings["dataset"] |= {"scale": 0.01, "seconds": [1, 2]}
+    settings["pool"]["initial"]["size"], settings["budget"] = 24, 6
+    settings["learners"]["detector"] |= {"epochs": 2, "initial_epochs": 20}
     with tempfile.TemporaryDirectory() as folder:
         yield from study("videos", written(folder, settings))
 
