@@ -8,7 +8,6 @@ scripts, so that the files are the same. Seconds of wall and of processor time a
 
 import argparse
 import contextlib
-import csv
 import io
 import os
 import resource
@@ -105,8 +104,10 @@ def measured(function, file: Path, folder: Path) -> tuple[float, float]:
 
 def job_costs(path: Path) -> tuple[float, float, float]:
     """Seconds, processor seconds and peak MiB of a job, from the file that it leaves."""
-    header, row = csv.reader(path.read_text().splitlines(), delimiter="\t")
-    return tuple(float(row[header.index(name)]) for name in ("s", "cpu_time", "max_rss"))
+    from dagal import artifacts
+
+    costs = artifacts.read_costs(path)
+    return tuple(float(costs[name]) for name in artifacts.COSTS[:3])
 
 
 def differing(one: Path, other: Path) -> tuple[int, list[str]]:

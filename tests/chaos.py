@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 
-from conftest import ROOT, SMALL, Workflow
+from conftest import SMALL, Workflow
 
 from dagal import artifacts
 from dagal.errors import UserError
@@ -44,10 +44,7 @@ class Study(Workflow):
         }
 
     def start(self, *options: str, **popen) -> subprocess.Popen:
-        command = [
-            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder),
-            "--profile", str(ROOT / "profiles/default"), *TARGETS, "--configfile", str(self.config), "--cores", "2", *options,
-        ]  # fmt: skip
+        command = self.command(*TARGETS, "--cores", "2", *options)
         with Path(f"{self.folder}.log").open("wb") as screen:
             return subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=screen, stderr=screen, stdin=subprocess.DEVNULL,
@@ -272,12 +269,7 @@ def two_at_once(study: Study, expected: dict[str, bytes], rng: random.Random) ->
     first = study.start()
     while first.poll() is None and "rule " not in study.screen():
         time.sleep(0.05)
-    second = subprocess.run(
-        [
-            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--profile", str(ROOT / "profiles/default"),
-            "--configfile", str(study.config), "--cores", "1",
-        ], cwd=study.folder, env=study.environment, capture_output=True, text=True,
-    )  # fmt: skip
+    second = study.snakemake("--cores", "1", check=False)
     assert second.returncode != 0 and "cannot be locked" in second.stderr, second.stderr[-2000:]
     assert first.wait(timeout=300) == 0, study.screen()[-3000:]
     study.quiet()

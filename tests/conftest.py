@@ -74,13 +74,15 @@ class Workflow:
     def write(self, config: dict) -> None:
         self.config.write_text(yaml.safe_dump(config, sort_keys=False))
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        command = [
+    def command(self, *arguments: str) -> list[str]:
+        return [
             sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile"), "--directory", str(self.folder),
             "--workflow-profile", str(self.profile), *arguments, "--configfile", str(self.config),
         ]  # fmt: skip
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=900
+            self.command(*arguments), capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=900
         )
         if check and done.returncode:
             raise AssertionError(f"snakemake failed:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")

@@ -4,7 +4,6 @@ import copy
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import h5py
@@ -280,12 +279,8 @@ def finished(tmp_path_factory):
     workflow = Workflow(tmp_path_factory.mktemp("simsiam"))
     workflow.write(STUDY)
     folder = workflow.folder / PRETRAINED
-    command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--profile", str(ROOT / "profiles/default"),
-        f"{PRETRAINED}/backbone.safetensors", "--configfile", str(workflow.config),
-    ]  # fmt: skip
     running = subprocess.Popen(
-        command,
+        workflow.command(f"{PRETRAINED}/backbone.safetensors"),
         cwd=workflow.folder,
         env=os.environ | {checkpoints.ENVIRONMENT: "0"},
         stdout=subprocess.DEVNULL,

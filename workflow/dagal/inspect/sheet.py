@@ -57,8 +57,6 @@ def run(options: argparse.Namespace) -> None:
 
 def read_ids(path: Path, n: int) -> tuple[np.ndarray, int]:
     """The first ``n`` ids of an artifact, and how many there are. Raises UserError if it has none, or cannot be read."""
-    if path.exists():
-        files.regular(path)
     with artifacts.open_hdf5(path) as file:
         files.check_closed(file, path)
         ids = file.get("ids")

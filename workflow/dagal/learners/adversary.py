@@ -5,6 +5,7 @@ three the discriminator's output D is the probability of "labeled": the query is
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -207,8 +208,8 @@ def train(
     ``discriminator_layers``, ``discriminator_units``, ``reduction`` (see `objective`), ``beta`` (of the KL), ``weight`` (lambda of
     the adversarial loss); sraal: also ``unsupervised_weight``, ``supervised_weight`` (0: no supervised learner),
     ``supervised_beta``, ``indicator`` (a name of `INDICATORS`). Give the statistics of the channels: at beta 1 of sums the VAE
-    keeps only directions of the normalised images whose
-    variance is above 1, which many pixels share, and a point has none of; points need a beta of .1 or so.
+    keeps only directions of the normalised images whose variance is above 1, which many pixels share, and a point has none of;
+    points need a beta of .1 or so.
 
     Both pools pass the VAE in one batch: batch statistics of their own would show or hide the pool by themselves. A step's
     first update of the discriminator reuses the latents of its last update of the VAE, each further one draws a batch. The
@@ -275,7 +276,7 @@ def train(
             newest = torch.stack(values[-CHECKED_STEPS:]).sum(0).tolist()
             key = f"lr of the adversary ({settings['lr']:g} now)"
             check_finite(newest, f"step {step + 1:,} of {settings['steps']:,} or shortly before", key)
-        report(step + 1, lambda named=losses, newest=values[-1]: said(named, newest))
+        report(step + 1, partial(said, losses, values[-1]))
     return adversary.eval(), _history(torch.stack(values).double().cpu(), list(losses))
 
 

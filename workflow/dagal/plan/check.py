@@ -64,9 +64,8 @@ def size_of(study: Study, pool: int | None) -> Size:
     settings = study.settings["dataset"]
     classes = len(PUBLISHED_COUNTS.get(settings["loader"], range(UNKNOWN.classes)))
     if Path(study.clean_images).exists():
-        with artifacts.open_hdf5(
-            study.clean_images
-        ) as file:  # which may be of an earlier version, and is made anew then
+        # not `opened`: one of an earlier version is made anew
+        with artifacts.open_hdf5(study.clean_images) as file:
             if "images" in file:
                 return Size(*file["images"].shape, classes)
     # beside the pool there are a test set, a validation set and the first labels
