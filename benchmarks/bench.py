@@ -381,6 +381,14 @@ def stored() -> list[Row]:
         ]
 
 
+def store(rows: list[Row]) -> None:
+    """Write bench.csv and its page."""
+    cells = [[f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row] for row in rows]
+    with TABLE.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([Row._fields, *cells])
+    PAGE.write_text(published(PAGE.read_text(), stored()))
+
+
 def missed(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row.bar is not None and not row.value <= row.bar]
 
@@ -404,6 +412,10 @@ def main() -> None:
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no section {', '.join(unknown)}")
     rows, started = [], time.monotonic()
+
+    def seconds() -> Row:
+        return Row("this run", "machine", time.monotonic() - started, "s of this benchmark", 900)
+
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
         for name in options.sections or SECTIONS:
             print(f"[{time.monotonic() - started:4.0f} s] {name} ...", file=sys.stderr, flush=True)
@@ -412,14 +424,10 @@ def main() -> None:
             except (Exception, SystemExit):
                 traceback.print_exc()
                 rows.append(Row(name, "failed", "yes", ""))
-    seconds = time.monotonic() - started
-    rows.append(Row("this run", "machine", seconds, "s of this benchmark", 900))
+            if not options.sections:
+                store([*rows, seconds()])  # what is cut leaves what it has
+    rows.append(seconds())
     show(rows)
-    if not options.sections:
-        cells = [[f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row] for row in rows]
-        with TABLE.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([Row._fields, *cells])
-        PAGE.write_text(published(PAGE.read_text(), stored()))
     for row in missed(rows):
         print(f"over its bar: {row.section}, {row.what}: {text(row)} {row.unit}")
     sys.exit(any(row.what == "failed" for row in rows))

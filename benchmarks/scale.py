@@ -68,7 +68,7 @@ def make(n: int, pixels: int, folder: Path) -> None:
 
 def measure(n: int, pixels: int, shards: int, folder: Path) -> dict[str, tuple[float, float]]:
     """(seconds, MiB) of each job of the first cycle by its name."""
-    from in_process import in_order
+    from in_process import in_order, job_costs
 
     from dagal import config
     from dagal.plan import Study, job
@@ -91,8 +91,7 @@ def measure(n: int, pixels: int, shards: int, folder: Path) -> dict[str, tuple[f
         done = subprocess.run(command, check=False)
         if done.returncode:
             sys.exit(f"{stage} failed: {job.describe(planned, stage, dict(wildcards))['log']}")
-        costs = Path(job.describe(planned, stage, dict(wildcards))["output"]["benchmark"]).read_text().split("\n")[1]
-        seconds, _, memory = map(float, costs.split("\t"))
+        seconds, _, memory = job_costs(job.describe(planned, stage, dict(wildcards))["output"]["benchmark"])
         at = dict(wildcards)
         name = " ".join([stage, *(at[part] for part in ("branch", "cycle", "shard") if part in at)])
         found[name] = (seconds, memory)

@@ -182,7 +182,7 @@ def table(learners=tuple(LEARNERS), with_compile: bool = False, threads: int = 1
             pays = cost / gain if gain > 0 else float("inf")
             row |= {"compile_s": cost, "compile_gain_ms_step": 1e3 * gain, "compile_pays_from_steps": pays}
         rows.append(row)
-        print(f"{learner}: {row}", file=sys.stderr, flush=True)
+        print(f"  {learner}: {row['training_images_s']:,.0f} images/s", file=sys.stderr, flush=True)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} threads"
     return pd.DataFrame(rows).assign(device=name, limit_gflops=limit / 1e9, torch=torch.__version__)
 

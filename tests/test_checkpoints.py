@@ -13,10 +13,12 @@ import torch
 from test_detector import SETTINGS as DETECTOR
 from test_detector import build as build_detector
 from test_detector import frames
+from test_embedding import SETTINGS as EMBEDDING
+from test_embedding import fresh, some_data
 from test_learners import build, settings, toy_images
 from test_pseudo_labels import fixmatch
 
-from dagal.learners import architectures, checkpoints, detector, training, weights
+from dagal.learners import architectures, checkpoints, detector, embedding, training, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SGD = {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}
@@ -107,6 +109,31 @@ def test_a_killed_detector_ends_the_same(tmp_path):
     for name, tensor in expected[0].items():
         assert torch.equal(found[0][name], tensor), name
     assert found[1] == expected[1]
+
+
+@pytest.mark.parametrize("kind", ["triplet", "cross_entropy"])
+def test_a_killed_embedding_ends_the_same(kind, tmp_path, monkeypatch):
+    chosen, data = EMBEDDING | {"kind": kind}, some_data(80)
+
+    def fit(stored=None):
+        backbone = fresh(chosen)
+        return backbone, embedding.train(backbone, *data, chosen, 3, 0.5, 0, torch.device("cpu"), stored)
+
+    (expected, losses), stored = fit(), checkpoint(tmp_path / "x.safetensors")
+    store = stored.after
+
+    def after(epoch):
+        store(epoch)
+        if epoch == 2:
+            raise Killed
+
+    monkeypatch.setattr(stored, "after", after)
+    with pytest.raises(Killed):
+        fit(stored)
+    found, found_losses = fit(checkpoint(stored.path))
+    assert found_losses == losses and len(losses) == 3
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(found.state_dict()[name], tensor), name
 
 
 def test_what_is_not_there_foreign_or_damaged_is_ignored(tmp_path, capsys):

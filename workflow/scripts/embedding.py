@@ -5,13 +5,14 @@ import torch
 from job import start
 
 from dagal import artifacts
-from dagal.learners import backbones, devices, embedding, inference, weights
+from dagal.learners import backbones, checkpoints, devices, embedding, inference, weights
 from dagal.pool import channel_statistics
 from dagal.seeding import seed_for
 
 job = start()
 source, settings = job.input, job.params.backbone
 device = devices.prepare(job.gpu, settings["threads"])
+checkpoint = checkpoints.of(job, job.output.backbone, device)
 (labels_N,) = artifacts.read(source.truth, "truth", "labels")
 with artifacts.opened(source.images, "images", cached=False) as file:
     images, ids = file["images"], np.flatnonzero(file["split"][()] == 0)
@@ -23,6 +24,15 @@ with artifacts.opened(source.images, "images", cached=False) as file:
     print(f"learning an embedding on {len(ids):,} labeled images of {settings['source']['name']}", flush=True)
     held = inference.images_of(images, ids, device)
     embedding.train(
-        backbone, held, labels_N[ids], settings, settings["epochs"], settings["lr"], settings["seed"], device
+        backbone,
+        held,
+        labels_N[ids],
+        settings,
+        settings["epochs"],
+        settings["lr"],
+        settings["seed"],
+        device,
+        checkpoint,
     )
 weights.write(job.output.backbone, backbone, {"backbone": settings, "shape": (channels, height, width), **job.origin})
+checkpoint.remove()

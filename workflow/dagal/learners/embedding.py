@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from dagal.errors import UserError
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.backbones import Backbone
+from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.devices import send
 from dagal.learners.inference import Stored, autocast
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
@@ -80,12 +81,13 @@ def train(
     lr: float,
     seed: int,
     device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> list[float]:
     """Train in place on labeled images; returns the mean loss of each epoch.
 
     ``images`` are uint8 (N,C,H,W), held on the device or stored. SGD at ``lr`` per 256 images of a step, falling
-    to 0 as a cosine; flips if ``flip``. With ``cross_entropy`` a linear head is learnt along and dropped. Raises UserError if
-    there are fewer than two classes, or the training diverges.
+    to 0 as a cosine; flips if ``flip``. With ``cross_entropy`` a linear head is learnt along and dropped. With a ``checkpoint``
+    it goes on where it was stored. Raises UserError if there are fewer than two classes, or the training diverges.
     """
     classes, labels_N = np.unique(labels_N, return_inverse=True)
     if len(classes) < 2:
@@ -96,10 +98,13 @@ def train(
     parameters = [*backbone.parameters(), *(head.parameters() if settings["kind"] == "cross_entropy" else ())]
     optimizer = {name: settings[name] for name in ("momentum", "weight_decay")} | {"name": "sgd", "nesterov": False}
     optimizer["lr"] = lr * settings["batch_size"] / 256
-    step, labels = stepper(parameters, optimizer), torch.from_numpy(labels_N)
+    state = []
+    step, labels = stepper(parameters, optimizer, state), torch.from_numpy(labels_N)
     augmentation = {"pad": 0, "crop": None, "flip": settings["flip"]}
     history, started = [], time.monotonic()
-    for epoch in range(epochs):
+    both = nn.ModuleDict({"backbone": backbone, "head": head})
+    first = checkpoint.follow(both, state, generator, loss=history) if checkpoint else 0
+    for epoch in range(first, epochs):
         backbone.train()
         rate = learning_rate(optimizer, {"name": "cosine"}, epoch, epochs)
         total, n = torch.zeros((), device=device), 0
@@ -120,8 +125,10 @@ def train(
         check_finite(history[-1:], f"epoch {epoch + 1} of {epochs}", f"lr of the backbone ({lr:g} now)", last)
         print(
             f"epoch {epoch + 1}/{epochs}  loss {history[-1]:.4f}  lr {rate:g}  "
-            + of_epochs(epoch + 1, epochs, started, len(labels_N)),
+            + of_epochs(epoch + 1, epochs, started, len(labels_N), first),
             flush=True,
         )
+        if checkpoint:
+            checkpoint.after(epoch + 1)
     backbone.eval()
     return history
