@@ -101,6 +101,24 @@ PUBLISHED["ta_vaal_cifar10_readings"] = TA_VAAL | {
     "learner_losses": [None, "ranking", "margin", "ranking"], "share": [0.6, 0.6, 0.8], "stops": ["backbone", None, "head"],
     "methods": [*TA_VAAL["methods"], "ta_vaal_algorithm", "ta_vaal_code", "vaal_code"],
 }  # fmt: skip
+SRAAL = TA_VAAL | {
+    "initial": 5000, "kind": "kcenter_vae", "budget": 2500, "cycles": 6, "pad": 4, "subset": 0,
+    "learner_losses": [None, "margin"], "share": [0.6], "stops": [None],
+    "methods": ["random", "bald", "kcenter_greedy", "learning_loss", "vaal", "sraal"],
+}  # fmt: skip
+PUBLISHED["sraal_cifar10"] = SRAAL
+PUBLISHED["sraal_cifar10_random"] = SRAAL | {"kind": "random"}
+PUBLISHED["sraal_cifar100"] = SRAAL | {
+    "methods": [
+        *SRAAL["methods"], "sraal_without_indicator", "sraal_without_learner", "sraal_without_both", "sraal_entropy",
+        "sraal_standard_deviation",
+    ],
+}  # fmt: skip
+PUBLISHED["sraal_caltech101"] = SRAAL | {
+    "initial": 812, "budget": 406, "architecture": "resnet18", "batch_size": 16, "lr": 0.01, "pad": 0, "adversary_lr": 0.0001,
+    "latent": 128, "adversary_batch_size": 16,
+}  # fmt: skip
+
 VIDEO = {
     "kind": "random", "validation": 0, "imbalance": "none", "seeds": 3, "architecture": "faster_rcnn_resnet50",
     "weights": "data/raw/weights/fasterrcnn_resnet50_fpn_coco.pth", "warm_start": True, "batch_size": 12, "optimizer": "sgd",
@@ -269,6 +287,24 @@ def test_adversaries_of_the_authors_code():
     assert found["ta_vaal_algorithm"]["ranks"] == "joint"
     for name in ("cifar10", "cifar100"):
         assert adversaries_of(f"label_dispersion_{name}")["vaal"] == vaal
+    for name in ("cifar10", "cifar10_random", "cifar100", "caltech101"):
+        vaal = adversaries_of(f"sraal_{name}")["vaal"]
+        assert (vaal["latent"], vaal["beta"]) == (32, vaal["batch_size"] * 32)
+
+
+def test_ablation_and_indicators_of_sraal():
+    """Paper 002, SRAAL, fig. 7 and table 1: each differs from the whole in what its name says."""
+    found = {name: adversary for name, adversary in adversaries_of("sraal_cifar100").items() if name != "vaal"}
+    whole = found["sraal"]
+    assert {name: dict(set(adversary.items()) - set(whole.items())) for name, adversary in found.items()} == {
+        "sraal": {},
+        "sraal_without_indicator": {"indicator": "binary"},
+        "sraal_without_learner": {"supervised_weight": 0},
+        "sraal_without_both": {"indicator": "binary", "supervised_weight": 0},
+        "sraal_entropy": {"indicator": "entropy"},
+        "sraal_standard_deviation": {"indicator": "standard_deviation"},
+    }
+    assert (whole["indicator"], whole["supervised_weight"], whole["unsupervised_weight"]) == ("sraal", 1, 1)
 
 
 @pytest.mark.parametrize(
