@@ -1,7 +1,7 @@
 """Signals of a model over its unlabeled pool: signals.h5 in one pass; the others where a method of the study reads them.
 
-Needs the node's model.safetensors and labeled.h5. Makes signals.h5, trajectory.h5, draws.h5, ensemble.h5, boundary.h5,
-adversary_<name>.h5, and latents.h5 of a seed. With `signals.shards` several jobs make signals_shard<k>.h5, which are put
+Needs the node's model.safetensors and labeled.h5. Makes signals.h5, trajectory.h5, ranks.h5, draws.h5, ensemble.h5,
+boundary.h5, adversary_<name>.h5, and latents.h5 of a seed. With `signals.shards` several jobs make signals_shard<k>.h5, which are put
 together and deleted.
 """
 
@@ -71,6 +71,28 @@ rule trajectory:
         settings=plan.settings("trajectory"),
         code=plan.code("trajectory"),
         command=plan.command("trajectory"),
+    shell:
+        "{params.command}"
+
+
+rule ranks:
+    input:
+        unpack(plan.reads("ranks")),
+    output:
+        **plan.writes("ranks"),
+    log:
+        plan.log("ranks"),
+    conda:
+        plan.conda("ranks")
+    threads: plan.threads("ranks")
+    resources:
+        gpu=plan.gpu("ranks"),
+        mem_mb=plan.memory("ranks"),
+        runtime=plan.runtime("ranks"),
+    params:
+        settings=plan.settings("ranks"),
+        code=plan.code("ranks"),
+        command=plan.command("ranks"),
     shell:
         "{params.command}"
 

@@ -19,6 +19,8 @@ SETTINGS = {
     "reduction": "sum",
     "beta": 1.0,
     "weight": 1.0,
+    "ranks": "last",
+    "discriminator_rank": "normalised",
     "steps": 120,
     "batch_size": 32,
     "lr": 2e-3,
@@ -55,11 +57,14 @@ def run(images_L, images_U, seed=0, scored=None, ranks=None, **changes):
     """D of ``scored`` (the unlabeled pool), the networks and the history."""
     ours = {"labels_L", "ranks_L", "ranks_U", "probs_U", "conditional"} & set(changes)
     data = {name: changes.pop(name) for name in ours}
+    ranks_L, ranks_U = data.pop("ranks_L", None), data.pop("ranks_U", None)
+    if ranks_L is not None:  # of decoder and discriminator alike
+        data["ranks"] = [tuple(torch.tensor(np.stack([r, r]), dtype=torch.float32) for r in (ranks_L, ranks_U))]
     data["channel_mean"] = (images_U / 255).mean((0, 2, 3))
     data["channel_std"] = (images_U / 255).std((0, 2, 3))
     networks, history = train(images_L, images_U, SETTINGS | changes, seed, CPU, **data)
     scored = images_U if scored is None else scored
-    return discriminate(networks, scored.split(100), data.get("ranks_U") if ranks is None else ranks), networks, history
+    return discriminate(networks, scored.split(100), ranks_U if ranks is None else ranks), networks, history
 
 
 def sigmoid(x):
@@ -156,7 +161,7 @@ def test_the_first_half_of_a_batch_is_the_labeled_one():
     images = networks.vae.normalise(two_patterns([False] * 4 + [True] * 4, 0))
     labels = torch.tensor([0, 1, 2, 0])
     streams = {name: torch.Generator().manual_seed(0) for name in ("noise", "supervised noise")}
-    losses, seen = adversary.vae_losses(networks, images, None, labels, streams)
+    losses, seen = adversary.vae_losses(networks, images, (None, None), labels, streams)
     noise, supervised_noise = (torch.randn(n, 8, generator=torch.Generator().manual_seed(0)) for n in (8, 4))
     (mean, log_variance), (mean_s, log_variance_s) = networks.vae.encode(images)
     output = networks.vae.decode(mean + log_variance.exp().sqrt() * noise)
@@ -234,6 +239,49 @@ def test_the_rank_is_one_more_input_of_the_first_layer():
     expected = network.rest(joined(torch.cat([z, r[:, None]], 1)))[:, 0]
     torch.testing.assert_close(network(z, r), expected)
     assert network.first.rank.abs().max() <= 6**-0.5 and network.first.rank.unique().numel() == 10
+
+
+def test_ranks_by_hand():
+    """Through a sigmoid for both, or as they are for the discriminator alone."""
+    predicted = np.array([0.0, -2.0, 30.0], np.float32)
+    normalised = [0.5, sigmoid(-2), sigmoid(30)]
+    np.testing.assert_allclose(adversary.ranks_of(predicted, SETTINGS), [normalised] * 2, rtol=1e-6)
+    raw = adversary.ranks_of(predicted, SETTINGS | {"discriminator_rank": "raw"})
+    np.testing.assert_allclose(raw, [normalised, predicted], rtol=1e-6)
+
+
+def test_decoder_and_discriminator_see_each_its_own_rank():
+    torch.manual_seed(0)
+    networks = build(SETTINGS | {"kind": "ta_vaal"}, (1, 8, 8)).eval()
+    images, ranks = networks.vae.normalise(two_patterns([False, True], 0)), torch.tensor([[0.2, 0.9], [-5.0, 3.0]])
+    losses, mean = adversary.vae_losses(networks, images, ranks, None, {"noise": torch.Generator().manual_seed(0)})
+    _, log_variance = networks.vae.encode(images)[0]
+    noise = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    output = networks.vae.decode(mean + log_variance.exp().sqrt() * noise, ranks[0])
+    squared = (output - images).square().sum((1, 2, 3)) / 2
+    assert losses["reconstruction"].item() == pytest.approx(squared.sum().item(), rel=1e-5)
+    d = torch.sigmoid(networks.discriminator(mean, ranks[1]))
+    assert losses["adversarial"].item() == pytest.approx(-torch.log(d).sum().item(), rel=1e-5)
+
+
+def test_the_steps_of_joint_training_take_the_ranks_of_the_epochs_in_turn(monkeypatch):
+    """Algorithm 1 of TA-VAAL: epoch n has the ranks after epoch n - 1, the first one random ones; 10 steps for 4 epochs."""
+    epochs = [(f"L{epoch}", f"U{epoch}") for epoch in (1, 2, 3, 4)]
+    assert adversary.ranks_of_steps("joint", epochs[-1], epochs) == [None, *epochs[:3]]
+    assert adversary.ranks_of_steps("last", epochs[-1], []) == [epochs[-1]]
+    assert adversary.ranks_of_steps("random", epochs[-1], []) == [None]
+    seen, real = [], adversary.vae_losses
+    monkeypatch.setattr(
+        adversary, "vae_losses", lambda a, i, ranks, *rest: seen.append(ranks) or real(a, i, ranks, *rest)
+    )
+    pairs = [(torch.full((2, 20), float(e)), torch.full((2, 90), -float(e))) for e in (1, 2, 3, 4)]
+    settings = SETTINGS | SHORT | {"kind": "ta_vaal", "steps": 10}
+    train(*POOLS, settings, 0, CPU, ranks=adversary.ranks_of_steps("joint", pairs[-1], pairs))
+    random, given = torch.stack(seen[:3]), torch.stack(seen[3:])
+    assert random.shape == (3, 2, 32) and (random >= 0).all() and (random <= 1).all() and len(random.unique()) == 96
+    assert torch.equal(random[:, 0], random[:, 1])
+    expected = torch.tensor([1.0, 1, 2, 2, 2, 3, 3])[:, None, None].expand(7, 2, 16)
+    assert torch.equal(given, torch.cat([expected, -expected], 2))
 
 
 def test_vaal_finds_the_images_unlike_the_labeled_ones():

@@ -146,7 +146,7 @@ def test_the_body_of_a_score_changes_the_methods_that_use_it(study, before, libr
 def test_the_body_of_training_changes_all_trainings(study, before, library):
     edit(library / "dagal/learners/training.py", "model.train()", "model.train(True)")
     found = changed(before, digests(study, library))
-    assert {stage for stage, _ in found} == {"train", "train_labeled_only", "member", "trajectory"}
+    assert {stage for stage, _ in found} == {"train", "train_labeled_only", "member", "trajectory", "ranks"}
     assert {name for stage, name in found if stage == "train"} == set(study.branches)
 
 

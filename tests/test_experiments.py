@@ -78,7 +78,7 @@ for name, size in {"cifar10": 1000, "cifar100": 2000}.items():
 TA_VAAL = CIFAR | {
     "initial": 1000, "kind": "random", "imbalance": "none", "factor": 1, "budget": 1000, "cycles": 9, "seeds": 5, "epochs": 200,
     "lr": 0.1, "weight_decay": 0.0005, "milestones": [160], "gamma": 0.1, "pad": 2, "crop": None, "subset": 10, "eta": 1,
-    "learner_losses": [None, "margin", "ranking"], "share": [0.6, 0.8], "adversary_lr": 0.0005, "latent": 64,
+    "learner_losses": [None, "margin", "ranking"], "share": [0.6, 0.8], "stops": [None, "head"], "adversary_lr": 0.0005, "latent": 64,
     "discriminator_layers": 5, "beta": 1, "lambda": 1, "adversary_batch_size": 128, "adversary_steps": 10000,
     "methods": [
         "random", "bald", "kcenter_greedy", "learning_loss", "learning_loss_v2", "vaal", "vaal_ll", "ta_vaal",
@@ -95,6 +95,28 @@ for name in ("fashion_mnist", "svhn"):
 PUBLISHED["ta_vaal_caltech101"] = TA_VAAL | {
     "budget": 500, "cycles": 8, "architecture": "resnet18", "batch_size": 16, "lr": 0.01, "pad": 0, "eta": 0.2,
     "adversary_lr": 0.0001, "latent": 128, "lambda": 15, "adversary_batch_size": 16,
+}  # fmt: skip
+
+PUBLISHED["ta_vaal_cifar10_readings"] = TA_VAAL | {
+    "learner_losses": [None, "ranking", "margin", "ranking"], "share": [0.6, 0.6, 0.8], "stops": ["backbone", None, "head"],
+    "methods": [*TA_VAAL["methods"], "ta_vaal_algorithm", "ta_vaal_code", "vaal_code"],
+}  # fmt: skip
+SRAAL = TA_VAAL | {
+    "initial": 5000, "kind": "kcenter_vae", "budget": 2500, "cycles": 6, "pad": 4, "subset": 0,
+    "learner_losses": [None, "margin"], "share": [0.6], "stops": [None],
+    "methods": ["random", "bald", "kcenter_greedy", "learning_loss", "vaal", "sraal"],
+}  # fmt: skip
+PUBLISHED["sraal_cifar10"] = SRAAL
+PUBLISHED["sraal_cifar10_random"] = SRAAL | {"kind": "random"}
+PUBLISHED["sraal_cifar100"] = SRAAL | {
+    "methods": [
+        *SRAAL["methods"], "sraal_without_indicator", "sraal_without_learner", "sraal_without_both", "sraal_entropy",
+        "sraal_standard_deviation",
+    ],
+}  # fmt: skip
+PUBLISHED["sraal_caltech101"] = SRAAL | {
+    "initial": 812, "budget": 406, "architecture": "resnet18", "batch_size": 16, "lr": 0.01, "pad": 0, "adversary_lr": 0.0001,
+    "latent": 128, "adversary_batch_size": 16,
 }  # fmt: skip
 
 VIDEO = {
@@ -195,15 +217,15 @@ def applied_noise(noise: dict) -> dict:
 
 
 def adversarial_settings(config: dict) -> dict:
-    """What paper 004 states of its loss predictions and adversaries."""
-    adversary, other = config["adversaries"]["vaal"], config["adversaries"]["ta_vaal"]
-    assert adversary | {"kind": "ta_vaal"} == other
+    """What papers 004 and 002 (SRAAL) state of loss predictions and adversaries."""
+    adversary = config["adversaries"]["vaal"]
     predictions = [learner["loss_prediction"] for learner in config["learners"].values()]
     (eta,) = {prediction["weight"] for prediction in predictions if prediction}
     (subset,) = {settings["subset"] for name, settings in config["methods"].items() if name != "random"}
     return {
         "learner_losses": [prediction and prediction["loss"] for prediction in predictions],
         "share": [prediction["share"] for prediction in predictions if prediction],
+        "stops": [prediction["stops"] for prediction in predictions if prediction],
         "eta": eta, "subset": subset, "adversary_lr": adversary["lr"], "latent": adversary["latent"],
         "discriminator_layers": adversary["discriminator_layers"], "beta": adversary["beta"], "lambda": adversary["weight"],
         "adversary_batch_size": adversary["batch_size"], "adversary_steps": adversary["steps"],
@@ -233,6 +255,56 @@ def test_ablation_of_ta_vaal():
                 "vaal_ll": ("margin", "ta_vaal", "unlike_labeled"),
                 "ta_vaal": ("ranking", "ta_vaal", "unlike_labeled"),
             }
+            adversaries = config["adversaries"]
+            assert adversaries["vaal"] | {"kind": "ta_vaal"} == adversaries["ta_vaal"]
+
+
+def adversaries_of(name: str) -> dict:
+    """Settings of the adversary of each method that has one."""
+    config = load(name)
+    methods = {method: settings.get("adversary") for method, settings in config["methods"].items()}
+    return {method: config["adversaries"][adversary] for method, adversary in methods.items() if adversary}
+
+
+def test_adversaries_of_the_authors_code():
+    """VAAL: 100 epochs of 50,000 images, divergence summed over batch and latents. TA-VAAL: 100 of (1,000 (c + 1) + 10,000)."""
+    found = adversaries_of("ta_vaal_cifar10_readings")
+    vaal, code = found["vaal_code"], found["ta_vaal_code"]
+    n, latent = vaal["batch_size"], vaal["latent"]
+    assert (vaal["steps"], latent, vaal["beta"], vaal["weight"]) == (50_000 * 100 // n, 32, n * latent, 1)
+    assert (vaal["vae_steps"], vaal["discriminator_steps"], vaal["discriminator_layers"]) == (2, 1, 5)
+    for cycle in range(9):
+        assert abs(code["steps"] + cycle * code["added_steps"] - (1000 * (cycle + 1) + 10_000) * 100 / n) < 3
+    assert (code["latent"], code["beta"], code["weight"], code["vae_steps"], code["discriminator_steps"]) == (
+        32,
+        1,
+        1,
+        1,
+        1,
+    )
+    assert (code["discriminator_layers"], code["discriminator_units"], code["lr"]) == (3, 512, 0.0005)
+    assert (code["ranks"], code["discriminator_rank"], code["subset"]) == ("last", "raw", 10)
+    assert found["ta_vaal_algorithm"]["ranks"] == "joint"
+    for name in ("cifar10", "cifar100"):
+        assert adversaries_of(f"label_dispersion_{name}")["vaal"] == vaal
+    for name in ("cifar10", "cifar10_random", "cifar100", "caltech101"):
+        vaal = adversaries_of(f"sraal_{name}")["vaal"]
+        assert (vaal["latent"], vaal["beta"]) == (32, vaal["batch_size"] * 32)
+
+
+def test_ablation_and_indicators_of_sraal():
+    """Paper 002, SRAAL, fig. 7 and table 1: each differs from the whole in what its name says."""
+    found = {name: adversary for name, adversary in adversaries_of("sraal_cifar100").items() if name != "vaal"}
+    whole = found["sraal"]
+    assert {name: dict(set(adversary.items()) - set(whole.items())) for name, adversary in found.items()} == {
+        "sraal": {},
+        "sraal_without_indicator": {"indicator": "binary"},
+        "sraal_without_learner": {"supervised_weight": 0},
+        "sraal_without_both": {"indicator": "binary", "supervised_weight": 0},
+        "sraal_entropy": {"indicator": "entropy"},
+        "sraal_standard_deviation": {"indicator": "standard_deviation"},
+    }
+    assert (whole["indicator"], whole["supervised_weight"], whole["unsupervised_weight"]) == ("sraal", 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -284,12 +356,12 @@ def test_published_settings(name):
 
 # of the resolved settings, without those that no job depends on: finished jobs are known by them
 DIGESTS = {
-    "label_dispersion_cifar10": "1e5a89fb17c72866",
-    "class_balance_tiny_imagenet_if01": "b6a99359cf492821",
-    "ta_vaal_caltech101": "87e7a1b5aceda785",
-    "low_budget_tiny_imagenet_10": "c1f9f5698c937bcf",
-    "synthia_al": "86df73eb0f1a6109",
-    "camera_traps": "27f29ef63911c649",
+    "label_dispersion_cifar10": "bd005687ad83b04f",
+    "class_balance_tiny_imagenet_if01": "7e14d819677ef3d0",
+    "ta_vaal_caltech101": "49f4df31f5404fca",
+    "low_budget_tiny_imagenet_10": "ce9524ecb0bc4ad4",
+    "synthia_al": "ba5c4f33e168e679",
+    "camera_traps": "724813b1e472b9ae",
 }
 
 

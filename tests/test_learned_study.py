@@ -26,7 +26,8 @@ STUDY = {
         "mlp_ll": MLP | {"loss_prediction": {"loss": "margin"}},
         "mlp_ranker": MLP | {"loss_prediction": {"loss": "ranking", "share": 0.8}},
     },
-    "adversaries": {kind: ADVERSARY for kind in ("vaal", "ta_vaal", "sraal")},
+    "adversaries": {kind: ADVERSARY for kind in ("vaal", "ta_vaal", "sraal")}
+    | {"joint": ADVERSARY | {"kind": "ta_vaal", "ranks": "joint", "discriminator_rank": "raw", "subset": 10}},
     "methods": {
         "random": {"learner": "mlp"},
         "learning_loss": {"learner": "mlp_ll"},
@@ -34,6 +35,7 @@ STUDY = {
         "vaal": {"learner": "mlp"},
         "vaal_ll": {"learner": "mlp_ll", "score": "unlike_labeled", "adversary": "ta_vaal"},
         "ta_vaal": {"learner": "mlp_ranker", "subset": 10},
+        "ta_vaal_joint": {"learner": "mlp_ranker", "score": "unlike_labeled", "adversary": "joint", "subset": 10},
         "sraal": {"learner": "mlp"},
         "vaal_cb": {"learner": "mlp"},
     },
@@ -47,6 +49,7 @@ ADVERSARIES = {
     "vaal": ("mlp", "vaal"),
     "vaal_ll": ("mlp_ll", "ta_vaal"),
     "ta_vaal": ("mlp_ranker", "ta_vaal"),
+    "ta_vaal_joint": ("mlp_ranker", "joint"),
     "sraal": ("mlp", "sraal"),
     "vaal_cb": ("mlp", "vaal"),
 }
@@ -97,13 +100,30 @@ def test_the_smallest_d_is_queried(results, method):
     assert looks_labeled[queried].max() <= looks_labeled[~queried].min()
 
 
-def test_ta_vaal_asks_within_its_random_subset(results):
-    candidates, score_N = artifacts.read(results / "seed0/ta_vaal/cycle1/scores.h5", "scores", "ids", "score")
-    ids, looks_labeled = adversary_of(results, "ta_vaal")
+@pytest.mark.parametrize("method", ["ta_vaal", "ta_vaal_joint"])
+def test_ta_vaal_asks_within_its_random_subset(results, method):
+    candidates, score_N = artifacts.read(results / f"seed0/{method}/cycle1/scores.h5", "scores", "ids", "score")
+    ids, looks_labeled = adversary_of(results, method)
     assert len(set(candidates)) == 10 * BUDGET < len(ids) and np.isin(candidates, ids).all()
     within = looks_labeled[np.searchsorted(ids, candidates)]
     assert spearmanr(score_N, within).statistic == pytest.approx(-1)
-    assert set(query(results, "ta_vaal")) == set(candidates[np.argsort(within, kind="stable")[:BUDGET]])
+    assert set(query(results, method)) == set(candidates[np.argsort(within, kind="stable")[:BUDGET]])
+
+
+def test_the_ranks_of_all_epochs_are_kept_for_joint_training(results):
+    """They end with what the finished model predicts, and are recorded only where a method reads them."""
+    start = results / "seed0/start-mlp_ranker/cycle0"
+    names = ("predicted_loss", "labeled_predicted_loss")
+    epochs, last = (
+        artifacts.read(start / "ranks.h5", "ranks", *names),
+        artifacts.read(start / "signals.h5", "signals", *names),
+    )
+    assert [values.shape for values in epochs] == [(60, 1387), (60, 50)]
+    for of_epochs, of_last in zip(epochs, last, strict=True):
+        np.testing.assert_allclose(of_epochs[-1], of_last, rtol=1e-4, atol=1e-5)
+        assert (np.abs(np.diff(of_epochs[:48], axis=0)).max(1) > 0).all()
+    with artifacts.opened(results / "seed0/start-mlp_ll/cycle0/history.h5", "history") as history:
+        assert "predicted_loss" not in history
 
 
 def test_class_balance_spreads_the_queries_of_vaal(results):
@@ -154,6 +174,7 @@ def test_prediction_losses_over_the_epochs(results):
     assert set(trained.index) == {
         ("mlp_ll", "start-mlp_ll", 0), ("mlp_ll", "learning_loss", 1), ("mlp_ll", "vaal_ll", 1),
         ("mlp_ranker", "start-mlp_ranker", 0), ("mlp_ranker", "learning_loss_v2", 1), ("mlp_ranker", "ta_vaal", 1),
+        ("mlp_ranker", "ta_vaal_joint", 1),
     }  # fmt: skip
     assert trained.loc["mlp_ll"].drop_duplicates().values.tolist() == [[60, 36]]  # goes on without the backbone
     assert trained.loc["mlp_ranker"].drop_duplicates().values.tolist() == [[48, 48]]  # ends
@@ -165,6 +186,7 @@ def test_costs_of_a_query_are_those_of_its_jobs(results):
     assert stages["random"] == {"score", "select"} and stages["vaal"] == {"score", "select", "adversary"}
     assert stages["learning_loss"] == {"score", "select", "signals"}
     assert stages["ta_vaal"] == stages["sraal"] == {"score", "select", "signals", "adversary"}
+    assert stages["ta_vaal_joint"] == stages["ta_vaal"] | {"ranks"}
     costs = pd.read_csv(results / "costs.csv").set_index(["branch", "rule"])
     costs = costs.loc[[("start-mlp", "adversary_vaal"), ("vaal", "select")]]
     found = table.set_index(["method", "stage"]).loc[[("vaal", "adversary"), ("vaal", "select")]]

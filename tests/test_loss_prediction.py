@@ -16,7 +16,8 @@ from torch.nn.functional import cross_entropy
 from dagal.config import load
 from dagal.errors import UserError
 from dagal.learners import architectures
-from dagal.learners.inference import predict
+from dagal.learners.augmentation import random_crop_flip
+from dagal.learners.inference import predict, predicted_losses
 from dagal.learners.loss_prediction import LossPrediction, attach, margin_loss, ranking_loss, taps, with_features
 from dagal.learners.optimizers import stepper
 from dagal.learners.training import fit
@@ -184,6 +185,71 @@ def test_the_head_learns_to_rank_real_losses(loss, detach):
     hard, easy = predicted[kind >= 2], predicted[kind < 2]
     assert actual[kind >= 2].mean() > 3 * actual[kind < 2].mean()
     assert (hard[:, None] > easy).float().mean() > 0.95
+
+
+def trained(stops, loss="ranking"):
+    """Weights of backbone and head after each of 4 epochs; what ``stops`` does so after 2 of them."""
+    prediction = {"loss": loss, "weight": 1, "margin": 1, "width": 8, "share": 0.5} | (
+        {"stops": stops} if stops else {}
+    )
+    settings = {"hidden_units": [16], "epochs": 4, "batch_size": 32, "dropout": 0.0, "loss_prediction": prediction}
+    model, epochs = build(n_classes=4, **settings), []
+
+    def follow(model):
+        state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        epochs.append(
+            [torch.cat([v.flatten() for k, v in state.items() if k.startswith("loss_") == ours]) for ours in (0, 1)]
+        )
+
+    images, labels, _ = images_with_a_noisy_class(96, 1)
+    fit(model, images, labels, copy.deepcopy(DEFAULT) | settings, seed=0, after_epoch=follow)
+    return epochs
+
+
+def test_what_stops_after_the_share_of_the_epochs():
+    """Without the loss of the head, or cut off from it, the backbone learns to the bit what it learns by itself."""
+    found = {stops: trained(stops) for stops in ("backbone", "head", "both")}
+    for epoch in (0, 1):
+        assert all(torch.equal(found["both"][epoch][part], found[s][epoch][part]) for s in found for part in (0, 1))
+    for epoch in (2, 3):
+        (backbone, head), (reached, frozen), (alone, untrained) = (found[stops][epoch] for stops in found)
+        assert torch.equal(backbone, alone) and not torch.equal(reached, alone)
+        assert torch.equal(frozen, found["head"][1][1]) and torch.equal(untrained, frozen)
+        assert not torch.equal(head, found["backbone"][epoch - 1][1])
+    for loss, default in (("ranking", "both"), ("margin", "backbone")):
+        ends = trained(None, loss)[-1], trained(default, loss)[-1]
+        assert all(torch.equal(*parts) for parts in zip(*ends, strict=True))
+
+
+def test_a_frozen_head_still_teaches_the_backbone_its_loss():
+    """One step of SGD against autograd: the gradient of the sum of both losses, of the backbone alone."""
+    prediction = {"loss": "ranking", "weight": 3, "share": 1e-9, "width": 8, "stops": "head"}
+    settings = {"hidden_units": [16], "epochs": 2, "batch_size": 96, "dropout": 0.0, "loss_prediction": prediction}
+    settings["optimizer"] = {"name": "sgd", "lr": 0.1, "momentum": 0, "weight_decay": 0, "nesterov": False}
+    model, images_labels, states = build(n_classes=4, **settings), images_with_a_noisy_class(96, 1)[:2], []
+    fit(
+        model, *images_labels, copy.deepcopy(DEFAULT) | settings, seed=0,
+        after_epoch=lambda model: states.append(copy.deepcopy(model.state_dict())),
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2):
+        order = torch.randperm(96, generator=generator)
+        images, labels = (values[order] for values in images_labels)
+        random_crop_flip(images, DEFAULT["augmentation"], generator)
+    model.load_state_dict(states[0])
+    logits, features = with_features(model.train(), taps(model), images)
+    losses = cross_entropy(logits, labels, reduction="none")
+    total = losses.mean() + 3 * ranking_loss(model.loss_prediction(features), losses)
+    names, weights = zip(*[(n, p) for n, p in model.named_parameters() if not n.startswith("loss_")], strict=True)
+    for name, weight, gradient in zip(names, weights, torch.autograd.grad(total, weights), strict=True):
+        torch.testing.assert_close(states[1][name], weight - 0.1 * gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_predicted_losses_are_those_of_a_pass_over_the_pool():
+    model = build(hidden_units=[16, 12], loss_prediction={"width": 8}).train()
+    images = torch.randint(0, 256, (23, 1, 8, 8)).to(torch.uint8)
+    parts = [predicted for _, _, predicted, _ in predict(model, images.split(10), "float32")]
+    np.testing.assert_allclose(predicted_losses(model.train(), images, 10, "float32"), np.concatenate(parts), rtol=1e-6)
 
 
 @pytest.mark.parametrize("prediction", [{"loss": "margin", "share": 0.6}, {"loss": "ranking", "share": 0.8}])

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2
 
 from dagal.errors import UserError
-from dagal.pool import channel_statistics, draw, kept_share, make_split, thin
+from dagal.pool import channel_statistics, draw, kept_share, make_split, ranked, thin
 
 C = 4
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(C), 30))  # per class 25 to train, 5 to test
@@ -25,6 +25,15 @@ def settings(initial="random", size=8, validation=0, imbalance="none", factor=0.
         "validation": validation,
         "imbalance": {"kind": imbalance, "factor": factor, "where": where},
     }
+
+
+def test_a_query_ranks_a_random_subset():
+    """The same for all that ask for it in a cycle, another one in the next; as many as there are, at most."""
+    ids = np.arange(100, 300)
+    first = ranked(ids, 40, 5, 1)
+    assert len(set(first)) == 40 and np.isin(first, ids).all() and (np.diff(first) > 0).all()
+    assert np.array_equal(first, ranked(ids, 40, 5, 1)) and not np.array_equal(first, ranked(ids, 40, 5, 2))
+    assert np.array_equal(ranked(ids, 0, 5, 1), ids) and np.array_equal(ranked(ids, 999, 5, 1), ids)
 
 
 def counts(ids):

@@ -49,6 +49,13 @@ def thin(labels_N: np.ndarray, share_C: np.ndarray, rng: np.random.Generator) ->
     return np.sort(np.concatenate(kept))
 
 
+def ranked(candidates: np.ndarray, size: int, seed: int, cycle: int) -> np.ndarray:
+    """Ids, ascending, that the query of a cycle ranks: ``size`` of the candidates at random, the same for all methods; 0: all."""
+    if not size:
+        return candidates
+    return np.sort(generator(seed, "subset", cycle).choice(candidates, min(size, len(candidates)), replace=False))
+
+
 def draw(labels_N: np.ndarray, size: int, kind: str, n_classes: int, rng: np.random.Generator) -> np.ndarray:
     """Positions (size,), ascending, of a labeled set drawn without replacement.
 

@@ -6,7 +6,7 @@ from job import start
 from dagal import artifacts
 from dagal.acquisition import methods
 from dagal.errors import UserError
-from dagal.pool import unlabeled
+from dagal.pool import ranked, unlabeled
 from dagal.seeding import generator
 
 job = start()
@@ -15,9 +15,7 @@ seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 candidates = unlabeled(source.split, source.labeled)
 if source.withheld:  # the two-model framework asks among the rest (003 sec. 3.5)
     candidates = np.setdiff1d(candidates, artifacts.read(source.withheld, "pseudo_labels", "ids")[0])
-if params.subset:
-    size = min(params.subset * params.budget, len(candidates))
-    candidates = np.sort(generator(seed, "subset", cycle).choice(candidates, size, replace=False))
+candidates = ranked(candidates, params.subset * params.budget, seed, cycle)
 
 function = methods.find("score", params.score, job.task)
 job.ready()

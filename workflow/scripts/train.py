@@ -6,7 +6,7 @@ from job import start
 from dagal import artifacts
 from dagal.pool import unlabeled
 from dagal.stopping import STOP_PREDICTIONS
-from dagal.tasks.classification.signals import PREDICTIONS
+from dagal.tasks.classification.signals import FOLLOWED, PREDICTIONS
 
 job = start()
 
@@ -22,9 +22,13 @@ held_out = np.concatenate(artifacts.read(source.split, "split", "test", "validat
 checkpoint = checkpoints.of(job, job.output.model, device)
 # what is recorded besides changes no model: a method that is added later makes no model train again (see trajectory.py)
 asked_by = job.study.asked_by(job.study.at(vars(job.wildcards)).node)
-if job.params.get("trajectory", any("trajectory" in job.study.signal_kinds(method) for method in asked_by)):
+read = {kind for method in asked_by for kind, _ in job.study.signals(method)}
+if job.params.get("trajectory") is not None:  # a model that only gives pseudo-labels
+    read = {"trajectory"} if job.params.trajectory else set()
+follows = [kind for kind in FOLLOWED if kind in read]
+if follows:
     ids = unlabeled(source.split, source.labeled)
-    model, history = training.fit_following(source, settings, seed, cycle, device, ids, checkpoint)
+    model, history = training.fit_following(source, settings, seed, cycle, device, ids, follows, checkpoint)
 else:
     model, history = training.fit_node(source, settings, seed, (cycle,), device, checkpoint=checkpoint)
 with inference.inputs_of(source.inputs) as inputs:

@@ -72,11 +72,18 @@ class LossPrediction(Section):
         "Weight of its loss beside the learner's (eta).", 1, gt=0, papers="004: 1; Caltech-101: 0.2"
     )
     share: Number = setting(
-        "Share of the epochs after which the margin loss no longer reaches the backbone, or the ranking loss ends.",
+        "Share of the epochs after which something `stops`.",
         0.6,
         gt=0,
         le=1,
         papers="LL4AL: 0.6; 004: 0.8",
+    )
+    stops: Literal["backbone", "head", "both"] | None = setting(
+        "What stops then. `backbone`: the loss no longer reaches it, and the head learns on; `head`: it no longer learns, and its loss "
+        "still reaches the backbone; `both`: the loss ends.",
+        None,
+        otherwise="`backbone` for the margin loss, `both` for the ranking loss",
+        papers="LL4AL, 004 sec. 7.2: `backbone`; 004, algorithm 1: `head`",
     )
     margin: Number = setting("Margin of the margin loss.", 1, ge=0, papers="LL4AL: 1")
     width: Whole = setting("Units per feature map.", 128, ge=1, papers="LL4AL: 128")

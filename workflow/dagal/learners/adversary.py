@@ -2,9 +2,13 @@
 
 One training for VAAL (Sinha et al., ICCV 2019), TA-VAAL (Kim et al., CVPR 2021) and SRAAL (Zhang et al., CVPR 2020). In all
 three the discriminator's output D is the probability of "labeled": the query is the SMALLEST D.
+
+TA-VAAL's text calls its auto-encoder a modified Wasserstein one (sec. 4.2). Its eq. 4 and its authors' code have the VAE that
+is built here, with a divergence of each image's posterior; a Wasserstein auto-encoder has a penalty on the posterior of all images
+together (MMD or adversarial) instead, of which the paper has no equation.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -88,6 +92,24 @@ def relabeled(probs_B_C: np.ndarray, indicator: str) -> torch.Tensor:
     return torch.from_numpy(1 - INDICATORS[indicator](probs_B_C)).float()
 
 
+def ranks_of(predicted_N: np.ndarray, settings: dict) -> torch.Tensor:
+    """Ranks (2,N) that the decoder and the discriminator see, from the losses (N,) float32 that the learner predicts.
+
+    Both see them through a sigmoid (TA-VAAL, sec. 3.2); with the ``discriminator_rank`` "raw" the discriminator sees them as they are,
+    as in its authors' code.
+    """
+    predicted_N = torch.from_numpy(predicted_N)
+    normalised_N = torch.sigmoid(predicted_N)
+    return torch.stack([normalised_N, predicted_N if settings["discriminator_rank"] == "raw" else normalised_N])
+
+
+def ranks_of_steps(which: str, last: tuple, epochs: Sequence[tuple]) -> list[tuple | None]:
+    """The ``ranks`` of `train` by their setting: "last", those of the finished learner; "random", random ones throughout; "joint",
+    random ones for the first epoch of the learner, and for each further one those after the epoch before (TA-VAAL, algorithm 1).
+    """
+    return {"last": [last], "random": [None], "joint": [None, *epochs[:-1]]}[which]
+
+
 def build(settings: dict, shape, n_classes: int = 0, channel_mean=None, channel_std=None, conditional: bool = True):
     """A fresh `Adversary` for images of ``shape`` (C,H,W), drawn from torch's current random state; settings as in `train`.
 
@@ -133,17 +155,18 @@ def sample(posterior, generator: torch.Generator) -> torch.Tensor:
 def vae_losses(adversary: Adversary, images, ranks, labels_L, streams: dict) -> tuple[dict, torch.Tensor]:
     """Every term of the VAE's loss on normalised images, first half labeled, second unlabeled; and the latents D sees.
 
-    ``reconstruction`` and ``kl`` are sums of the two pools' means (TA-VAAL eq. 4); ``supervised`` and ``supervised_kl``, of the
-    labeled half alone (SRAAL eq. 2), only with a supervised learner.
+    ``ranks``: those that the decoder sees, and those that the discriminator sees. ``reconstruction`` and ``kl`` are sums of the two
+    pools' means (TA-VAAL eq. 4); ``supervised`` and ``supervised_kl``, of the labeled half alone (SRAAL eq. 2), only with a
+    supervised learner.
     """
     vae, n = adversary.vae, len(images) // 2
     posteriors = vae.encode(images)
-    output = vae.decode(sample(posteriors[0], streams["noise"]), ranks)
+    output = vae.decode(sample(posteriors[0], streams["noise"]), ranks[0])
     latents_B_D = unified(posteriors)
     losses = {
         "reconstruction": reconstruction_loss(output[:n], images[:n]) + reconstruction_loss(output[n:], images[n:]),
         "kl": sum(kl_divergence(mean, log_variance) for mean, log_variance in halves(posteriors[0], n)),
-        "adversarial": adversarial_loss(*adversary.discriminator(latents_B_D, ranks).split(n)),
+        "adversarial": adversarial_loss(*adversary.discriminator(latents_B_D, ranks[1]).split(n)),
     }
     if vae.classifier is not None:
         posterior_L = next(halves(posteriors[1], n))
@@ -162,8 +185,9 @@ def objective(losses: dict, settings: dict, n_values: int):
     """What the VAE minimises: reconstruction + beta kl + weight adversarial (TA-VAAL, sec. 3.3).
 
     With the ``reduction`` "mean" the squared error is a mean over the ``n_values`` of an image, and the divergence one over the
-    dimensions of the latent, as in the code of VAAL's and TA-VAAL's authors, so that beta and weight mean the same at any size;
-    with "sum", half the sum and the sum. A beta and a weight of means are those of sums times 2 latent / n_values and 2 / n_values.
+    dimensions of the latent, as in the code of TA-VAAL's authors, so that beta and weight mean the same at any size (VAAL's code
+    sums the divergence over batch and latent: its beta of 1 is one of batch_size latent of means); with "sum", half the sum and
+    the sum. A beta and a weight of means are those of sums times 2 latent / n_values and 2 / n_values.
 
     SRAAL (eq. 7): unsupervised_weight on the first two, and + supervised_weight (supervised + supervised_beta supervised_kl).
     Its eq. 2 has no supervised_beta, i.e. 1; but what the classifier gains by its latent, that latent's KL exceeds, so at 1 a
@@ -189,8 +213,7 @@ def train(
     device: torch.device,
     *,
     labels_L: np.ndarray | torch.Tensor | None = None,
-    ranks_L: np.ndarray | None = None,
-    ranks_U: np.ndarray | None = None,
+    ranks: Sequence[tuple[torch.Tensor, torch.Tensor] | None] = (None,),
     probs_U: np.ndarray | None = None,
     channel_mean=None,
     channel_std=None,
@@ -198,9 +221,11 @@ def train(
 ) -> tuple[Adversary, dict[str, list[float]]]:
     """Train from scratch; returns the networks in evaluation mode, and the losses over the steps.
 
-    Images are uint8 tensors (n,C,H,W) on any device, or stored ones. ``ta_vaal`` reads the normalised predicted losses
-    ``ranks_L`` (L,) and ``ranks_U`` (U,) in 0..1; None: uniform random numbers, as the paper has it before its ranker is
-    trained; ``conditional=False`` removes the rank, which leaves VAAL. ``sraal`` reads ``labels_L`` (L,) int64 and the
+    Images are uint8 tensors (n,C,H,W) on any device, or stored ones. ``ta_vaal`` reads ``ranks``, pairs (2,L) and (2,U) of
+    `ranks_of`, among which the steps are divided evenly and in order; None: uniform random numbers, as the paper has it in the
+    first epoch. A single pair is that of the finished learner; those of its epochs make the joint training of the paper's algorithm
+    1, where each epoch of the learner is one of VAE and discriminator. ``conditional=False`` removes the rank, which leaves VAAL.
+    ``sraal`` reads ``labels_L`` (L,) int64 and the
     learner's class probabilities ``probs_U`` (U,C), on which the indicator is computed batch by batch.
 
     ``settings``: ``kind`` (vaal, ta_vaal, sraal), ``steps``, ``batch_size`` (of each pool), ``vae_steps`` and
@@ -235,39 +260,39 @@ def train(
     n = settings["batch_size"]
     order_L = shuffled(len(images_L), n, streams["labeled"])
     order_U = shuffled(len(images_U), n, streams["unlabeled"])
-    ranked, given = vae.condition.rank is not None, ranks_L is not None
-    if ranked and given:
-        ranks_L, ranks_U = (torch.as_tensor(ranks, dtype=torch.float32, device="cpu") for ranks in (ranks_L, ranks_U))
+    ranked = vae.condition.rank is not None
     if vae.classifier is not None:
         labels_L = torch.as_tensor(labels_L, device="cpu")
 
-    def draw():
-        """Normalised images and ranks (2n,) of both pools, L first, labels of L, targets of U."""
+    def draw(step):
+        """Normalised images and ranks (2,2n) of both pools, L first, labels of L, targets of U."""
         at_L, at_U = next(order_L), next(order_U)
         images = torch.cat([images_L[at_L].to(device), images_U[at_U].to(device)])
-        ranks = labels = None
-        if ranked and given:
-            ranks = torch.cat([ranks_L[at_L], ranks_U[at_U]]).to(device)
-        elif ranked:
-            ranks = torch.rand(2 * n, generator=streams["ranks"]).to(device)
+        seen, labels = (None, None), None
+        if ranked:
+            now = ranks[step * len(ranks) // settings["steps"]]
+            if now is None:
+                seen = torch.rand(2 * n, generator=streams["ranks"]).expand(2, -1).to(device)
+            else:
+                seen = torch.cat([now[0][:, at_L], now[1][:, at_U]], 1).to(device)
         if vae.classifier is not None:
             labels = labels_L[at_L].to(device)
         target_U = relabeled(probs_U[at_U.numpy()], settings["indicator"]) if sraal else torch.zeros(n)
-        return vae.normalise(images), ranks, labels, target_U.to(device)
+        return vae.normalise(images), seen, labels, target_U.to(device)
 
     values, report = [], Reporter(settings["steps"], "steps")
     for step in range(settings["steps"]):
         for _ in range(settings["vae_steps"]):
-            images, ranks, labels, target_U = draw()
-            losses, latents_B_D = vae_losses(adversary, images, ranks, labels, streams)
+            images, seen, labels, target_U = draw(step)
+            losses, latents_B_D = vae_losses(adversary, images, seen, labels, streams)
             objective(losses, settings, images[0].numel()).backward(inputs=vae_parameters)
             step_vae(settings["lr"])
         for again in range(settings["discriminator_steps"]):
             if again:
-                images, ranks, _, target_U = draw()
+                images, seen, _, target_U = draw(step)
                 with torch.no_grad():
                     latents_B_D = unified(vae.encode(images))
-            logit_L, logit_U = discriminator(latents_B_D.detach(), ranks).split(n)
+            logit_L, logit_U = discriminator(latents_B_D.detach(), seen[1]).split(n)
             losses["discriminator"] = discriminator_loss(logit_L, logit_U, target_U)
             losses["discriminator"].backward()
             step_discriminator(settings["lr"])
@@ -304,8 +329,8 @@ def _encoded(adversary: Adversary, batches: Iterable[torch.Tensor]) -> Iterator[
 def discriminate(adversary: Adversary, batches: Iterable[torch.Tensor], ranks: np.ndarray | None = None) -> np.ndarray:
     """D in 0..1, shape (N,) float32, of batches of uint8 images on the networks' device, at the latents' means: query the smallest.
 
-    ``ranks`` (N,), in the order of the images, for a network with a rank; without them every image gets 1/2, the mean of
-    the random ranks of `train`.
+    ``ranks`` (N,) that the discriminator sees, in the order of the images, for a network with a rank; without them every image gets
+    1/2, the mean of the random ranks of `train`.
     """
     done, parts = 0, []
     for latents_B_D in _encoded(adversary, batches):

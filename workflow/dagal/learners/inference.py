@@ -184,3 +184,13 @@ def predicted_classes(
             logits = compilation.run(model, batch, len(batch) == batch_size)
             classes_N[start : start + len(batch)] = logits.argmax(1)
         return classes_N
+
+
+@torch.no_grad()
+def predicted_losses(model: Classifier, images: torch.Tensor | Stored, batch_size: int, precision: str) -> torch.Tensor:
+    """Losses (N,) float32 that the model's loss prediction predicts of uint8 images, on their device, which is not waited for."""
+    model.eval()
+    modules = taps(model)
+    with autocast(images.device, precision):
+        features = (with_features(model.embed, modules, batch)[1] for batch in images.split(batch_size))
+        return torch.cat([model.loss_prediction(of_batch).float() for of_batch in features])

@@ -18,7 +18,15 @@ from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.classifier import Classifier
 from dagal.learners.devices import place, send
 from dagal.learners.fixmatch import consistency_loss, strong_augmentation
-from dagal.learners.inference import Stored, autocast, images_of, inputs_of, predicted_classes, to_tensor
+from dagal.learners.inference import (
+    Stored,
+    autocast,
+    images_of,
+    inputs_of,
+    predicted_classes,
+    predicted_losses,
+    to_tensor,
+)
 from dagal.learners.loss_prediction import PAIR_LOSSES, taps, with_features
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.pool import unlabeled
@@ -34,8 +42,10 @@ HISTORY = Kind(
         "learning_rate": "learning rate of each epoch (E,)",
         "consistency_loss": "FixMatch: mean consistency loss of each epoch (E,), before its weight",
         "confident": "FixMatch: share of the unlabeled images whose pseudo-label counted in each epoch (E,)",
-        "ids": "unlabeled ids (n,), ascending; absent where no trajectory is recorded",
+        "ids": "unlabeled ids (n,), ascending; absent where nothing is recorded of them",
         "trajectory": "class predicted for each unlabeled id after each epoch (E,n)",
+        "predicted_loss": "loss predicted for each unlabeled id after each epoch (E,n), where an adversary is trained on its ranks",
+        "labeled_predicted_loss": "the same for each labeled id, ascending (E,L)",
     },
 )
 
@@ -67,8 +77,10 @@ def fit(
     """Train in place for ``settings["epochs"]``; returns ``loss``, ``accuracy`` and ``learning_rate`` per epoch.
 
     With ``settings["loss_prediction"]`` its head learns along, weighted by ``weight``, and ``prediction_loss`` is returned too.
-    After ``share`` of the epochs the margin loss no longer reaches the backbone (LL4AL, sec. 4.1), and the ranking loss ends
-    altogether (TA-VAAL, sec. 4).
+    After ``share`` of the epochs something ``stops``. "backbone": the loss no longer reaches the backbone, and the head learns on
+    (LL4AL, sec. 4.1, and TA-VAAL, sec. 7.2: after epoch 120 of 200, for both losses). "head": the head no longer learns, and the
+    loss still reaches the backbone, as TA-VAAL's algorithm 1 prints it, after .8 of the epochs. "both": the loss ends; neither
+    paper has that. Not given: "backbone" for the margin loss, "both" for the ranking loss.
 
     With ``settings["fixmatch"]`` every step also sees ``ratio`` times as many images of ``pool`` (n,C,H,W), drawn with replacement,
     weakly (as all images are) and strongly augmented, in one pass with the labeled ones; ``consistency_loss`` and ``confident``
@@ -86,6 +98,7 @@ def fit(
     step = stepper(network, settings["optimizer"], state)
     if head:
         step_head, modules = stepper(list(head.parameters()), settings["optimizer"], state), taps(model)
+        stops = prediction.get("stops") or {"margin": "backbone", "ranking": "both"}[prediction["loss"]]
         pair_loss = PAIR_LOSSES[prediction["loss"]](prediction)
     steps = settings["epochs"] * (repeated or -(-len(images) // settings["batch_size"]))
     compilation.compile_if_it_pays(model, settings, images.device, steps)
@@ -98,8 +111,10 @@ def fit(
     for epoch in range(done, settings["epochs"]):
         lr = learning_rate(settings["optimizer"], settings["schedule"], epoch, settings["epochs"])
         model.train()
-        joint = not head or epoch < prediction["share"] * settings["epochs"]
-        with_head = head and (joint or prediction["loss"] == "margin")
+        if head:
+            stopped = stops if epoch >= prediction["share"] * settings["epochs"] else None
+            head.requires_grad_(stopped != "head")
+        with_head = head and stopped != "both"
         totals, n_images = {}, 0
         order = batches(len(images), settings["batch_size"], repeated, generator)
         for batch in order:
@@ -113,7 +128,7 @@ def fit(
             with autocast(images.device, settings["precision"]), several_values(settings, images):
                 if with_head:
                     logits, features = with_features(model, modules, inputs)
-                    predicted = head(features, detach=not joint).float()[:n]
+                    predicted = head(features, detach=stopped == "backbone").float()[:n]
                 else:
                     logits = compilation.run(model, inputs, n == len(order[0]))
             logits, of_pool = logits.float().split([n, len(inputs) - n])
@@ -128,7 +143,7 @@ def fit(
                 objective = objective + prediction["weight"] * loss
                 sums["prediction_loss"] = loss.detach() * n
             objective.backward()
-            if with_head:
+            if with_head and stopped != "head":
                 step_head(lr)
             step(lr)
             totals = {name: totals.get(name, 0) + value for name, value in sums.items()}
@@ -212,18 +227,35 @@ def fit_on(inputs, source, settings: dict, seed: int, purpose: tuple, device, af
     return model, fit(model, images, labels, settings, seed, after_epoch, pool, checkpoint)
 
 
-def fit_following(source, settings: dict, seed: int, cycle: int, device, ids: np.ndarray, checkpoint=None):
-    """`fit_node`, with the class predicted for each of ``ids`` (n,) after each epoch in the history: ``trajectory`` (E,n).
+# kind of file -> its data sets in the history: what the model says after each epoch, and whether of the labeled images
+FOLLOWED = {
+    "trajectory": {"trajectory": (predicted_classes, False)},
+    "ranks": {"predicted_loss": (predicted_losses, False), "labeled_predicted_loss": (predicted_losses, True)},
+}
 
-    The images of ``ids`` are held on the device as far as they fit (`images_of`).
+
+def fit_following(
+    source, settings: dict, seed: int, cycle: int, device, ids: np.ndarray, kinds: list[str], checkpoint=None
+):
+    """`fit_node`, with what its model says of the unlabeled ``ids`` (n,) after each epoch in the history, by `FOLLOWED`.
+
+    ``kinds``: "trajectory", the class predicted for each (E,n), and "ranks", the loss predicted for each, and for each labeled id,
+    ascending (E,L). The images are held on the device as far as they fit (`images_of`).
     """
+    parts = {name: part for kind in kinds for name, part in FOLLOWED[kind].items()}
+    values = {name: [] for name in parts}
     with inputs_of(source.inputs) as inputs:
-        images, trajectory = images_of(inputs, ids, device), []
+        images = {False: images_of(inputs, ids, device)}
+        if "ranks" in kinds:
+            images[True] = images_of(inputs, np.sort(artifacts.read(source.labeled, "labeled", "ids")[0]), device)
         if checkpoint:
-            checkpoint.lists["trajectory"] = trajectory
+            checkpoint.lists |= values
 
         def follow(model):
-            trajectory.append(predicted_classes(model, images, 4 * settings["batch_size"], settings["precision"]))
+            for name, (says, labeled) in parts.items():
+                of_epoch = says(model, images[labeled], 4 * settings["batch_size"], settings["precision"])
+                values[name].append(of_epoch)
 
         model, history = fit_on(inputs, source, settings, seed, (cycle,), device, follow, checkpoint)
-    return model, history | {"ids": ids, "trajectory": np.stack([classes_N.cpu().numpy() for classes_N in trajectory])}
+    found = {name: np.stack([row.cpu().numpy() for row in rows]) for name, rows in values.items()}
+    return model, history | {"ids": ids} | found

@@ -259,6 +259,8 @@ class Study:
             for key, value in self.learner_of(node).items()
             if key not in apart and not (key in LATER_SETTINGS and value == LATER_SETTINGS[key])
         }
+        if prediction := settings.get("loss_prediction"):  # its later key
+            settings["loss_prediction"] = {key: value for key, value in prediction.items() if value is not None}
         if node.branch.kind != "method" and "warm_start" in settings:
             settings["warm_start"] = False
         if not self.has_pseudo_labels(node) and "pseudo_labels" in settings:

@@ -136,7 +136,8 @@ def train(study, at, size: Size) -> Need:
         labels(study, node, size),
         epochs_of(settings),
     )
-    followed = any("trajectory" in study.signal_kinds(method) for method in study.asked_by(node))
+    read = {kind for method in study.asked_by(node) for kind, _ in study.signals(method)}
+    followed = bool(read & {"trajectory", "ranks"})
     pseudo, fixmatch = settings.get("pseudo_labels"), settings.get("fixmatch")
     if pseudo:  # of the pool by CEAL what is certain enough, at most all of it
         n += size.images * pseudo.get("share", 1)
@@ -177,7 +178,8 @@ def adversary(study, at, size: Size) -> Need:
     one = of_learner(study, at.node, size) if at.node else Cost(size.values, 0, 0, 0)
     width = settings["channels"]
     network = Cost(one.values, 12 * width**2 * size.pixels, 3 * width * size.pixels, settings["latent"])
-    seen = 2 * settings["batch_size"] * settings["steps"] * (settings["vae_steps"] + settings["discriminator_steps"])
+    last = settings["steps"] + study.settings["cycles"] * settings["added_steps"]
+    seen = 2 * settings["batch_size"] * last * (settings["vae_steps"] + settings["discriminator_steps"])
     speed = rate(study.learner_of(at.node)) if at.node else GPU
     training = steps(seen, settings, network, speed)
     return total(

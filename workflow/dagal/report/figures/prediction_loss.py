@@ -10,7 +10,7 @@ def make(job):
 
 def prediction_loss(table, path, dpi: int):
     """``table``: learner, kind (margin or ranking), seed, cycle, epoch (from 1), prediction_loss (empty where it is not trained),
-    joint (whether it reaches the backbone in that epoch). Mean and standard deviation over the seeds, and over the methods that
+    joint (whether head and backbone both learn from it in that epoch). Mean and standard deviation over the seeds, and over the methods that
     share a learner; dotted: the last joint epoch. Source: paper 004, Fig. 9.
     """
     from dagal.report import drawing
@@ -41,7 +41,8 @@ ITEM = figure_item(
     caption="""
     Loss of the loss prediction over the epochs of the first and of the last models (fig. 9 of Kim et al. 2021). Predictions that are
     all equal cost the margin in the margin loss of Learning Loss, and log 2 = 0.69 in the ranking loss of Learning Loss v2 and
-    TA-VAAL. After the dotted line the margin loss no longer reaches the backbone, and the ranking loss is not trained.
+    TA-VAAL. After the dotted line it no longer trains the backbone, the head, or both, as the learner's `stops` says (not given: the
+    backbone for the margin loss, both for the ranking loss).
     """,
     category="Analysis",
 )

@@ -31,10 +31,16 @@ ADVERSARY_READS = {
 }
 
 
+def adversary_reads(adversary: dict) -> list[tuple[str, str]]:
+    """(kind of file, data set) that a training of these settings reads."""
+    joint = adversary["kind"] == "ta_vaal" and adversary["ranks"] == "joint"
+    return ADVERSARY_READS[adversary["kind"]] + ([("ranks", name) for name in RANKS.datasets] if joint else [])
+
+
 def reads_besides(method: dict, settings: dict) -> list[tuple[str, str]]:
     """(kind of file, data set) that the training of the method's adversary reads, if it has one."""
     adversary = method.get("adversary")
-    return ADVERSARY_READS[settings["adversaries"][adversary]["kind"]] if adversary else []
+    return adversary_reads(settings["adversaries"][adversary]) if adversary else []
 
 
 def file_of(method: dict, kind: str) -> str:
@@ -77,6 +83,18 @@ TRAJECTORY = Kind(
         "trajectory": "class predicted after each training epoch (E,n)",
     },
 )
+
+RANKS = Kind(
+    "ranks",
+    1,
+    {
+        "predicted_loss": "loss that the learner predicts for each unlabeled id, ascending, after each training epoch (E,n)",
+        "labeled_predicted_loss": "the same for each labeled id, ascending (E,L)",
+    },
+)
+
+# what a training may record of the pool after each epoch, by the kind of file that holds it
+FOLLOWED = {"trajectory": TRAJECTORY, "ranks": RANKS}
 
 DRAWS = Kind(
     "draws",

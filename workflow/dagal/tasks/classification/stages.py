@@ -3,7 +3,7 @@
 from dagal import datasets
 from dagal.learners import NETWORKS, SOLVERS
 from dagal.tasks import Stage, any_of, gpu, learner, needs, threads
-from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS
+from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS, adversary_reads
 
 EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
 
@@ -165,8 +165,8 @@ def recorded(study, node) -> list[str]:
     return [name for kind, name in found if kind == "signals"]
 
 
-def trajectory_reads(study, at) -> dict:
-    """The history of a node, and what its training read, as one that recorded no trajectory is done once more."""
+def followed_reads(study, at) -> dict:
+    """The history of a node, and what its training read, as one that did not record what is asked for is done once more."""
     return train_reads(study, at) | {"history": study.path(at.node, "history")}
 
 
@@ -199,15 +199,17 @@ def ensemble_reads(study, at) -> dict:
     return files | {"models": [files.pop("model"), *members]}
 
 
-def adversary_reads(study, at) -> dict:
+def adversary_files(study, at) -> dict:
     files = pool(study, at)
     del files["model"]
-    read = ADVERSARY_READS[study.settings["adversaries"][at.adversary]["kind"]]
-    return files | {"signals": study.path(at.node, "signals") if read else []}
+    kinds = {kind for kind, _ in adversary_reads(study.settings["adversaries"][at.adversary])}
+    return files | {name: study.file(at.node, f"{name}.h5") if name in kinds else [] for name in ("signals", "ranks")}
 
 
 def adversary_settings(study, at) -> dict:
-    return {"adversary": study.settings["adversaries"][at.adversary], "threads": threads(study, at)}
+    settings = study.settings["adversaries"][at.adversary]
+    ranked = settings["subset"] * study.settings["budget"]
+    return {"adversary": settings, "ranked": ranked, "threads": threads(study, at)}
 
 
 # ----------------------------------------------------------------------------------------- balance, stopping, analyses
@@ -275,6 +277,18 @@ def of_pool(script: str, file: str, settings=batch_size, **changes) -> Stage:
             "stopped_by": "here",
         }
         | changes
+    )
+
+
+def followed(kind: str) -> Stage:
+    """What a node's training recorded of its pool after each epoch."""
+    return of_pool(
+        "trajectory",
+        kind,
+        reads=followed_reads,
+        settings=lambda study, at: {},
+        writes={kind: f"{{node}}/{kind}.h5"},
+        needs=needs.train,
     )
 
 
@@ -417,9 +431,8 @@ STAGES = {
         settings=shard_settings,
         where=lambda study: {"shard": any_of(shards(study))},
     ),
-    "trajectory": of_pool(
-        "trajectory", "trajectory", reads=trajectory_reads, settings=lambda study, at: {}, needs=needs.train
-    ),
+    "trajectory": followed("trajectory"),
+    "ranks": followed("ranks"),
     "draws": of_pool(
         "draws",
         "draws",
@@ -449,7 +462,7 @@ STAGES = {
     "adversary": Stage(
         "adversary",
         {"adversary": "{node}/adversary_{adversary}.h5"},
-        adversary_reads,
+        adversary_files,
         adversary_settings,
         needs=needs.adversary,
         threads=threads,
