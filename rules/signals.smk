@@ -1,8 +1,8 @@
 """Signals of a model over its unlabeled pool: signals.h5 in one pass; the others where a method of the study reads them.
 
 Needs the node's model.safetensors and labeled.h5. Makes signals.h5, trajectory.h5, ranks.h5, draws.h5, ensemble.h5,
-boundary.h5, adversary_<name>.h5, and latents.h5 of a seed. With `signals.shards` several jobs make signals_shard<k>.h5, which are put
-together and deleted.
+ensemble_dropout.h5, noise.h5, head.h5, boundary.h5, adversary_<name>.h5, and latents.h5 of a seed. With `signals.shards` several jobs
+make signals_shard<k>.h5, which are put together and deleted.
 """
 
 
@@ -159,6 +159,72 @@ rule ensemble:
         settings=plan.settings("ensemble"),
         code=plan.code("ensemble"),
         command=plan.command("ensemble"),
+    shell:
+        "{params.command}"
+
+
+rule ensemble_dropout:
+    input:
+        unpack(plan.reads("ensemble_dropout")),
+    output:
+        **plan.writes("ensemble_dropout"),
+    log:
+        plan.log("ensemble_dropout"),
+    conda:
+        plan.conda("ensemble_dropout")
+    threads: plan.threads("ensemble_dropout")
+    resources:
+        gpu=plan.gpu("ensemble_dropout"),
+        mem_mb=plan.memory("ensemble_dropout"),
+        runtime=plan.runtime("ensemble_dropout"),
+    params:
+        settings=plan.settings("ensemble_dropout"),
+        code=plan.code("ensemble_dropout"),
+        command=plan.command("ensemble_dropout"),
+    shell:
+        "{params.command}"
+
+
+rule head:
+    input:
+        unpack(plan.reads("head")),
+    output:
+        **plan.writes("head"),
+    log:
+        plan.log("head"),
+    conda:
+        plan.conda("head")
+    threads: plan.threads("head")
+    resources:
+        gpu=plan.gpu("head"),
+        mem_mb=plan.memory("head"),
+        runtime=plan.runtime("head"),
+    params:
+        settings=plan.settings("head"),
+        code=plan.code("head"),
+        command=plan.command("head"),
+    shell:
+        "{params.command}"
+
+
+rule noise:
+    input:
+        unpack(plan.reads("noise")),
+    output:
+        **plan.writes("noise"),
+    log:
+        plan.log("noise"),
+    conda:
+        plan.conda("noise")
+    threads: plan.threads("noise")
+    resources:
+        gpu=plan.gpu("noise"),
+        mem_mb=plan.memory("noise"),
+        runtime=plan.runtime("noise"),
+    params:
+        settings=plan.settings("noise"),
+        code=plan.code("noise"),
+        command=plan.command("noise"),
     shell:
         "{params.command}"
 

@@ -1,4 +1,4 @@
-"""Selectors of batches (BADGE to margin cluster mean) against brute force and scikit-activeml."""
+"""Selectors of batches: what all have in common; BADGE to margin cluster mean against brute force and scikit-activeml."""
 
 import inspect
 import itertools
@@ -14,11 +14,19 @@ from dagal.acquisition import batch_bald as batch_bald_module
 from dagal.acquisition import methods, scores
 from dagal.acquisition import probcover as probcover_module
 from dagal.acquisition import typiclust as typiclust_module
+from dagal.acquisition.acs_fw import acs_fw
+from dagal.acquisition.alfa_mix import alfa_mix
+from dagal.acquisition.average_margin import average_margin
 from dagal.acquisition.badge import badge
 from dagal.acquisition.batch_bald import batch_bald
+from dagal.acquisition.clue import clue
+from dagal.acquisition.cluster_margin import cluster_margin
+from dagal.acquisition.clusters import hierarchical_clusters
 from dagal.acquisition.dal import dal
 from dagal.acquisition.diverse_mini_batch import diverse_mini_batch
-from dagal.acquisition.informative_diverse import hierarchical_clusters, informative_diverse
+from dagal.acquisition.exploration_p import exploration_p
+from dagal.acquisition.gcn import core_gcn, uncertain_gcn
+from dagal.acquisition.informative_diverse import informative_diverse
 from dagal.acquisition.margin_cluster_mean import margin_cluster_mean, margin_gap
 from dagal.acquisition.probcover import probcover, pure_radius
 from dagal.acquisition.typiclust import kmeans_plus_plus, mean_distances, typiclust
@@ -26,8 +34,9 @@ from dagal.errors import UserError
 
 SELECTORS = [
     badge, batch_bald, typiclust, probcover, dal, diverse_mini_batch, informative_diverse, margin_cluster_mean,
+    exploration_p, average_margin, cluster_margin, clue, acs_fw, alfa_mix, uncertain_gcn, core_gcn,
 ]  # fmt: skip
-QUICK = {dal: {"hidden_units": (16,), "max_steps": 20}}
+QUICK = {dal: {"hidden_units": (16,), "max_steps": 20}} | dict.fromkeys((uncertain_gcn, core_gcn), {"epochs": 5})
 
 
 def generator(seed=0):
@@ -52,6 +61,9 @@ def some_inputs(n=40, n_labeled=5, dim=6, dtype=np.float32, seed=0):
         "score_N": rng.random(n),
         "labels_L": np.arange(n_labeled) % 4,
         "n_classes": 4,
+        "cycle": 1,
+        "weights_C_D": rng.normal(size=(4, dim)),
+        "biases_C": rng.normal(size=4),
     }
 
 
@@ -105,7 +117,7 @@ def test_more_than_all_is_a_mistake_of_the_user(selector):
 @pytest.mark.parametrize("selector", SELECTORS)
 def test_numbers_that_are_not_finite_are_refused(selector, value):
     inputs = some_inputs()
-    inputs["embeddings_N_D"][3, 1] = inputs["draws_T_N_C"][2, 3, 1] = value
+    inputs["embeddings_N_D"][3, 1] = inputs["draws_T_N_C"][2, 3, 1] = inputs["probs_N_C"][3, 1] = value
     with pytest.raises(UserError, match="check the model for NaN or infinite outputs"), np.errstate(invalid="ignore"):
         run(selector, inputs, 5)
 
@@ -132,7 +144,7 @@ def test_no_labeled_samples_are_needed(selector):
 @pytest.mark.parametrize("selector", SELECTORS)
 def test_a_single_class_is_no_mistake(selector):
     inputs = some_inputs() | {"probs_N_C": np.ones((40, 1)), "draws_T_N_C": np.ones((8, 40, 1)), "n_classes": 1}
-    inputs["labels_L"] = np.zeros(5, np.int64)
+    inputs |= {"labels_L": np.zeros(5, np.int64), "weights_C_D": np.ones((1, 6)), "biases_C": np.ones(1)}
     assert len(np.unique(run(selector, inputs, 10))) == 10
 
 

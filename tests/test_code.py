@@ -159,7 +159,7 @@ def test_the_body_of_training_changes_all_trainings(study, before, library):
         (f"{TASK}/answers.py", "return {\"labels\": labels_n}", "return {\"labels\": labels_n + 0}", {"initial", "supervised", "oracle"}),
         ("dagal/pool.py", "def thin(", "def thin(more, ", {"split"}),
         ("dagal/artifacts.py", "CHUNK_BYTES = 1 << 20", "CHUNK_BYTES = 1 << 21", None),
-        (f"{TASK}/signals.py", '"draws",\n    1', '"draws",\n    2', {"draws", "ensemble"}),
+        (f"{TASK}/signals.py", '"draws",\n    1', '"draws",\n    2', {"draws", "ensemble", "ensemble_dropout"}),
     ],
 )  # fmt: skip
 def test_other_bodies_change_the_stages_that_reach_them(study, before, library, file, old, new, stages):

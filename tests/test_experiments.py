@@ -368,7 +368,12 @@ DIGESTS = {
 @pytest.mark.parametrize("name", DIGESTS)
 def test_resolved_settings_stay_what_they_are(name):
     """To the byte, order of methods and 1 or 1.0 included: a changed default or type would repeat weeks of work."""
-    text = json.dumps({key: value for key, value in load(name).items() if key not in ("task", "jobs_per_gpu")})
+    settings = {key: value for key, value in load(name).items() if key not in ("task", "jobs_per_gpu")}
+    # what came later and is in no job's settings while it is not used
+    assert settings["stopping"].pop("accuracy_change") is None
+    for key in ("noises", "noise_scale"):
+        del settings["signals"][key]
+    text = json.dumps(settings)
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == DIGESTS[name]
 
 

@@ -63,13 +63,14 @@ def test_every_signal_is_a_data_set_of_an_artifact(task):
     [
         ("entropy", {}, {"score": "entropy", "select": "top_k"}),
         ("oracle", {}, {"score": "misclassified", "select": "top_k"}),
+        ("debal", {}, {"score": "bald", "select": "top_k", "draws": "ensemble_dropout"}),
         ("kcenter_greedy", {}, {"score": "distance_to_labeled", "select": "kcenter_greedy"}),
         ("kcenter_greedy", {"score": "entropy"}, {"score": "entropy", "select": "kcenter_greedy"}),
         ("mine", {"score": "margin", "subset": 10}, {"score": "margin", "select": "top_k", "subset": 10}),
     ],
 )
 def test_config_comes_before_the_table_before_the_name(name, settings, expected):
-    assert methods.compose(name, settings, CLASSIFICATION) == expected
+    assert methods.compose(name, settings, CLASSIFICATION) == {"draws": "dropout"} | expected
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def encode(ids, leading=0, trailing=0):
 
 def all_signals(
     probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, predicted_loss_N, logits_N_C, weight_norms_C, draws_T_N_C,
-    boundary_N, discriminator_N, truth_N, rng, power=1.0,
+    boundary_N, discriminator_N, noise_K_N_C, weights_C_D, biases_C, truth_N, rng, power=1.0,
 ):  # fmt: skip
     """Asks for every signal, the generator, and an option."""
 
@@ -190,6 +191,8 @@ def files(tmp_path_factory):
             "logits": encode(POOL, trailing=N_CLASSES),
             "weight_norms": encode(np.arange(N_CLASSES)),
         },
+        "noise": {"ids": POOL, "changes": encode(POOL, leading=DRAWS, trailing=N_CLASSES)},
+        "head": {"weights": encode(np.arange(N_CLASSES), trailing=7), "biases": encode(np.arange(N_CLASSES))},
         "adversary": {"ids": POOL, "discriminator": encode(POOL)},
         "boundary": {"ids": POOL, "distance": encode(POOL)},
         "trajectory": {"ids": POOL, "trajectory": encode(POOL, leading=EPOCHS)},
@@ -230,6 +233,9 @@ def test_gather_hands_over_the_rows_of_the_candidates(files, ids):
         "logits_N_C": encode(ids, trailing=N_CLASSES),
         "weight_norms_C": encode(np.arange(N_CLASSES)),
         "discriminator_N": encode(ids),
+        "noise_K_N_C": encode(ids, leading=DRAWS, trailing=N_CLASSES),
+        "weights_C_D": encode(np.arange(N_CLASSES), trailing=7),
+        "biases_C": encode(np.arange(N_CLASSES)),
         "truth_N": encode(ids),
     }
     assert set(found) == {*expected, "rng"}

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import SMALL, Workflow
+from scipy.special import softmax
 
 from dagal import artifacts
 from dagal.acquisition import methods
@@ -29,15 +30,17 @@ BATCH = ["core_set", "typiclust", "probcover", "dal", "badge", "batch_bald", "di
 ENSEMBLE = {
     "ensemble_bald": {"score": "bald", "draws": "ensemble"},
     "ensemble_variation_ratio": {"score": "variation_ratio", "draws": "ensemble"},
+    "debal": {},
 }
+OF_WEIGHTS = ["alfa_mix", "noise_stability"]
 STUDY = SMALL | {
     "study": "selection",
     "pool": {"initial": {"size": 50, "kind": "balanced"}, "imbalance": {"kind": "step", "factor": 0.1}},
     "budget": 50,
     "cycles": 1,
     "learners": {"mlp": SMALL["learners"]["mlp"] | {"hidden_units": [128], "epochs": 50}},
-    "methods": dict.fromkeys(PLAIN + BATCH, {}) | BALANCED | ENSEMBLE,
-    "signals": {"members": 3},
+    "methods": dict.fromkeys(PLAIN + BATCH + OF_WEIGHTS, {}) | BALANCED | ENSEMBLE,
+    "signals": {"members": 3, "noises": 2},
 }
 
 
@@ -116,6 +119,31 @@ def test_ensemble_members_are_different_models(results):
     assert draws_K_N_C.shape == (3, *probs_N_C.shape)
     assert np.array_equal(draws_K_N_C[0], probs_N_C)  # the node's own model is the first member
     assert not np.allclose(draws_K_N_C[1], draws_K_N_C[2], atol=0.01)
+
+
+def test_dropout_in_an_ensemble_is_that_of_every_member(results):
+    folder = results / "seed0/start-mlp/cycle0"
+    (both,) = artifacts.read(folder / "ensemble_dropout.h5", "draws", "draws")
+    (draws,) = artifacts.read(folder / "draws.h5", "draws", "draws")
+    (members,) = artifacts.read(folder / "ensemble.h5", "draws", "draws")
+    assert np.array_equal(both[:20], draws)  # the first member is the node's own model
+    means = both.reshape(3, 20, *draws.shape[1:]).mean(1)
+    away = np.abs(means[:, None] - members[None]).mean((2, 3))  # of the passes of each member from every member
+    assert (away.argmin(1) == [0, 1, 2]).all()
+
+
+def test_head_makes_the_probabilities_of_the_embeddings(results):
+    folder = results / "seed0/start-mlp/cycle0"
+    weights_C_D, biases_C = artifacts.read(folder / "head.h5", "head", "weights", "biases")
+    embeddings_N_D, probs_N_C = artifacts.read(folder / "signals.h5", "signals", "embeddings", "probabilities")
+    np.testing.assert_allclose(softmax(embeddings_N_D @ weights_C_D.T + biases_C, axis=1), probs_N_C, atol=1e-5)
+
+
+def test_changes_under_noise_are_small_and_of_probabilities(results):
+    (changes_K_N_C,) = artifacts.read(results / "seed0/start-mlp/cycle0/noise.h5", "noise", "changes")
+    assert len(changes_K_N_C) == 2 and not np.array_equal(*changes_K_N_C)
+    assert 0 < np.abs(changes_K_N_C).max() < 0.1
+    np.testing.assert_allclose(changes_K_N_C.sum(2), 0, atol=1e-5)
 
 
 def test_kcenter_initial_set_covers_better_than_random(tmp_path):

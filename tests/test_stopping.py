@@ -59,8 +59,28 @@ def test_kappa_of_models_that_cannot_disagree_is_undefined():
     ],
 )
 def test_reason_to_stop(accuracy, kappas, target, kappa, words):
-    reason = reason_to_stop(accuracy, kappas, target, kappa)
+    reason = reason_to_stop([0.2, accuracy], kappas, target, kappa, None)
     assert reason is None if words is None else words in reason
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "cycles", "stops"),
+    [
+        ([0.5, 0.509], 1, True),
+        ([0.5, 0.491], 1, True),  # a fall is a change, too
+        ([0.5, 0.512], 1, False),
+        ([0.5], 1, False),  # nothing to compare with
+        ([0.5, 0.505], 2, False),  # not yet for two cycles
+        ([0.5, 0.505, 0.508], 2, True),
+        ([0.5, 0.525, 0.53], 2, False),
+        ([0.1, 0.5, 0.505, 0.508], 2, True),
+    ],
+)
+def test_a_chain_whose_accuracy_hardly_changes_stops(accuracies, cycles, stops):
+    reason = reason_to_stop(accuracies, [], None, None, {"threshold": 0.01, "cycles": cycles})
+    assert (reason is not None) == stops
+    if stops:
+        assert f"{accuracies[-1]:.4f} has changed by less than 0.01 in {cycles} cycles" in reason
 
 
 def test_where_chains_stopped(tmp_path):

@@ -1,6 +1,7 @@
-"""When a chain of cycles stops (paper 002, sec. 3.4): at a target accuracy, or when its predictions have stabilized."""
+"""When a chain of cycles stops (paper 002, sec. 3.4): at a target accuracy, or when its accuracy or its predictions have stabilized."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 
@@ -41,20 +42,25 @@ def cohen_kappa(first_N: np.ndarray, second_N: np.ndarray) -> float:
 
 
 def reason_to_stop(
-    accuracy: float | None, kappas: list, target_accuracy: float | None, kappa: dict | None
+    accuracies: list, kappas: list, target_accuracy: float | None, kappa: dict | None, accuracy_change: dict | None
 ) -> str | None:
     """Why a chain stops now, as the end of a sentence; None if it goes on.
 
-    ``accuracy`` on the validation set; ``kappas``: of the models of cycle 1, 2, ... with the one before each, None where
-    undefined; ``target_accuracy`` and ``kappa`` as in the config's ``stopping``. Stabilizing Predictions: kappa above the threshold in
-    the last ``cycles`` cycles (Bloodgood and Vijay-Shanker 2009).
+    ``accuracies`` on the validation set in cycle 0, 1, ...; ``kappas``: of the models of cycle 1, 2, ... with the one before each,
+    None where undefined; the others as in the config's ``stopping``. Stabilizing Predictions: kappa above the threshold in the last
+    ``cycles`` cycles (Bloodgood and Vijay-Shanker 2009). Change of accuracy: below the threshold, up or down, in each of them.
     """
-    if target_accuracy is not None and accuracy >= target_accuracy:
-        return f"validation accuracy {accuracy:.4f} has reached the target {target_accuracy:g}"
+    if target_accuracy is not None and accuracies[-1] >= target_accuracy:
+        return f"validation accuracy {accuracies[-1]:.4f} has reached the target {target_accuracy:g}"
     last = kappas[-kappa["cycles"] :] if kappa else []
     if kappa and len(last) == kappa["cycles"] and all(k is not None and k > kappa["threshold"] for k in last):
         shown = ", ".join(f"{k:.4f}" for k in last)
         return f"the predictions have stabilized: kappa {shown} is above {kappa['threshold']:g} in {len(last)} cycles"
+    last = accuracies[-accuracy_change["cycles"] - 1 :] if accuracy_change else []
+    changes = [abs(after - before) for before, after in pairwise(last)]
+    if changes and len(changes) == accuracy_change["cycles"] and max(changes) < accuracy_change["threshold"]:
+        shown = ", ".join(f"{accuracy:.4f}" for accuracy in last)
+        return f"validation accuracy {shown} has changed by less than {accuracy_change['threshold']:g} in {len(changes)} cycles"
     return None
 
 

@@ -1,4 +1,4 @@
-"""T passes with dropout over the unlabeled pool -> class probabilities of each (T,n,C)."""
+"""T passes with dropout over the unlabeled pool, of a model or of each member of an ensemble -> class probabilities of each pass."""
 
 import numpy as np
 from job import start
@@ -14,20 +14,25 @@ from dagal.learners import architectures, devices, inference  # noqa: E402  a ch
 
 source, n_draws, settings = job.input, job.params.draws, job.params.learner
 device = devices.prepare(job.gpu, settings["threads"])
-seed = seed_for(int(job.wildcards.seed), "draws", job.wildcards.cycle)
 ids = unlabeled(source.split, source.labeled)
-model = architectures.load(source.model, device)
+models = source.get("models") or [source.model]
 job.ready()
 with (
     inference.inputs_of(source.inputs) as inputs,
     artifacts.create(job.output.draws, DRAWS, job.origin) as writer,
 ):
     writer.dataset("ids", ids.shape, ids.dtype)[...] = ids
-    draws = writer.dataset("draws", (n_draws, len(ids), model.head.out_features), np.float32)
-    batches = inference.stream(inputs, ids, device, job.params.batch_size)
-    first = 0
-    for probs_T_B_C in inference.draws(model, batches, n_draws, seed, settings["precision"]):
-        last = first + probs_T_B_C.shape[1]
-        draws[:, first:last] = probs_T_B_C
-        first = last
-print(f"draws: {n_draws} passes over {len(ids):,} images")
+    for member, path in enumerate(models):
+        model = architectures.load(path, device)
+        if not member:
+            shape = (len(models) * n_draws, len(ids), model.head.out_features)
+            draws = writer.dataset("draws", shape, np.float32)
+        # the first member is the node's own model, and its passes are those that the node would have without the others
+        seed = seed_for(int(job.wildcards.seed), "draws", job.wildcards.cycle, *(["member", member] if member else []))
+        batches = inference.stream(inputs, ids, device, job.params.batch_size)
+        passes, first = slice(member * n_draws, (member + 1) * n_draws), 0
+        for probs_T_B_C in inference.draws(model, batches, n_draws, seed, settings["precision"]):
+            last = first + probs_T_B_C.shape[1]
+            draws[passes, first:last] = probs_T_B_C
+            first = last
+print(f"draws: {len(models) * n_draws} passes over {len(ids):,} images")

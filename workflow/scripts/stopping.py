@@ -19,15 +19,15 @@ if params.kappa and cycle:
         print(
             "kappa is undefined, which stops nothing: both models give one and the same class for all of the stop set"
         )
-accuracy = metrics["validation_accuracy"]
-reason = reason_to_stop(accuracy, kappas, params.target_accuracy, params.kappa)
+accuracies = [*before["validation_accuracy"], metrics["validation_accuracy"]]
+reason = reason_to_stop(accuracies, kappas, params.target_accuracy, params.kappa, params.get("accuracy_change"))
 record = {
     "stopped": reason is not None,
     "cycle": cycle,
     "labels": metrics["labels"],
     "reason": reason,
     "kappa": kappas,
-    "validation_accuracy": [*before["validation_accuracy"], accuracy],
+    "validation_accuracy": accuracies,
 }
 artifacts.write_json(job.output.stopping, record)
 print(f"cycle {cycle}, {metrics['labels']:,} labels: {f'stops, as {reason}' if reason else 'goes on'}")

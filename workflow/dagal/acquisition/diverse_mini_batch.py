@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
+from dagal.acquisition.clusters import middles
 from dagal.acquisition.scores import margin
 from dagal.errors import UserError
 
@@ -27,8 +28,6 @@ def diverse_mini_batch(
 
     O(prefilter b^2 D) time per iteration; memory: the prefiltered embeddings in float32.
     """
-    from sklearn.cluster import KMeans  # takes 3 s to load
-
     n_candidates = len(score_N)
     if budget > n_candidates:
         raise UserError(f"diverse_mini_batch cannot choose {budget} of {n_candidates} candidates; lower the budget.")
@@ -41,13 +40,7 @@ def diverse_mini_batch(
     if not np.isfinite(points_P_D).all():
         raise UserError("diverse_mini_batch needs finite embeddings; check the model for NaN or infinite outputs.")
     weights_P = np.maximum(1 + margin(probs_N_C[kept_P]), 1e-6)  # above 0, should all be certain
-    kmeans = KMeans(budget, n_init=1, max_iter=max_iterations, random_state=int(rng.integers(2**31)))
-    cluster_P = kmeans.fit_predict(points_P_D, sample_weight=weights_P)
-
-    away_P = np.linalg.norm(points_P_D - kmeans.cluster_centers_[cluster_P], axis=1)
-    by_cluster = np.lexsort((away_P, cluster_P))  # the best score first among equals, for a sort is stable
-    _, first = np.unique(cluster_P[by_cluster], return_index=True)
-    is_chosen_P = np.zeros(len(kept_P), bool)
-    is_chosen_P[by_cluster[first]] = True
+    # the best score first among equals, for they stand in that order
+    is_chosen_P = middles(points_P_D, budget, rng, weights_P, max_iterations)
     order_P = np.concatenate([np.flatnonzero(is_chosen_P), np.flatnonzero(~is_chosen_P)])
     return kept_P[order_P[:budget]]

@@ -5,9 +5,8 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
+from dagal.acquisition.clusters import hierarchical_clusters, rank_in_group
 from dagal.errors import UserError
-
-ROWS = 4096  # candidates compared with the cluster means at a time
 
 
 def informative_diverse(
@@ -43,34 +42,8 @@ def informative_diverse(
         return order_N[:0]
     cluster_N = hierarchical_clusters(embeddings_N_D, n_clusters, max_points, rng)[order_N]
     certain_K, rounded_K = np.divmod(budget * np.bincount(cluster_N), n_candidates)
-    rank_N = np.empty(n_candidates, np.int64)  # of each candidate, best first, in its own cluster
-    for cluster in range(len(certain_K)):
-        members = np.flatnonzero(cluster_N == cluster)
-        rank_N[members] = np.arange(len(members))
+    rank_N = rank_in_group(cluster_N)
     chosen_N = rank_N < certain_K[cluster_N]
     others = np.flatnonzero((rank_N == certain_K[cluster_N]) & (rounded_K[cluster_N] > 0))
     chosen_N[others[: budget - chosen_N.sum()]] = True
     return order_N[chosen_N]
-
-
-def hierarchical_clusters(
-    points_N_D: np.ndarray, n_clusters: int, max_points: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Cluster (N,) from 0 of Ward's tree on at most ``max_points`` of the points; the others join the nearest mean."""
-    from scipy.cluster.hierarchy import fcluster, linkage
-
-    n = len(points_N_D)
-    if n == 1:
-        return np.zeros(1, np.int64)
-    sample_P = np.arange(n) if n <= max_points else np.sort(rng.choice(n, max_points, replace=False))
-    points_P_D = points_N_D[sample_P].astype(np.float64)
-    cluster_P = fcluster(linkage(points_P_D, "ward"), n_clusters, "maxclust") - 1
-    if n <= max_points:
-        return cluster_P
-    means_K_D = np.stack([points_P_D[cluster_P == cluster].mean(0) for cluster in range(cluster_P.max() + 1)])
-    cluster_N = np.empty(n, np.int64)
-    for start in range(0, n, ROWS):
-        block_B_D = points_N_D[start : start + ROWS].astype(np.float64)
-        cluster_N[start : start + ROWS] = ((means_K_D**2).sum(1) - 2 * block_B_D @ means_K_D.T).argmin(1)
-    cluster_N[sample_P] = cluster_P
-    return cluster_N

@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt
 
+from dagal.acquisition.clusters import middles
 from dagal.errors import UserError
 
 
@@ -27,8 +28,6 @@ def margin_cluster_mean(
 
     O(M b D) time per iteration for M candidates inside; memory: three float32 copies of the embeddings.
     """
-    from sklearn.cluster import KMeans  # takes 3 s to load
-
     n_candidates = len(embeddings_N_D)
     if budget > n_candidates:
         raise UserError(f"margin_cluster_mean cannot choose {budget} of {n_candidates} candidates; lower the budget.")
@@ -44,13 +43,8 @@ def margin_cluster_mean(
     inside_M = order_N[: np.searchsorted(gap_N[order_N], 2)]
     if budget == 0 or budget >= len(inside_M):
         return order_N[:budget]
-    kmeans = KMeans(budget, n_init=1, max_iter=max_iterations, random_state=int(rng.integers(2**31)))
-    cluster_M = kmeans.fit_predict(points_N_D[inside_M])
-    away_M = np.linalg.norm(points_N_D[inside_M] - kmeans.cluster_centers_[cluster_M], axis=1)
-    by_cluster = np.lexsort((away_M, cluster_M))  # the smallest gap first among equals, for a sort is stable
-    _, first = np.unique(cluster_M[by_cluster], return_index=True)
-    is_chosen_M = np.zeros(len(inside_M), bool)
-    is_chosen_M[by_cluster[first]] = True
+    # the smallest gap first among equals, for they stand in that order
+    is_chosen_M = middles(points_N_D[inside_M], budget, rng, max_iterations=max_iterations)
     return np.concatenate([inside_M[is_chosen_M], inside_M[~is_chosen_M]])[:budget]
 
 

@@ -97,9 +97,27 @@ def gradient_norm(probs_N_C: np.ndarray, embeddings_N_D: np.ndarray) -> np.ndarr
     return np.linalg.norm(residuals_N_C, axis=1) * np.linalg.norm(embeddings_N_D.astype(np.float64), axis=1)
 
 
+def expected_gradient_length(probs_N_C: np.ndarray, embeddings_N_D: np.ndarray) -> np.ndarray:
+    """Expected norm of the last layer's gradient, sum_c p_c ||p - onehot(c)|| ||x||, shape (N,) (Settles et al. 2008, eq. of sec. 3).
+
+    The expectation is over the label that the model itself expects; the gradient is that of the cross-entropy with regard to the
+    weights of the head, (p - onehot(c)) (x) x, whose norm needs no gradient: ||p - onehot(c)||^2 = ||p||^2 - 2 p_c + 1. The loss
+    on the labeled samples is at a minimum, so it adds nothing (their approximation). O(N (C + D)) time.
+    """
+    probs_N_C = probs_N_C.astype(np.float64)
+    squared_N_C = np.einsum("nc,nc->n", probs_N_C, probs_N_C)[:, None] - 2 * probs_N_C + 1
+    expected_N = np.einsum("nc,nc->n", probs_N_C, np.sqrt(np.maximum(squared_N_C, 0)))
+    return expected_N * np.linalg.norm(embeddings_N_D.astype(np.float64), axis=1)
+
+
 def dfal(boundary_N: np.ndarray) -> np.ndarray:
     """Minus the DeepFool distance to the decision boundary, shape (N,) (Ducoffe & Precioso 2018)."""
     return -boundary_N.astype(np.float64)
+
+
+def noise_change(noise_K_N_C: np.ndarray) -> np.ndarray:
+    """Length of the change of the class probabilities under all K noises in the weights, shape (N,) (Li et al. 2024, NoiseStability)."""
+    return np.sqrt(sum(np.einsum("nc,nc->n", noise_N_C, noise_N_C, dtype=np.float64) for noise_N_C in noise_K_N_C))
 
 
 def misclassified(probs_N_C: np.ndarray, truth_N: np.ndarray) -> np.ndarray:
@@ -113,6 +131,19 @@ def variation_ratio(draws_T_N_C: np.ndarray) -> np.ndarray:
     The draws may as well be the models of a deep ensemble. O(T N C) time, a (T, N) and an (N, C) array of integers.
     """
     return label_dispersion(draws_T_N_C.argmax(2), draws_T_N_C.shape[2])
+
+
+def vote_entropy(draws_T_N_C: np.ndarray) -> np.ndarray:
+    """Entropy in nats of the votes of the draws for their most probable class, shape (N,) (Dagan & Engelson 1995; query by committee).
+
+    The committee are the models of a deep ensemble, or passes with dropout. Its other measure, the mean divergence
+    KL(p_t || mean p) of a member from the consensus (McCallum & Nigam 1998), is `bald`. O(T N C) time, two (N, C) arrays.
+    """
+    n_draws, n_candidates, n_classes = draws_T_N_C.shape
+    votes_N_C = np.zeros((n_candidates, n_classes))
+    for probs_N_C in draws_T_N_C:
+        votes_N_C[np.arange(n_candidates), probs_N_C.argmax(1)] += 1
+    return entropy(votes_N_C / n_draws)
 
 
 def mean_std(draws_T_N_C: np.ndarray) -> np.ndarray:

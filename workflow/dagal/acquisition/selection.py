@@ -10,22 +10,31 @@ import numpy as np
 
 # loaded on demand: start-up stays quick, and a change of one selector reruns only the methods that use it
 FILES = {
+    "acs_fw": "acs_fw",
+    "alfa_mix": "alfa_mix",
+    "average_margin": "average_margin",
     "badge": "badge",
     "badge_cover": "covers",
     "batch_bald": "batch_bald",
     "class_balanced": "class_balanced",
+    "clue": "clue",
+    "cluster_margin": "cluster_margin",
+    "core_gcn": "gcn",
     "core_set": "core_set",
     "dal": "dal",
     "diverse_mini_batch": "diverse_mini_batch",
+    "exploration_p": "exploration_p",
     "informative_diverse": "informative_diverse",
     "kcenter_class_balanced": "kcenter",
     "kcenter_cover": "covers",
     "kcenter_greedy": "kcenter",
     "margin_cluster_mean": "margin_cluster_mean",
+    "noise_stability": "noise_stability",
     "probcover": "probcover",
     "pseudo_label": "pseudo_label",
     "temporal_spread": "temporal_spread",
     "typiclust": "typiclust",
+    "uncertain_gcn": "gcn",
 }
 
 

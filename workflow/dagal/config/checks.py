@@ -95,13 +95,15 @@ def check_stopping(study: dict) -> None:
         raise Mistake(used[0], "is for classification only, not for videos; delete it.")
     if study["cycles"] == 0:
         raise Mistake(used[0], "is set, but with 'cycles' 0 there is nothing to stop; delete it.")
-    if stopping["target_accuracy"] and not study["pool"]["validation"]:
-        raise Mistake("stopping.target_accuracy", "is measured on the validation set: set 'pool.validation' above 0.")
-    if stopping["kappa"] and stopping["kappa"]["cycles"] > study["cycles"]:
-        raise Mistake(
-            "stopping.kappa.cycles",
-            f"is {stopping['kappa']['cycles']}, but there are only {study['cycles']} cycles; make it smaller.",
-        )
+    for key in ("target_accuracy", "accuracy_change"):
+        if stopping[key] and not study["pool"]["validation"]:
+            raise Mistake(f"stopping.{key}", "is measured on the validation set: set 'pool.validation' above 0.")
+    for key in ("kappa", "accuracy_change"):
+        if stopping[key] and stopping[key]["cycles"] > study["cycles"]:
+            raise Mistake(
+                f"stopping.{key}.cycles",
+                f"is {stopping[key]['cycles']}, but there are only {study['cycles']} cycles; make it smaller.",
+            )
 
 
 def check_sources(study: dict) -> None:

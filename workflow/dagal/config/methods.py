@@ -58,10 +58,11 @@ class Method(Section):
 
 class ClassificationMethod(Method):
     label = "classification"
-    draws: Literal["dropout", "ensemble"] = setting(
-        "Where the draws of a method that reads them (`bald`, `variation_ratio`, ...) come from: dropout passes, or a deep "
-        "ensemble of `signals.members` models.",
-        "dropout",
+    draws: Literal["dropout", "ensemble", "ensemble_dropout"] | None = setting(
+        "Where the draws of a method that reads them (`bald`, `variation_ratio`, ...) come from: `signals.draws` passes with "
+        "dropout, a deep ensemble of `signals.members` models, or that many passes of each of these models.",
+        None,
+        otherwise="the method's own, or `dropout`",
     )
     adversary: str | None = setting(
         "Which adversarial training the method reads, a name in `adversaries`.", None, otherwise="the method's own"
@@ -142,12 +143,13 @@ def check_learner(key: str, settings: dict, signals: set[str], study: dict, task
     svm = learner["architecture"] == "svm"
     if signals & OF_SVM and not svm:
         raise Mistake(key, "reads the boundaries of an SVM: name a learner of architecture svm.")
-    if svm and ("trajectory" in signals or settings.get("draws") == "ensemble"):
+    draws = settings["draws"] if "draws" in signals else None
+    if svm and ("trajectory" in signals or draws in ("ensemble", "ensemble_dropout")):
         what = "a trajectory over epochs" if "trajectory" in signals else "an ensemble"
         raise Mistake(
             key, f"reads {what}, which a svm, trained without epochs and chance, has not; name another learner."
         )
-    if "draws" in signals and settings.get("draws") == "dropout" and not learner.get("dropout"):
+    if draws in ("dropout", "ensemble_dropout") and not learner.get("dropout"):
         raise Mistake(
             key, f"reads stochastic draws, but '{place}.dropout' is 0, which makes all draws equal; set it above 0."
         )

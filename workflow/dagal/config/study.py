@@ -73,6 +73,13 @@ Size = Annotated[
 class Signals(Section):
     draws: Whole = setting("Passes with dropout, for `bald`.", 20, ge=2, papers="none says")
     members: Whole = setting("Number of models of a deep ensemble, the node's own included.", 5, ge=2, le=1000)
+    noises: Whole = setting("Noises in the weights, for `noise_stability`, a pass over the pool each.", 10, ge=1)
+    noise_scale: Number = setting(
+        "Norm of a noise, as a share of that of the weights of each layer.",
+        0.001,
+        gt=0,
+        papers="NoiseStability's code: 0.001",
+    )
     batch_size: Whole = setting("Images per batch of a pass over the pool.", 512, ge=1)
     shards: Whole = setting(
         "Jobs over which the pass for `signals.h5` is spread, each over a part of the pool; the file is the same for any number "
@@ -94,6 +101,11 @@ class Kappa(Section):
     )
 
 
+class AccuracyChange(Section):
+    threshold: Number = setting("The accuracy must change by less than this, up or down.", gt=0, le=1)
+    cycles: Whole = setting("In how many cycles in a row.", 1, ge=1)
+
+
 class Stopping(Section):
     target_accuracy: Number | None = setting(
         "Stop at a model with this accuracy on the validation set, which `pool.validation` must provide.",
@@ -105,6 +117,11 @@ class Stopping(Section):
         "Stabilizing Predictions: stop when consecutive models agree on a fixed stop set.",
         None,
         papers="Bloodgood and Vijay-Shanker 2009",
+    )
+    accuracy_change: AccuracyChange | None = setting(
+        "Stop when the accuracy on the validation set, which `pool.validation` must provide, hardly changes any more.",
+        None,
+        papers="002, sec. 3.4: a minimum threshold",
     )
 
 

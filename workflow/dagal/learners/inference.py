@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from torch import nn
 
 from dagal import artifacts
 from dagal.errors import UserError
@@ -169,6 +170,19 @@ def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -
             embedding = model.embed(images)
             logits = torch.stack([model.head(model.dropout(embedding)) for _ in range(n_draws)])
         yield torch.softmax(logits.float(), 2).cpu().numpy()
+
+
+@torch.no_grad()
+def add_noise(model: nn.Module, scale: float, generator: torch.Generator) -> None:
+    """Add to the weights of each layer Gaussian noise whose norm is ``scale`` times theirs (Li et al. 2024, eq. 1); biases stay.
+
+    ``generator``: of the CPU, so that the noise is the same on every device.
+    """
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter):
+            noise = torch.randn(weight.shape, generator=generator).to(weight.device)
+            weight.add_(noise * (scale * weight.norm() / noise.norm()))
 
 
 @torch.no_grad()

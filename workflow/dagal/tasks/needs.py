@@ -219,12 +219,15 @@ def row(study, method: str, size: Size) -> float:
     settings, signals = study.methods[method], study.settings["signals"]
     learner = study.settings["learners"][settings["learner"]]
     node = study.node(study.seeds[0], method, 0)
+    passes_of = {"dropout": signals["draws"], "ensemble": signals["members"]}
+    passes_of["ensemble_dropout"] = passes_of["dropout"] * passes_of["ensemble"]
     numbers = {
         "probabilities": lambda: size.classes,
         "logits": lambda: size.classes,
         "embeddings": lambda: of_learner(study, node, size).features,
         "trajectory": lambda: epochs_of(learner),
-        "draws": lambda: size.classes * signals["members" if settings.get("draws") == "ensemble" else "draws"],
+        "changes": lambda: size.classes * signals["noises"],
+        "draws": lambda: size.classes * passes_of[settings["draws"]],
     }
     return sum(numbers[name]() if name in numbers else 1 for _, name in study.signals(method))
 

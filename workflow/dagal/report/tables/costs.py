@@ -77,7 +77,7 @@ def query_jobs(study, method: str) -> list[str]:
         found.append(f"tracks_{study.methods[method]['tracker']}")
     if "signals" in found and (shards := study.settings["signals"]["shards"]) > 1:
         found += [f"signals_shard{shard}" for shard in range(shards)]
-    if "ensemble" in found:
+    if {"ensemble", "ensemble_dropout"} & set(found):
         found += [f"member{member}" for member in range(1, study.settings["signals"]["members"])]
     return list(dict.fromkeys(found))
 

@@ -47,7 +47,7 @@ ITEM = Item(
     },
     when=lambda study: study.stopping,
     caption="""
-    Where and why every chain of cycles stopped: by the accuracy on the validation set, or by Cohen's kappa between the predictions of
+    Where and why every chain of cycles stopped: by the accuracy on the validation set, by how little it changed, or by Cohen's kappa between the predictions of
     consecutive models on a fixed set of unlabeled images of the pool (Stabilizing Predictions, Bloodgood and Vijay-Shanker 2009).
     What is shown of validation accuracy and kappa is known to whoever labels; the test set decides nothing. A cross marks the
     cycle after which a chain trained and asked for nothing more.

@@ -18,6 +18,9 @@ SIGNALS = {
     "predicted_loss_N": ("signals", "predicted_loss"),
     "logits_N_C": ("signals", "logits"),
     "weight_norms_C": ("signals", "weight_norms"),
+    "noise_K_N_C": ("noise", "changes"),
+    "weights_C_D": ("head", "weights"),
+    "biases_C": ("head", "biases"),
     "discriminator_N": ("adversary", "discriminator"),
     "truth_N": ("truth", "labels"),
 }
@@ -44,9 +47,9 @@ def reads_besides(method: dict, settings: dict) -> list[tuple[str, str]]:
 
 
 def file_of(method: dict, kind: str) -> str:
-    """The file behind a kind of signal, without ending: draws come from dropout or an ensemble, and there are several adversaries."""
-    if kind == "draws" and method["draws"] == "ensemble":
-        return "ensemble"
+    """The file behind a kind of signal, without ending: draws come from dropout, an ensemble or both, and there are several adversaries."""
+    if kind == "draws" and method["draws"] != "dropout":
+        return method["draws"]
     return f"adversary_{method['adversary']}" if kind == "adversary" else kind
 
 
@@ -102,6 +105,24 @@ DRAWS = Kind(
     {
         "ids": "unlabeled ids (n,), ascending",
         "draws": "class probabilities of T passes with dropout, or of the K members of an ensemble (T,n,C)",
+    },
+)
+
+NOISE = Kind(
+    "noise",
+    1,
+    {
+        "ids": "unlabeled ids (n,), ascending",
+        "changes": "class probabilities under each of K noises in the weights less those without, over the norm of the latter (K,n,C)",
+    },
+)
+
+HEAD = Kind(
+    "head",
+    1,
+    {
+        "weights": "weights of the model's last layer, which is linear in the embeddings (C,D)",
+        "biases": "its biases (C,)",
     },
 )
 

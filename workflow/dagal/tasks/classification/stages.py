@@ -193,6 +193,15 @@ def shard_settings(study, at) -> dict:
     return signals_settings(study, at) | {"shards": len(shards(study))}
 
 
+def draws_settings(study, at) -> dict:
+    return {"draws": study.settings["signals"]["draws"]} | batch_size(study, at)
+
+
+def noise_settings(study, at) -> dict:
+    about = study.settings["signals"]
+    return {"noises": about["noises"], "noise_scale": about["noise_scale"]} | batch_size(study, at)
+
+
 def ensemble_reads(study, at) -> dict:
     files = pool(study, at)
     members = [study.file(at.node, f"member{k}.safetensors") for k in range(1, study.settings["signals"]["members"])]
@@ -254,7 +263,8 @@ def stopping_reads(study, at) -> dict:
 
 def stopping_settings(study, at) -> dict:
     about = study.settings["stopping"]
-    return {"target_accuracy": about["target_accuracy"], "kappa": without(about["kappa"] or {}, "size")}
+    later = {"accuracy_change": about["accuracy_change"]} if about["accuracy_change"] else {}
+    return {"target_accuracy": about["target_accuracy"], "kappa": without(about["kappa"] or {}, "size")} | later
 
 
 def stop_predictions(study) -> dict:
@@ -436,7 +446,7 @@ STAGES = {
     "draws": of_pool(
         "draws",
         "draws",
-        settings=lambda study, at: {"draws": study.settings["signals"]["draws"]} | batch_size(study, at),
+        settings=draws_settings,
         needs=needs.pool(lambda study, size: study.settings["signals"]["draws"]),
     ),
     "member": Stage(
@@ -456,6 +466,26 @@ STAGES = {
         "ensemble",
         reads=ensemble_reads,
         needs=needs.pool(lambda study, size: study.settings["signals"]["members"]),
+    ),
+    "ensemble_dropout": of_pool(
+        "draws",
+        "ensemble_dropout",
+        reads=ensemble_reads,
+        settings=draws_settings,
+        needs=needs.pool(lambda study, size: study.settings["signals"]["draws"] * study.settings["signals"]["members"]),
+    ),
+    "noise": of_pool(
+        "noise",
+        "noise",
+        settings=noise_settings,
+        needs=needs.pool(lambda study, size: 1 + study.settings["signals"]["noises"]),
+    ),
+    "head": Stage(
+        "head",
+        {"head": "{node}/head.h5"},
+        lambda study, at: {"model": study.path(at.node, "model")},
+        environment="torch",
+        stopped_by="here",
     ),
     # DeepFool: some steps, of a backward pass for each class
     "boundary": of_pool("boundary", "boundary", needs=needs.pool(lambda study, size: 10 * size.classes)),
