@@ -25,7 +25,7 @@ SPLIT = Kind(
 def kept_share(kind: str, factor: float, n_classes: int) -> np.ndarray:
     """Share of each class (C,) that stays in an imbalanced pool, ``factor`` being the share of the rarest class.
 
-    ``step``: the last half of the classes is thinned (003 sec. 4.4); ``first_half``: the first half (004 sec. 4.2);
+    ``step``: the last half of the classes is thinned (003 sec. 4.5.1); ``first_half``: the first half (004 sec. 4.3);
     ``exponential``: class y keeps factor^(y/(C-1)) (Cui et al. 2019); ``none``: all stay.
     """
     share_C = np.ones(n_classes)

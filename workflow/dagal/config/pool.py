@@ -65,7 +65,7 @@ class Pool(Section):
     noise: Noise = part(
         "Noise added to the images of the unlabeled pool, drawn once per seed and stored in `seed<s>/images.h5`.",
         Noise,
-        papers="001, sec. 3.3",
+        papers="001, sec. 3.6",
     )
     imbalance: Imbalance = part("Which classes of the pool are thinned; the test set stays as it is.", Imbalance)
 

@@ -177,7 +177,7 @@ class Study(Section):
     lambda_study: LambdaStudy = part(
         "How `weight: auto` is chosen: the first query of the first seed at every weight; the smallest weight after which the L1 loss no longer falls.",
         LambdaStudy,
-        papers="003, sec. 4.3.3",
+        papers="003, secs. 4.4.1 and 4.5.1",
     )
     plots: Plots = part("Appearance of the figures.", Plots)
     jobs_per_gpu: Whole = setting(

@@ -151,7 +151,7 @@ def accuracy_on_top(score_N: np.ndarray, correct_N: np.ndarray, shares_K: np.nda
     along the same line (hits, not accuracy); share 0 is the limit, the accuracy of the highest group.
 
     Raises ValueError for an empty pool, unequal lengths, nan scores or shares outside 0..1.
-    Source: paper 000, informativeness analysis (Fig. 3).
+    Source: paper 000, sec. 3.2 and Fig. 3.
     """
     score_N, shares_K = np.asarray(score_N, np.float64), np.asarray(shares_K, np.float64)
     correct_N = np.asarray(correct_N, np.float64)

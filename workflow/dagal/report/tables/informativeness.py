@@ -1,4 +1,4 @@
-"""First scores of every method -> accuracy of the initial model on the top x % of the pool (000, sec. 4.3)."""
+"""First scores of every method -> accuracy of the initial model on the top x % of the pool (000, sec. 3.2)."""
 
 import numpy as np
 
