@@ -1,6 +1,6 @@
 """A study: all of its sections."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
@@ -122,7 +122,14 @@ class LambdaStudy(Section):
 
 
 class Plots(Section):
+    sparse = True
     dpi: Whole = setting("Resolution.", 150, ge=30, le=1200)
+    band: Literal["sd", "se"] | None = setting(
+        "Band around the means of learning curves: one standard deviation over the seeds, or one standard error.",
+        None,
+        otherwise="`sd`",
+        papers="001: `se`; 000, 003, 004: `sd`",
+    )
 
 
 class Study(Section):
