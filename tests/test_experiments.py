@@ -30,7 +30,7 @@ CIFAR = {
     "batch_size": 128, "schedule": "multi_step", "milestones": [60, 80], "pad": 4, "flip": True,
 }  # fmt: skip
 DISPERSION = CIFAR | {
-    "kind": "random", "imbalance": "none", "factor": 1, "gamma": 0.2,
+    "kind": "random", "imbalance": "none", "factor": 1, "gamma": 0.2, "supervised": ["all"],
     "methods": ["random", "margin", "bald", "kcenter_greedy", "core_set", "vaal", "label_dispersion", "oracle"],
 }  # fmt: skip
 BALANCE = CIFAR | {
@@ -59,7 +59,7 @@ CONSTRAINED = {
     "noise": {"kind": "none"},
     "methods": ["random", "entropy", "bald", "random_resnet18", "entropy_resnet18", "bald_resnet18"],
 }  # fmt: skip
-HIT = {"level": "image", "probability": 0.1}
+HIT = {"level": "image", "probability": 0.1}  # in the pool alone
 for name in ("mnist", "fashion_mnist", "cifar10"):
     PUBLISHED[f"constrained_{name}"] = CONSTRAINED
     PUBLISHED[f"constrained_{name}_gaussian"] = CONSTRAINED | {"noise": HIT | {"kind": "gaussian", "sigma": 1}}
@@ -77,7 +77,7 @@ TA_VAAL = CIFAR | {
     "learner_losses": [None, "margin", "ranking"], "share": [0.6, 0.8], "adversary_lr": 0.0005, "latent": 64,
     "discriminator_layers": 5, "beta": 1, "lambda": 1, "adversary_batch_size": 128, "adversary_steps": 10000,
     "methods": [
-        "random", "bald", "kcenter_greedy", "learning_loss", "learning_loss_v2", "vaal", "vaal_ll", "ta_vaal",
+        "random", "loss_head_random", "bald", "kcenter_greedy", "learning_loss", "learning_loss_v2", "vaal", "vaal_ll", "ta_vaal",
     ],
 }  # fmt: skip
 for name, size in {"cifar10": 1000, "cifar100": 2000}.items():
@@ -89,6 +89,7 @@ for name, size in {"cifar10": 1000, "cifar100": 2000}.items():
         PUBLISHED[f"first_half_{name}_{times}"] = PUBLISHED[f"ta_vaal_{name}_{times}"] | {
             "methods": [*TA_VAAL["methods"], "entropy", "entropy_cb", "kcenter_cb"],
         }  # fmt: skip
+PUBLISHED["ta_vaal_cifar100_large_budget"] = TA_VAAL | {"initial": 5000, "budget": 2500, "cycles": 6}
 for name in ("fashion_mnist", "svhn"):
     PUBLISHED[f"ta_vaal_{name}"] = TA_VAAL | {"pad": 0, "flip": False}
 PUBLISHED["ta_vaal_caltech101"] = TA_VAAL | {
@@ -100,6 +101,7 @@ VIDEO = {
     "kind": "random", "validation": 0, "imbalance": "none", "seeds": 3, "architecture": "faster_rcnn_resnet50",
     "weights": "data/raw/weights/fasterrcnn_resnet50_fpn_coco.pth", "warm_start": True, "batch_size": 12, "optimizer": "sgd",
     "momentum": 0.9, "schedule": "multi_step", "gamma": 0.2, "score_threshold": 0.5, "nms_threshold": 0.5,
+    "supervised": ["all"],
 }  # fmt: skip
 PUBLISHED["synthia_al"] = VIDEO | {
     "initial": 1920, "budget": 1920, "cycles": 5, "lr": 0.02, "epochs": 10, "milestones": [5, 7],
@@ -190,7 +192,7 @@ def applied_noise(noise: dict) -> dict:
         "gaussian": ("level", "probability", "sigma"),
         "salt_and_pepper": ("level", "probability", "amount"),
     }
-    return {key: noise[key] for key in ("kind", *used[noise["kind"]])}
+    return {key: noise[key] for key in ("kind", *used[noise["kind"]], *noise.keys() & {"where"})}
 
 
 def adversarial_settings(config: dict) -> dict:
@@ -199,7 +201,7 @@ def adversarial_settings(config: dict) -> dict:
     assert adversary | {"kind": "ta_vaal"} == other
     predictions = [learner["loss_prediction"] for learner in config["learners"].values()]
     (eta,) = {prediction["weight"] for prediction in predictions if prediction}
-    (subset,) = {settings["subset"] for name, settings in config["methods"].items() if name != "random"}
+    (subset,) = {settings["subset"] for settings in config["methods"].values() if settings["score"] != "random"}
     return {
         "learner_losses": [prediction and prediction["loss"] for prediction in predictions],
         "share": [prediction["share"] for prediction in predictions if prediction],
@@ -221,11 +223,12 @@ def test_ablation_of_ta_vaal():
         if name.startswith("ta_vaal"):
             config = load(name)
             parts = {}
-            for method in ("learning_loss", "learning_loss_v2", "vaal", "vaal_ll", "ta_vaal"):
+            for method in ("loss_head_random", "learning_loss", "learning_loss_v2", "vaal", "vaal_ll", "ta_vaal"):
                 settings = config["methods"][method]
                 prediction = config["learners"][settings["learner"]]["loss_prediction"]
                 parts[method] = (prediction and prediction["loss"], settings.get("adversary"), settings["score"])
             assert parts == {
+                "loss_head_random": ("margin", None, "random"),
                 "learning_loss": ("margin", None, "predicted_loss"),
                 "learning_loss_v2": ("ranking", None, "predicted_loss"),
                 "vaal": (None, "vaal", "unlike_labeled"),
@@ -305,11 +308,11 @@ def test_published_settings(name):
 
 # of the resolved settings, without those that no job depends on: finished jobs are known by them
 DIGESTS = {
-    "label_dispersion_cifar10": "1e5a89fb17c72866",
+    "label_dispersion_cifar10": "ebb9edd13005d4bd",
     "class_balance_tiny_imagenet_if01": "b6a99359cf492821",
-    "ta_vaal_caltech101": "87e7a1b5aceda785",
+    "ta_vaal_caltech101": "29366b61d9a8469c",
     "low_budget_tiny_imagenet_10": "c1f9f5698c937bcf",
-    "synthia_al": "86df73eb0f1a6109",
+    "synthia_al": "08528ebcdfa9eacf",
     "camera_traps": "27f29ef63911c649",
 }
 
