@@ -9,7 +9,7 @@ import pytest
 from dagal import artifacts
 from dagal.datasets.source import TRUTH
 from dagal.pool import SPLIT
-from dagal.report import pictures, tables
+from dagal.report import drawing, pictures, tables
 from dagal.report.figures import dispersion_images, selected_top
 from dagal.report.figures.gains import gains as draw_gains
 from dagal.report.figures.learning_curves import learning_curves
@@ -111,12 +111,15 @@ def test_gain_of_a_chain_that_stopped_is_over_the_seeds_and_cycles_of_both():
 
 def test_figure_of_gains_is_in_points_with_a_panel_per_reference(tmp_path):
     table = gains(metrics(CURVES), PAIRS, "accuracy")
-    figure = draw_gains(table, tmp_path / "a.png", 50)
+    figure = draw_gains(
+        table, tmp_path / "a.png", 50, dict.fromkeys(["entropy", "other", "entropy_cb"], {"deployable": True})
+    )
     over_random, over_plain = figure.axes
     shown = {line.get_label(): line.get_ydata() for line in over_random.lines[1:]}
     assert set(shown) == {"entropy", "entropy_cb"}
     np.testing.assert_allclose(shown["entropy_cb"], [0, 3, 5], atol=1e-9)
     np.testing.assert_allclose(over_plain.lines[1].get_ydata(), [0, 2, 2], atol=1e-9)
+    assert over_random.lines[2].get_color() == drawing.COLOURS[2]  # the third of the study
     band = over_random.collections[0].get_paths()[0].vertices[:, 1]
     assert band.max() == pytest.approx(3 + 100 * np.std([0.05, 0.01], ddof=1))
 
@@ -198,12 +201,13 @@ def test_bars_of_a_query_stand_before_those_of_the_pool(tmp_path):
     ]
     table = pd.DataFrame(rows, columns=["method", "seed", "cycle", "class_name", "count", "pool"])
     figure = query_classes(table, tmp_path / "a.png", 50)
-    first, second = figure.axes
-    pool, query = np.split(np.array([bar.get_height() for bar in first.patches]), 2)
-    np.testing.assert_allclose(query, [0.5, 4.5, 2.5])
-    np.testing.assert_allclose(pool, np.array([10, 20, 60]) / 90 * 7.5)
+    (ax,) = figure.axes
+    (pool, _), (query, _) = ax.patches, ax.collections
+    np.testing.assert_allclose([segment[1, 1] for segment in query.get_segments()], [0.5, 4.5, 2.5])
+    np.testing.assert_allclose(pool.get_data().values, np.array([10, 20, 60]) / 90 * 7.5)
     # 6.5, .5 and .5 of 7.5: |6.5 - 2.5| + 2 x |.5 - 2.5| = 8, of at most 2 x 7.5 x 2/3 = 10
-    assert second.texts[0].get_text() == "L1 0.80"
+    assert ax.texts[1].get_text() == "L1 0.80"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["query 1", "query 2"]
 
 
 # ---- images
@@ -267,7 +271,7 @@ def test_projection_holds_the_pool_and_the_first_queries(tmp_path):
     assert pool["class_name"].tolist() == [NAMES[k % 3] for k in range(4, 12)]
     assert asked["class_name"].tolist() == ["cat", "dog"]
     assert asked[["x", "y"]].to_numpy().tolist() == pool[["x", "y"]].to_numpy()[[5, 0]].tolist()
-    figure = draw_projection(found, tmp_path / "a.png", 50)
+    figure = draw_projection(found, tmp_path / "a.png", 50, {"a": {"deployable": True}})
     assert [ax.get_title() for ax in figure.axes] == ["the pool, by class", "a"]
     assert len(figure.axes[1].collections[1].get_offsets()) == 2
 
@@ -296,7 +300,7 @@ def test_dispersion_of_the_models_behind_the_first_queries(tmp_path):
 
 
 def test_examples_are_one_persistently_right_and_the_confident_that_change_and_err():
-    confidence = np.array([0.99, 0.98, 0.97, 0.96, 0.95, 0.2, 0.1, 0.1, 0.1, 0.1])
+    confidence = np.array([0.99, 0.98, 0.97, 0.96, 0.7, 0.69, 0.1, 0.1, 0.1, 0.1])
     dispersed = np.array([0.1, 0.0, 0.6, 0.6, 0.7, 0.9, 0.0, 0.0, 0.0, 0.0])
     correct = np.array([1, 1, 0, 0, 0, 0, 1, 0, 0, 1], bool)
     assert dispersion_images.examples(confidence, dispersed, correct).tolist() == [1, 4, 2, 3]

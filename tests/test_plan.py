@@ -15,7 +15,15 @@ from dagal.report import registry
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
 PER_QUERY = ("score", "select", "oracle")
-DRAWN = ("learning_curves", "gains", "class_distribution", "informativeness", "class_entropy", "selection_costs")
+DRAWN = (
+    "learning_curves",
+    "gains",
+    "class_distribution",
+    "informativeness",
+    "class_entropy",
+    "query_classes",
+    "selection_costs",
+)
 FIGURES = {f"figure_{name}": 1 for name in DRAWN}
 TABLES = dict.fromkeys(
     ("metrics", "summary", "gains", "costs", "informativeness", "class_entropy", "selection_costs"), 1

@@ -91,6 +91,11 @@ def looks(frame: pd.DataFrame) -> dict[str, dict]:
     return lines
 
 
+def looks_of(methods: dict[str, dict]) -> dict[str, dict]:
+    """`looks` of all methods of a study, for a figure that shows only some: ``methods`` as `Study.overview` has them."""
+    return looks(pd.DataFrame([{"method": name, "deployable": about["deployable"]} for name, about in methods.items()]))
+
+
 def draw_means(
     ax: Axes, frame: pd.DataFrame, x: str, y: str, lines: dict[str, dict], every: int = 1, band: str = "sd"
 ) -> None:

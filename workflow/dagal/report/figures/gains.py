@@ -10,18 +10,19 @@ TITLES = {"random": "over random", "plain": "of class balance over the plain met
 
 
 def make(job):
-    draw(job, partial(gains, measure=job.params.measure))
+    draw(job, partial(gains, methods=job.params.methods, measure=job.params.measure))
 
 
-def gains(table, path, dpi: int, measure: str = "accuracy"):
+def gains(table, path, dpi: int, methods: dict[str, dict], measure: str = "accuracy"):
     """``table``: as `dagal.report.tables.gains`; a panel for each ``against``, in points (hundredths) of the measure.
 
-    Bands are one standard deviation over the seeds. Source: paper 004, fig. 3 and 4.
+    ``methods``: all of the study, with ``deployable``, so that colours are those of its other figures. Bands are one standard deviation over the seeds. Source: paper 004, fig. 3 and 4.
     """
     from dagal.report import drawing
 
     table = drawing.checked(table, "method", "against", "cycle", "labels", "seeds", "gain_mean", "gain_std")
-    lines, panels = drawing.looks(table), list(table["against"].unique())
+    known, panels = drawing.looks_of(methods), list(table["against"].unique())
+    lines = {method: known[method] for method in table["method"].unique()}
     x_label, y_label = labels_of(measure)
     with drawing.canvas(path, dpi, 3.6 * len(panels) + 2.2, max(3.2, 0.17 * len(lines) + 0.4)) as figure:
         for ax, against in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -49,7 +50,7 @@ ITEM = figure_item(
     "gains",
     TABLE,
     "gains",
-    settings=settings,
+    settings=lambda study, at: settings(study, at) | {"methods": study.overview()},
     caption="""
     What each method gains over random, and a class-balanced method over the same without balance: mean and standard deviation over
     seeds of the differences, seed by seed, in points. Methods of a learner share the model of the first labels.

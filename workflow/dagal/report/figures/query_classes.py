@@ -1,4 +1,4 @@
-"""How many of each class every query asked for, beside the classes of the pool, a row per method and a column per cycle."""
+"""How many of each class every query asked for, beside the classes of the pool, a row per method, cycle by cycle."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from dagal.report.tables import class_entropy
 from dagal.report.tables.gains import plain
 
 MOST_CYCLES = 4
+BAR = 65  # points: what the bars of a query take of its width
 
 
 def make(job):
@@ -28,26 +29,27 @@ def query_classes(table, path, dpi: int):
     shown = [cycles[i] for i in np.unique(np.linspace(0, len(cycles) - 1, MOST_CYCLES).round().astype(int))]
     methods = list(lines)
     means = table.groupby(["method", "cycle", "class_name"], sort=False)[["count", "pool"]].mean()
+    width = 1.15 * len(classes)  # of a query, with the gap to the next
     with drawing.canvas(path, dpi, 1.9 * len(shown) + 0.8, 0.95 * len(methods) + 0.6) as figure:
-        axes = figure.subplots(len(methods), len(shown), squeeze=False, sharex=True, sharey=True)
-        for method, row in zip(methods, axes, strict=True):
-            for cycle, ax in zip(shown, row, strict=True):
-                ax.grid(False)
-                if (method, cycle) not in means.index.droplevel("class_name"):
+        axes = figure.subplots(len(methods), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+        for method, ax in zip(methods, axes, strict=True):
+            for place, cycle in enumerate(shown):
+                if cycle not in means.loc[method].index:
                     continue  # the chain had stopped
                 counts = means.loc[method, cycle].loc[classes]
-                places = np.arange(len(classes))
                 expected = counts["pool"] / counts["pool"].sum() * counts["count"].sum()
-                ax.bar(places, expected, width=1, color="#f5d76e")
-                ax.bar(places, counts["count"], width=0.6, color=lines[method]["color"])
-                ax.annotate(
-                    f"L1 {l1_score(counts['count']):.2f}", (0.99, 0.97), xycoords="axes fraction", ha="right", va="top"
-                )
-                ax.set_xticks([])
-        for cycle, ax in zip(shown, axes[0], strict=True):
-            ax.set_title(f"query {cycle}")
-        for method, ax in zip(methods, axes[:, 0], strict=True):
+                at = place * width + np.arange(len(classes))
+                # an artist each: hundreds of bars in dozens of panels would take a minute
+                ax.stairs(expected, np.r_[at, at[-1] + 1], fill=True, color="#f5d76e")
+                ax.vlines(at + 0.5, 0, counts["count"], color=lines[method]["color"], linewidth=BAR / len(classes))
+                l1 = f"L1 {l1_score(counts['count']):.2f}"
+                ax.annotate(l1, (at[-1] + 1, 0.97), xycoords=("data", "axes fraction"), ha="right", va="top")
+            ax.grid(False)
+            ax.set_ylim(0, None)
             ax.set_ylabel(lines[method]["label"].replace(" (", "\n("), fontsize=7)
+        centres = [place * width + len(classes) / 2 for place in range(len(shown))]
+        axes[-1].set_xticks(centres, [f"query {cycle}" for cycle in shown])
+        axes[-1].tick_params("x", length=0)
         figure.supxlabel(f"the {len(classes)} classes, in order; yellow: in the shares of the pool", fontsize=8)
     return figure
 
