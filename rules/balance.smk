@@ -1,4 +1,4 @@
-"""The weight lambda of class-balanced methods with `weight: auto` (003, sec. 4.3.3): the first query of the first seed at every weight.
+"""The weight lambda of class-balanced methods with `weight: auto` (003, secs. 4.4.1 and 4.5.1): the first query of the first seed at every weight.
 
 Needs scores and signals of cycle 0. Makes lambda/<method>.h5 and lambda/<method>.json, which `select` reads.
 """

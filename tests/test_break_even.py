@@ -1,5 +1,7 @@
 """Break-even against random: by hand, per study, and over studies."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,6 +129,29 @@ def test_command_joins_studies(tmp_path, capsys):
     assert found.loc["(the first)", "correlation"] == pytest.approx(np.corrcoef([5, 2, 3], [2.5, 6, 4])[0, 1])
     assert found["studies"].tolist() == [3, 3] and "kcenter" not in found.index
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_budgets_of_a_data_set_are_joined(tmp_path, capsys):
+    """Behind at 10 labels of the small budget, ahead from 20 of the small and of the large one on: half of the way from 10 to 20."""
+    small = {"random": ("frozen", FLAT), "entropy": ("frozen", [[0.5, 0.45, 0.6, 0.4], [0.5, 0.35, 0.6, 0.4]])}
+    large = {"random": ("frozen", FLAT), "entropy": ("frozen", [[0.9, 0.6, 0.7, 0.8]] * 2)}
+    folders = [
+        study(tmp_path, "small", 5, small), study(tmp_path, "large", 5, large, (10, 20, 30, 40)), study(tmp_path, "other", 2, small),
+    ]  # fmt: skip
+    for folder in folders:
+        name = "other" if folder.name == "other" else "digits"
+        (folder / "study.json").write_text(json.dumps({"settings": {"dataset": {"name": name}}}))
+    command = ["break-even", *map(str, folders), "--csv", str(tmp_path / "a.csv")]
+    assert main([*command, "--join"]) == 0
+    table = pd.read_csv(tmp_path / "a.csv").set_index("study")
+    # gains: -.1 at 10, .1 at 20 (both), (-.1 + .2) / 2 at 30, .3 at 40; of the other data set alone: never
+    assert table.loc["digits", ["labels", "labels_per_class", "final_gain"]].tolist() == pytest.approx([15, 3, 0.3])
+    assert np.isnan(table.loc["other", "labels"]) and len(table) == 2
+    (folders[0] / "study.json").unlink()
+    capsys.readouterr()
+    assert main([*command, "--join"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "study.json" in error
 
 
 def test_one_study_has_no_correlation_and_no_study_is_a_sentence(tmp_path, capsys):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from dagal import artifacts
 from dagal.errors import UserError
-from dagal.learners import detector
+from dagal.learners import detector, inference
 
 SHAPE, CPU = (3, 64, 96), torch.device("cpu")
 SETTINGS = {
@@ -55,6 +56,22 @@ def trained():
     model, data = build(), frames(8)
     history = detector.fit(model, *data, SETTINGS | {"epochs": 50}, seed=1)
     return model, data, history
+
+
+def test_frames_beyond_the_memory_are_read_batch_by_batch(tmp_path, monkeypatch):
+    """The same training, to the bit, as on frames that the memory holds."""
+    images, boxes, labels = frames(5)
+    artifacts.write(tmp_path / "images.h5", "images", {}, {"images": images.numpy().transpose(0, 2, 3, 1)})
+    found = []
+    for held in (inference.HELD_BYTES, 0):
+        monkeypatch.setattr(inference, "HELD_BYTES", held)
+        model = build()
+        with artifacts.opened(tmp_path / "images.h5", "images") as file:
+            seen = inference.images_of(file["images"], np.arange(5), CPU)
+            assert isinstance(seen, torch.Tensor) == bool(held)
+            detector.fit(model, seen, boxes, labels, SETTINGS, seed=1)
+        found.append(model.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
 def test_frames_learnt_by_heart_are_found(trained):

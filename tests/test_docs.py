@@ -9,6 +9,8 @@ import yaml
 from dagal import tasks
 from dagal.acquisition import methods
 from dagal.config import load
+from dagal.plan import Study
+from dagal.report.registry import items
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]
@@ -48,6 +50,61 @@ def test_named_experiments_exist(page):
 def test_every_experiment_stands_in_the_papers():
     linked = set(re.findall(r"experiments/(\w+)\.yaml", PROSE[ROOT / "docs" / "papers.md"]))
     assert linked == {path.stem for path in (ROOT / "experiments").glob("*.yaml")}
+
+
+PRINTED = {  # numbers of the figures and tables of each paper
+    "000": (range(1, 5), [1]),
+    "001": (range(1, 7), [1, 2]),
+    "002, survey": (range(1, 10), [1, 2]),
+    "002, SRAAL": (range(1, 8), [1]),
+    "002, camera traps": (range(1, 6), [1]),
+    "003": (
+        [f"{chapter}.{k}" for chapter, last in enumerate((6, 7, 9, 11, 6), 1) for k in range(1, last + 1)],
+        ["2.1", "2.2", "3.1", "4.1", "4.2", "4.3", "5.1"],
+    ),
+    "004": (range(1, 14), [1]),
+}
+
+
+def rows_of_the_papers():
+    """(paper, ``fig.`` or ``table``, its numbers, studies, {rule: its files}) of the table of all figures and tables."""
+    text = PROSE[ROOT / "docs" / "papers.md"].partition("## Every figure and table")[2]
+    for line in re.findall(r"^\| (00.*) \|$", text, re.M):
+        paper, what, studies, made_by = line.split(" | ")
+        kind, _, numbers = what.partition(" ")
+        rules = {
+            rule: re.findall(r"`([^`]*)`", files)
+            for rule, files in re.findall(r"`(\w+)`: ((?:`[^`]*`(?:, )?)+)", made_by)
+        }
+        rules = {rule: [file for file in files if "." in file] for rule, files in rules.items()}
+        yield paper, kind, numbers.split(", "), re.findall(r"\[(\w+)\]", studies), rules
+
+
+def test_every_figure_and_table_of_the_papers_is_accounted_for():
+    found = {paper: ([], []) for paper in PRINTED}
+    for paper, kind, numbers, _, _ in rows_of_the_papers():
+        found[paper][kind == "table"].extend(numbers)
+    found = {paper: [sorted(kind) for kind in kinds] for paper, kinds in found.items()}
+    assert found == {paper: [sorted(map(str, kind)) for kind in kinds] for paper, kinds in PRINTED.items()}
+
+
+def test_files_of_the_papers_figures_are_made_by_their_rules():
+    made, wrong = 0, []
+    for paper, kind, numbers, studies, rules in rows_of_the_papers():
+        for name in studies:
+            study = Study(load(ROOT / "experiments" / f"{name}.yaml"))
+            has = items(study)
+            for rule, files in rules.items():
+                variants = has[rule].variants(study) if rule in has else []
+                patterns = {**has[rule].writes, **has[rule].writes_besides(study)}.values() if rule in has else []
+                paths = [study.pattern(pattern, **variant) for pattern in patterns for variant in variants]
+                made += len(files)
+                wrong += [
+                    (paper, kind, numbers, name, file)
+                    for file in files
+                    if not any(p.endswith(f"/{file}") for p in paths)
+                ]
+    assert wrong == [] and made > 60
 
 
 @pytest.mark.parametrize("task", tasks.TASKS)

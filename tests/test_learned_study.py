@@ -41,8 +41,8 @@ STUDY = {
     },
 }
 FIGURES = [
-    "adversary_losses", "class_distribution", "class_entropy", "discriminator_histogram", "informativeness",
-    "learning_curves", "loss_against_discriminator", "prediction_loss", "selected", "selection_costs",
+    "adversary_losses", "class_distribution", "class_entropy", "discriminator_histogram", "gains", "informativeness",
+    "learning_curves", "loss_against_discriminator", "prediction_loss", "query_classes", "selected", "selection_costs",
 ]  # fmt: skip
 # method -> its learner, its adversary
 ADVERSARIES = {

@@ -8,7 +8,7 @@ import pytest
 from conftest import SMALL, Workflow
 
 from dagal import artifacts
-from dagal.pool import add_noise
+from dagal.pool import add_noise, noisy_ids
 from dagal.tasks.classification.answers import mistaken
 
 N, C = 20_000, 5
@@ -70,15 +70,39 @@ def test_gaussian_noise_has_the_deviation_of_the_channels():
     found = noisy().astype(float)
     np.testing.assert_allclose(found.std((0, 1)), 255 * 0.5 * np.array([0.1, 0.2, 0.05]), rtol=0.1)
     np.testing.assert_allclose(found.mean((0, 1)), 100, atol=1.5)
-    assert noisy(np.full((9, 9, 1), 250, np.uint8)[..., :1].repeat(3, 2), sigma=5).max() == 255  # cut, not wrapped
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_gaussian_noise_of_standardised_images_is_standard_normal(value):
+    """Paper 001, sec. 4: mean 0 and unit variance after standardisation, also of a background that is black or white."""
+    image, std_C = np.full((200, 200, 1), value, np.uint8), np.array([0.3])
+    found = add_noise(image, NOISE | {"sigma": 1}, std_C, np.random.default_rng(0))
+    added = (found - image.astype(float)) / 255 / std_C
+    assert found.dtype == np.int16 and abs(added.mean()) < 0.01
+    assert added.std() == pytest.approx(1, abs=0.01)
+    assert (added == 0).mean() < 0.01  # a whole intensity is 1/77 of a standard deviation
+
+
+def test_noise_beyond_16_bits_is_cut_and_not_wrapped():
+    found = noisy(np.full((99, 99, 3), 250, np.uint8), sigma=5000)
+    assert (found.min(), found.max()) == (-(2**15), 2**15 - 1)
 
 
 def test_salt_and_pepper_hits_its_share_of_the_pixels():
     found = noisy(kind="salt_and_pepper")
+    assert found.dtype == np.uint8
     changed = (found != GRAY).any(2)
     assert changed.mean() == pytest.approx(0.2, abs=0.04)
     assert set(found[changed].ravel()) == {0, 255}
     assert (found[changed].min(1) == found[changed].max(1)).all()  # a pixel is black or white, not coloured
+
+
+def test_noise_is_of_the_pool_and_on_request_of_the_test_set():
+    pool, test = np.array([1, 4, 9]), np.array([2, 3])
+    assert (
+        noisy_ids(NOISE, pool, test).tolist() == noisy_ids(NOISE | {"where": "pool"}, pool, test).tolist() == [1, 4, 9]
+    )
+    assert noisy_ids(NOISE | {"where": "pool_and_test"}, pool, test).tolist() == [1, 2, 3, 4, 9]
 
 
 def test_probability_is_of_images_or_of_pixels():
@@ -94,7 +118,7 @@ def test_probability_is_of_images_or_of_pixels():
 @pytest.mark.slow
 def test_study_with_a_noisy_pool_and_annotators_who_err(tmp_path):
     workflow, study = Workflow(tmp_path), copy.deepcopy(SMALL)
-    study["pool"]["noise"] = {"kind": "salt_and_pepper", "probability": 0.5}
+    study["pool"]["noise"] = {"kind": "gaussian", "probability": 0.5, "where": "pool_and_test"}
     workflow.write(study | {"oracle": {"noise": "symmetric", "rate": 0.4}, "cycles": 1})
     workflow.snakemake()
     results = tmp_path / "results"
@@ -104,8 +128,11 @@ def test_study_with_a_noisy_pool_and_annotators_who_err(tmp_path):
         h5py.File(results / "small/seed0/images.h5") as noisy,
     ):
         changed = (clean["images"][()] != noisy["images"][()]).any((1, 2, 3))
-    assert changed[pool].mean() == pytest.approx(0.5, abs=0.06)
-    assert not changed[np.concatenate([initial, test])].any()
+        assert noisy["images"].dtype == np.int16 and noisy["images"][()].min() < 0
+        assert "int16" in noisy["images"].attrs["description"]
+    for ids in (pool, test):
+        assert changed[ids].mean() == pytest.approx(0.5, abs=0.06)
+    assert not changed[initial].any()
     (truth,) = artifacts.read(results / "datasets/digits/truth.h5", "truth", "labels")
     for method in ("random", "entropy"):
         ids, labels = artifacts.read(results / f"small/seed0/{method}/cycle1/labeled.h5", "labeled", "ids", "labels")

@@ -15,9 +15,19 @@ from dagal.report import registry
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
 PER_QUERY = ("score", "select", "oracle")
-DRAWN = ("learning_curves", "class_distribution", "informativeness", "class_entropy", "selection_costs")
+DRAWN = (
+    "learning_curves",
+    "gains",
+    "class_distribution",
+    "informativeness",
+    "class_entropy",
+    "query_classes",
+    "selection_costs",
+)
 FIGURES = {f"figure_{name}": 1 for name in DRAWN}
-TABLES = dict.fromkeys(("metrics", "summary", "costs", "informativeness", "class_entropy", "selection_costs"), 1)
+TABLES = dict.fromkeys(
+    ("metrics", "summary", "gains", "costs", "informativeness", "class_entropy", "selection_costs"), 1
+)
 
 
 def small(**changes):
@@ -145,7 +155,7 @@ def test_snakemake_plans_the_same_jobs(name, workflow):
 def test_a_method_more_runs_only_its_own_nodes():
     more = small(methods=SMALL["methods"] | {"label_dispersion": {}, "kcenter_greedy": {}, "bald": {}})
     new = {rule: 3 * 2 for rule in (*PER_QUERY, "train", "evaluate")}
-    analysis = {"figure_dispersion_histogram": 1, "selected_images": 1}
+    analysis = dict.fromkeys(("dispersion", "figure_dispersion_histogram", "dispersion_images", "selected_images"), 1)
     assert reruns(small(), more) == new | {"signals": 1, "draws": 2, "trajectory": 2} | TABLES | FIGURES | analysis
 
 

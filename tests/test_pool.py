@@ -198,9 +198,10 @@ def test_the_whole_pool_can_be_labeled_at_the_start(initial):
     assert len(split["pool"]) == 0
 
 
-def test_channel_statistics_equal_numpy_on_the_whole_array(tmp_path):
+@pytest.mark.parametrize(("of_type", "low"), [(np.uint8, 20), (np.int16, -300)])
+def test_channel_statistics_equal_numpy_on_the_whole_array(tmp_path, of_type, low):
     rng = np.random.default_rng(0)
-    images = rng.integers(20, 200, size=(5000, 2, 3, 3)).astype(np.uint8)  # more than two blocks
+    images = rng.integers(low, 200, size=(5000, 2, 3, 3)).astype(of_type)
     images[..., 1] = 77
     ids = np.sort(rng.choice(5000, 4700, replace=False))
     images[np.setdiff1d(np.arange(5000), ids)] = 255  # test images must not count

@@ -256,3 +256,12 @@ def test_command_line():
     ):
         done = run(*arguments)
         assert done.returncode == 2 and b"usage" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_noisy_images_beyond_8_bits_are_drawn_cut(tmp_path, capsys):
+    sheets = []
+    for name, pixels in (("wide", np.int16([[-40, 100], [300, 255]])), ("cut", np.uint8([[0, 100], [255, 255]]))):
+        artifacts.write(tmp_path / f"{name}.h5", "images", ORIGIN, {"images": pixels[None, :, :, None]})
+        shown(capsys, tmp_path / f"{name}.h5", "--png", tmp_path / f"{name}.png")
+        sheets.append((tmp_path / f"{name}.png").read_bytes())
+    assert sheets[0] == sheets[1]

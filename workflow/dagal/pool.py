@@ -25,7 +25,7 @@ SPLIT = Kind(
 def kept_share(kind: str, factor: float, n_classes: int) -> np.ndarray:
     """Share of each class (C,) that stays in an imbalanced pool, ``factor`` being the share of the rarest class.
 
-    ``step``: the last half of the classes is thinned (003 sec. 4.4); ``first_half``: the first half (004 sec. 4.2);
+    ``step``: the last half of the classes is thinned (003 sec. 4.5.1); ``first_half``: the first half (004 sec. 4.3);
     ``exponential``: class y keeps factor^(y/(C-1)) (Cui et al. 2019); ``none``: all stay.
     """
     share_C = np.ones(n_classes)
@@ -180,11 +180,12 @@ def make_split(
 
 
 def add_noise(image_H_W_C: np.ndarray, settings: dict, std_C: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One uint8 image with the noise of 001 (sec. 3.6), or as it is where it is not hit.
+    """One uint8 image with the noise of 001 (sec. 3.6), of `noisy_type`; as it is where it is not hit.
 
-    ``gaussian``: normal noise of ``sigma`` x ``std_C`` (in 0..1), rounded and cut to 0..255. ``salt_and_pepper``: pixels turn black
-    or white with equal chance. ``level`` image: the image is hit with ``probability``, then every pixel by gaussian noise, a share
-    ``amount`` of them by salt and pepper. ``level`` pixel: each pixel is hit with ``probability``.
+    ``gaussian``: normal noise of ``sigma`` x ``std_C`` (in 0..1), which is standard normal noise times ``sigma`` on standardised
+    images; rounded to whole intensities, and not cut to 0..255. ``salt_and_pepper``: pixels turn black or white with equal chance.
+    ``level`` image: the image is hit with ``probability``, then every pixel by gaussian noise, a share ``amount`` of them by salt
+    and pepper. ``level`` pixel: each pixel is hit with ``probability``.
     """
     shape = image_H_W_C.shape[:2]
     if settings["level"] == "pixel":
@@ -197,7 +198,19 @@ def add_noise(image_H_W_C: np.ndarray, settings: dict, std_C: np.ndarray, rng: n
         noisy = np.where(rng.random((*shape, 1)) < 0.5, 0, 255)
     else:
         noisy = image_H_W_C + 255 * settings["sigma"] * std_C * rng.standard_normal(image_H_W_C.shape)
-    return np.where(hit_H_W[..., None], np.clip(np.rint(noisy), 0, 255), image_H_W_C).astype(np.uint8)
+    of_type = noisy_type(settings)
+    limits = np.iinfo(of_type)
+    return np.where(hit_H_W[..., None], np.rint(noisy).clip(limits.min, limits.max), image_H_W_C).astype(of_type)
+
+
+def noisy_ids(settings: dict, pool: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Ids, ascending, of the images that noise may hit: of the pool, and of the test set where the settings say so."""
+    return np.union1d(pool, test) if settings.get("where") == "pool_and_test" else pool
+
+
+def noisy_type(settings: dict) -> type[np.integer]:
+    """The type of the intensities of a noisy pool: gaussian noise goes beyond 0..255, to both sides."""
+    return np.int16 if settings["kind"] == "gaussian" else np.uint8
 
 
 def channel_statistics(images: h5py.Dataset, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -205,14 +218,16 @@ def channel_statistics(images: h5py.Dataset, ids: np.ndarray) -> tuple[np.ndarra
 
     A channel without variation gets standard deviation 1.
     """
-    counts_C_V, value_V = np.zeros((images.shape[3], 256), np.int64), np.arange(256)
+    sum_C, square_C = np.zeros((2, images.shape[3]), np.int64)
     block = max(1, (8 << 20) // int(np.prod(images.shape[1:])))
     for start in range(0, len(ids), block):
         images_B_H_W_C = artifacts.rows(images, ids[start : start + block])
-        for channel, counts_V in enumerate(counts_C_V):
-            counts_V += np.bincount(images_B_H_W_C[..., channel].ravel(), minlength=256)
-    pixels = counts_C_V[0].sum()
-    mean_C = counts_C_V @ value_V / pixels
-    std_C = np.sqrt(np.maximum(counts_C_V @ value_V**2 / pixels - mean_C**2, 0))
+        for channel in range(images.shape[3]):
+            values = images_B_H_W_C[..., channel].astype(np.int64)
+            sum_C[channel] += values.sum()
+            square_C[channel] += np.square(values, out=values).sum()
+    pixels = len(ids) * images.shape[1] * images.shape[2]
+    mean_C, mean_square_C = sum_C / pixels, square_C / pixels
+    std_C = np.sqrt(np.maximum(mean_square_C - mean_C**2, 0))
     std_C[std_C == 0] = 255.0
     return (mean_C / 255).astype(np.float32), (std_C / 255).astype(np.float32)

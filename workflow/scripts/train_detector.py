@@ -23,7 +23,7 @@ n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
 test, mean_C, std_C = artifacts.read(source.split, "split", "test", "channel_mean", "channel_std")
 boxes, labels = (list(torch.from_numpy(rows).to(device).split(np.diff(offsets).tolist())) for rows in (boxes, labels))
 with artifacts.opened(source.images, "images") as file:
-    images = inference.to_tensor(artifacts.rows(file["images"], ids), device)
+    images = inference.images_of(file["images"], ids, device)
     if source.parent:
         model = detector.load(source.parent, device)
     else:

@@ -25,7 +25,7 @@ def losses(
 
 
 def choose_weight(weights_W: np.ndarray, l1_loss_W: np.ndarray, tolerance: float) -> float:
-    """The smallest weight after which the L1 loss no longer falls (003, sec. 4.3.3).
+    """The smallest weight after which the L1 loss no longer falls (003, secs. 4.4.1 and 4.5.1).
 
     ``weights_W`` ascending. A fall counts if it is more than ``tolerance`` times the range of the L1 loss.
     """

@@ -18,6 +18,7 @@ class Initial(Section):
 
 
 class Noise(Section):
+    sparse = True
     kind: Literal["none", "gaussian", "salt_and_pepper"] = setting(
         "`salt_and_pepper`: black or white pixels.", "none", papers="001: both"
     )
@@ -33,6 +34,12 @@ class Noise(Section):
         0.1,
         gt=0,
         le=1,
+        papers="001 does not say",
+    )
+    where: Literal["pool", "pool_and_test"] | None = setting(
+        "Which images may be hit: those of the unlabeled pool, or those of the test set as well.",
+        None,
+        otherwise="`pool`",
         papers="001 does not say",
     )
 
@@ -63,9 +70,10 @@ class Pool(Section):
         papers="001: 300",
     )
     noise: Noise = part(
-        "Noise added to the images of the unlabeled pool, drawn once per seed and stored in `seed<s>/images.h5`.",
+        "Noise added to the images of the unlabeled pool, drawn once per seed and stored in `seed<s>/images.h5`; Gaussian noise as "
+        "numbers of 16 bits, which it needs below 0 and above 255.",
         Noise,
-        papers="001, sec. 3.3",
+        papers="001, sec. 3.6",
     )
     imbalance: Imbalance = part("Which classes of the pool are thinned; the test set stays as it is.", Imbalance)
 

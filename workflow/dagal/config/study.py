@@ -1,6 +1,6 @@
 """A study: all of its sections."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
@@ -139,7 +139,14 @@ class LambdaStudy(Section):
 
 
 class Plots(Section):
+    sparse = True
     dpi: Whole = setting("Resolution.", 150, ge=30, le=1200)
+    band: Literal["sd", "se"] | None = setting(
+        "Band around the means of learning curves: one standard deviation over the seeds, or one standard error.",
+        None,
+        otherwise="`sd`",
+        papers="001: `se`; 000, 003, 004: `sd`",
+    )
 
 
 class Study(Section):
@@ -194,7 +201,7 @@ class Study(Section):
     lambda_study: LambdaStudy = part(
         "How `weight: auto` is chosen: the first query of the first seed at every weight; the smallest weight after which the L1 loss no longer falls.",
         LambdaStudy,
-        papers="003, sec. 4.3.3",
+        papers="003, secs. 4.4.1 and 4.5.1",
     )
     plots: Plots = part("Appearance of the figures.", Plots)
     jobs_per_gpu: Whole = setting(

@@ -148,7 +148,7 @@ def _show_hdf5(path: Path, console: Console, options: argparse.Namespace) -> Non
             _print_corners(console, filled, options.rows)
         wanted = options.images
         if options.png:
-            shown = images[0][: SHEET_IMAGES if wanted is None else wanted]
+            shown = _first(images[0], SHEET_IMAGES if wanted is None else wanted)
             if not len(shown):
                 raise UserError("--png needs at least one image; raise --images.")
             draw_sheet(shown, [[str(place)] for place in range(len(shown))], options.png)
@@ -159,7 +159,14 @@ def _show_hdf5(path: Path, console: Console, options: argparse.Namespace) -> Non
 
 
 def _is_images(dataset: h5py.Dataset) -> bool:
-    return dataset.dtype == np.uint8 and bool(dataset.size) and dataset.ndim == 4 and dataset.shape[3] in (1, 3)
+    """Noisy ones may be wider than 8 bits."""
+    drawable = dataset.dtype in (np.uint8, np.int16) and dataset.ndim == 4
+    return drawable and bool(dataset.size) and dataset.shape[3] in (1, 3)
+
+
+def _first(dataset: h5py.Dataset, n: int) -> np.ndarray:
+    """The first images, as 8 bits can show them."""
+    return dataset[:n].clip(0, 255).astype(np.uint8)
 
 
 def _print_contents(console: Console, datasets: dict[str, h5py.Dataset]) -> None:
@@ -273,7 +280,7 @@ def _print_corners(console: Console, datasets: dict[str, h5py.Dataset], rows: in
 
 def _print_preview(console: Console, dataset: h5py.Dataset, wanted: int) -> None:
     """The first images, side by side: half blocks in colour, or characters by luminance."""
-    images = dataset[:wanted]
+    images = _first(dataset, wanted)
     if not len(images):
         return
     width = max(1, console.width)

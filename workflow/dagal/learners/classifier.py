@@ -10,7 +10,7 @@ def standardise(intensities: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
 
 
 def normalise(inputs: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """uint8 images standardised; floats, which are features or standardised already, as they are."""
+    """Images of whole intensities standardised; floats, which are features or standardised already, as they are."""
     return inputs if inputs.is_floating_point() else standardise(inputs, mean, std)
 
 

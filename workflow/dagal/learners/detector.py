@@ -17,7 +17,7 @@ from dagal.artifacts import Kind
 from dagal.errors import UserError
 from dagal.learners import weights
 from dagal.learners.checkpoints import Checkpoint
-from dagal.learners.inference import autocast
+from dagal.learners.inference import Stored, autocast, each
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.pace import of_epochs
 
@@ -221,7 +221,7 @@ def flip(images: torch.Tensor, boxes: list[torch.Tensor], flipped: torch.Tensor)
 
 def fit(
     model: Detector,
-    images: torch.Tensor,
+    images: torch.Tensor | Stored,
     boxes: list[torch.Tensor],
     labels: list[torch.Tensor],
     settings: dict,
@@ -230,7 +230,7 @@ def fit(
 ) -> dict[str, list[float]]:
     """Train in place for ``settings["epochs"]``; returns, per epoch, ``loss``, its four parts and ``learning_rate``.
 
-    ``images`` (L,3,H,W) uint8, and per frame ``boxes`` (m,4) float32 xyxy in pixels and ``labels`` (m,) int64 from 0, lie on
+    ``images`` (L,3,H,W) uint8, a tensor or stored ones that are read ahead, and per frame ``boxes`` (m,4) float32 xyxy in pixels and ``labels`` (m,) int64 from 0, lie on
     the model's device; frames without boxes teach what is background. Order, flips and the sampling of anchors and
     proposals follow ``seed``. With a ``checkpoint`` it goes on where it was stored. Raises UserError if the loss stops being finite.
     """
@@ -246,8 +246,9 @@ def fit(
         lr = learning_rate(settings["optimizer"], settings["schedule"], epoch, settings["epochs"])
         model.train()
         totals = torch.zeros(len(LOSSES), device=images.device)
-        for batch in torch.split(torch.randperm(len(images), generator=generator), settings["batch_size"]):
-            batch_images, batch_boxes = images[batch.to(images.device)], [boxes[i] for i in batch]
+        order = torch.split(torch.randperm(len(images), generator=generator), settings["batch_size"])
+        for batch, batch_images in zip(order, each(images, order), strict=True):
+            batch_boxes = [boxes[i] for i in batch]
             if settings["augmentation"]["flip"]:
                 flipped = torch.rand(len(batch), generator=generator) < 0.5
                 batch_images, batch_boxes = flip(batch_images, batch_boxes, flipped)

@@ -1,5 +1,6 @@
 """``python -m dagal break-even results/a results/b ...``: break-even against random over several studies (003, sec. 5.6)."""
 
+import json
 from pathlib import Path
 
 from dagal.errors import UserError
@@ -35,17 +36,40 @@ def add_command(commands) -> None:
     parser.add_argument(
         "studies", nargs="+", type=Path, metavar="STUDY", help="folder of a finished study, as results/digits"
     )
+    parser.add_argument(
+        "--join",
+        action="store_true",
+        help="studies of one data set, at different budgets, count as one: their curves are joined",
+    )
     parser.add_argument("--csv", type=Path, metavar="OUT.csv", help="write the table to this file")
     parser.add_argument("--png", type=Path, metavar="OUT.png", help="draw labels per class against classes")
     parser.set_defaults(run=run)
 
 
+def by_data_set(folders: list[Path]) -> dict[str, list[Path]]:
+    """Name of a data set -> the folders of its studies. Raises UserError where a study does not tell."""
+    found = {}
+    for folder in folders:
+        try:
+            record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+            found.setdefault(record["settings"]["dataset"]["name"], []).append(folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{folder} holds no study.json that names its data set ({error}); give a folder as results/digits."
+            ) from None
+    return found
+
+
 def run(options) -> None:
     import pandas as pd
 
-    from dagal.report.tables.break_even import of_study
+    from dagal.report.tables.break_even import of_data_set, of_study
 
-    joined = pd.concat([of_study(folder) for folder in options.studies], ignore_index=True)
+    if options.join:
+        found = [of_data_set(folders, name) for name, folders in by_data_set(options.studies).items()]
+    else:
+        found = [of_study(folder) for folder in options.studies]
+    joined = pd.concat(found, ignore_index=True)
     if joined.empty:
         raise UserError("none of the studies has a method beside a random one of the same learner; add one.")
     print(joined.to_string(index=False, float_format="%.4g", na_rep="never"))

@@ -16,6 +16,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dagal import storage
 
@@ -27,6 +28,7 @@ COLOURS = ["#0072B2", "#D55E00", "#44AA99", "#661100", "#E69F00"]
 COLOURS += ["#332288", "#56B4E9", "#117733", "#AA3377", "#CC6677"]
 MARKERS = "s^DvP<X>phd"  # 11 and 10 have no common divisor: 110 methods before a pair of both comes back
 DASHES = (4, 2)
+BANDS = {"sd": "s.d.", "se": "s.e."}
 STOP = {"marker": "x", "markersize": 9, "markeredgewidth": 1.6, "linestyle": "", "zorder": 4}  # where a chain stopped
 STYLE = {
     "font.size": 8,
@@ -89,15 +91,22 @@ def looks(frame: pd.DataFrame) -> dict[str, dict]:
     return lines
 
 
-def draw_means(ax: Axes, frame: pd.DataFrame, x: str, y: str, lines: dict[str, dict], every: int = 1) -> None:
-    """Mean over the seeds, and a band of one standard deviation (dividing by n - 1) from 2 seeds on."""
+def looks_of(methods: dict[str, dict]) -> dict[str, dict]:
+    """`looks` of all methods of a study, for a figure that shows only some: ``methods`` as `Study.overview` has them."""
+    return looks(pd.DataFrame([{"method": name, "deployable": about["deployable"]} for name, about in methods.items()]))
+
+
+def draw_means(
+    ax: Axes, frame: pd.DataFrame, x: str, y: str, lines: dict[str, dict], every: int = 1, band: str = "sd"
+) -> None:
+    """Mean over the seeds, and from 2 seeds on a band of one standard deviation (dividing by n - 1) or standard error (``se``)."""
     alpha = np.clip(0.6 / len(lines), 0.04, 0.16)  # bands that lie on each other must not hide the lines
     for rank, (method, line) in enumerate(lines.items()):
         sns.lineplot(
             frame[frame["method"] == method],
             x=x,
             y=y,
-            errorbar="sd",
+            errorbar=band,
             err_kws={"alpha": alpha, "linewidth": 0},
             markevery=(rank * every // len(lines), every),
             zorder=3 if method == REFERENCE else 2,
@@ -107,16 +116,25 @@ def draw_means(ax: Axes, frame: pd.DataFrame, x: str, y: str, lines: dict[str, d
         )
 
 
-def add_legend(figure: Figure, frame: pd.DataFrame, lines: dict[str, dict], further: list[Line2D] = ()) -> None:
-    seeds = frame.groupby("method")["seed"].nunique()
+def add_legend(
+    figure: Figure, frame: pd.DataFrame, lines: dict[str, dict], further: list[Line2D] = (), band: str = "sd"
+) -> None:
+    """``frame``: a row per ``seed``, or the number of ``seeds`` behind each row."""
+    seeds = frame["seeds"] if "seeds" in frame else frame.groupby("method")["seed"].nunique()
     number = str(seeds.max()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     figure.legend(
         handles=[*(Line2D([], [], **line) for line in lines.values()), *further],
-        title="1 seed" if number == "1" else f"mean and s.d. of {number} seeds",
+        title="1 seed" if number == "1" else f"mean and {BANDS[band]} of {number} seeds",
         loc="outside right upper",
         alignment="left",
         handlelength=3,
     )
+
+
+def count_labels(ax: Axes) -> None:
+    """Whole numbers on the horizontal axis."""
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def nothing(table: pd.DataFrame, path: str | Path, dpi: int) -> Figure:

@@ -266,6 +266,17 @@ def _shortened(text: str, width: int, scale: float) -> str:
 # -------------------------------------------------------------------------------------------------- sheets
 
 
+def tiles(images_N_H_W_C: np.ndarray, side: int) -> np.ndarray:
+    """Images (N,H,W,C) as RGB of 8 bits, enlarged pixel by pixel by the whole number that makes the shorter side ``side`` or more.
+
+    Of images without 3 channels the first is shown in grey; what noise took beyond 0..255 is cut.
+    """
+    images = images_N_H_W_C.clip(0, 255).astype(np.uint8)
+    images = images if images.shape[3] == 3 else np.repeat(images[..., :1], 3, axis=3)
+    factor = max(1, -(-side // min(images.shape[1:3])))
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
 def contact_sheet(images: list[np.ndarray], captions: list[str], columns: int) -> np.ndarray:
     """The pictures in rows of ``columns``, each over its caption (broken into at most 3 lines), on white.
 

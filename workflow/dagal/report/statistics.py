@@ -23,6 +23,11 @@ def random_method(learner: str, learners: dict[str, str]) -> str | None:
     return "random" if "random" in own else next(iter(own), None)
 
 
+def random_of(method: str, learners: dict[str, str]) -> str | None:
+    """The random method that a method is compared with: that of its learner, else the first of `REFERENCES` that there is."""
+    return random_method(learners[method], learners) or next((name for name in REFERENCES if name in learners), None)
+
+
 def _curve(labels_K, accuracy_K) -> tuple[np.ndarray, np.ndarray]:
     labels_K, accuracy_K = np.asarray(labels_K, np.float64), np.asarray(accuracy_K, np.float64)
     if labels_K.ndim != 1 or labels_K.shape != accuracy_K.shape or len(labels_K) == 0:
@@ -63,16 +68,21 @@ def over_common_labels(curve: tuple, other: tuple) -> tuple[tuple, tuple]:
     return tuple((cut_K, np.interp(cut_K, *curve)) for cut_K, curve in zip(ranges, curves, strict=True))
 
 
-def _labels_needed(labels_K: np.ndarray, accuracy_K: np.ndarray, target: float) -> float:
-    """Labels at which the running maximum of the accuracy, linear between cycles, reaches ``target``."""
+def labels_needed(labels_K: np.ndarray, accuracy_K: np.ndarray, target: float) -> float:
+    """Labels at which the running maximum of the accuracy, linear between cycles, reaches ``target``; nan if it never does.
+
+    ``labels_K`` (K,) strictly increasing, ``accuracy_K`` (K,). A curve that is there at its first point needs that many labels.
+    Raises ValueError as `aubc`.
+    """
+    labels_K, accuracy_K = _curve(labels_K, accuracy_K)
     best_K = np.maximum.accumulate(accuracy_K)
     if best_K[-1] < target:
         return np.nan
     k = int(np.argmax(best_K >= target))
     if k == 0:
-        return labels_K[0]
+        return float(labels_K[0])
     share = (target - best_K[k - 1]) / (best_K[k] - best_K[k - 1])
-    return labels_K[k - 1] + share * (labels_K[k] - labels_K[k - 1])
+    return float(labels_K[k - 1] + share * (labels_K[k] - labels_K[k - 1]))
 
 
 def labels_saved(
@@ -97,8 +107,8 @@ def labels_saved(
     labels_K, accuracy_K = _curve(labels_K, accuracy_K)
     reference_labels_K, reference_accuracy_K = _curve(reference_labels_K, reference_accuracy_K)
     target = reference_accuracy_K[-1]
-    reference_need = _labels_needed(reference_labels_K, reference_accuracy_K, target)
-    return float(reference_need - _labels_needed(labels_K, accuracy_K, target))
+    reference_need = labels_needed(reference_labels_K, reference_accuracy_K, target)
+    return float(reference_need - labels_needed(labels_K, accuracy_K, target))
 
 
 def paired_wilcoxon(method_S: np.ndarray, reference_S: np.ndarray) -> float:
@@ -151,7 +161,7 @@ def accuracy_on_top(score_N: np.ndarray, correct_N: np.ndarray, shares_K: np.nda
     along the same line (hits, not accuracy); share 0 is the limit, the accuracy of the highest group.
 
     Raises ValueError for an empty pool, unequal lengths, nan scores or shares outside 0..1.
-    Source: paper 000, informativeness analysis (Fig. 3).
+    Source: paper 000, sec. 3.2 and Fig. 3.
     """
     score_N, shares_K = np.asarray(score_N, np.float64), np.asarray(shares_K, np.float64)
     correct_N = np.asarray(correct_N, np.float64)

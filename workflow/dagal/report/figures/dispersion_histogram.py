@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from dagal.report.figures import draw, figure_item
-from dagal.report.tables import informativeness
+from dagal.report.tables import dispersion
 
 
 def make(job):
@@ -67,11 +67,11 @@ def wilson_interval(p, n, z: float = 1.96):
 ITEM = figure_item(
     make,
     "dispersion_histogram",
-    informativeness.ITEM,
+    dispersion.ITEM,
     "dispersion",
-    when=lambda study: informativeness.ITEM.when(study) and "label_dispersion" in study.methods,
     caption="""
-    Label dispersion of the pool under the initial model, and the accuracy of that model in each bin.
+    Label-dispersion of the pool under the models behind the first three queries (thesis 003, figs. 3.3 and 3.4), and the accuracy of
+    the model in each bin.
     """,
     category="Analysis",
 )

@@ -40,7 +40,7 @@ ITEM = figure_item(
     "curves",
     caption="""
     Accuracy of the initial model on the top x % of the pool, sorted by each method's score (Zolfaghari Bengar et al. 2021,
-    sec. 4.3): the lower, the better the score finds what the model gets wrong. Random is flat; the oracle is 0 until the
+    sec. 3.2): the lower, the better the score finds what the model gets wrong. Random is flat; the oracle is 0 until the
     errors are used up.
     """,
     category="Analysis",

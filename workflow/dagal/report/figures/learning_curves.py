@@ -7,27 +7,38 @@ from dagal.report import tables
 from dagal.report.figures import draw, figure_item
 from dagal.report.tables import metrics
 
-LABELS = {"accuracy": ("labeled samples", "test accuracy"), "mean_ap": ("annotated frames", "mean AP at IoU .5 (test)")}
+LABELS = {
+    "accuracy": ("labeled samples", "test accuracy"),
+    "validation_accuracy": ("labeled samples", "validation accuracy"),
+    "mean_ap": ("annotated frames", "mean AP at IoU .5 (test)"),
+}
 
 
 def make(job):
     further = {name: tables.read(job.input[name]) for name in ("supervised", "stopping") if job.input.get(name)}
-    draw(job, partial(learning_curves, measure=job.params.measure), **further)
+    draw(job, partial(learning_curves, measure=job.params.measure, band=job.params.band), **further)
 
 
-def learning_curves(metrics, path, dpi: int, measure: str = "accuracy", supervised=None, stopping=None):
+def labels_of(measure: str) -> tuple[str, str]:
+    """What stands beside the axes of a curve of a measure."""
+    return LABELS.get(measure, ("labeled samples", f"{measure.replace('_', ' ')} (test)"))
+
+
+def learning_curves(
+    metrics, path, dpi: int, measure: str = "accuracy", supervised=None, stopping=None, band: str = "sd"
+):
     """``metrics``: study, method, seed, cycle, labels, the measure of performance, and optionally deployable. A point is
     the mean over the seeds of one cycle, at their mean number of labels; where chains stop early, over the seeds that go on.
 
     ``supervised``: study, learner, labels, size and the measure, a horizontal line per learner and size at the mean over seeds.
     ``stopping``: study, method, seed, cycle, stopped (0 or 1), a cross at the last point of every chain that stopped.
+    ``band``: ``sd`` or ``se``, see `drawing.draw_means`.
     """
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     from dagal.report import drawing
 
-    x_label, y_label = LABELS.get(measure, ("labeled samples", f"{measure.replace('_', ' ')} (test)"))
+    x_label, y_label = labels_of(measure)
     metrics = drawing.checked(metrics, "study", "method", "seed", "cycle", "labels", measure)
     lines = drawing.looks(metrics)
     metrics["labels"] = metrics.groupby(["study", "method", "cycle"], observed=True)["labels"].transform("mean")
@@ -42,14 +53,13 @@ def learning_curves(metrics, path, dpi: int, measure: str = "accuracy", supervis
     with drawing.canvas(path, dpi, width * columns + 2.2, max(height * rows, 0.17 * len(lines) + 0.4)) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, study in zip(axes, studies, strict=False):
-            drawing.draw_means(ax, metrics[metrics["study"] == study], "labels", measure, lines)
+            drawing.draw_means(ax, metrics[metrics["study"] == study], "labels", measure, lines, band=band)
             if supervised is not None:
                 draw_baselines(ax, supervised[supervised["study"] == study], measure)
             for method, end in ends[ends["study"] == study].groupby("method", sort=False):
                 ax.plot(end["labels"], end[measure], **drawing.STOP | {"color": lines[method]["color"]})
             ax.set(title=study, xlabel=x_label, ylabel=y_label)
-            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            drawing.count_labels(ax)
         for ax in axes[len(studies) :]:
             ax.set_axis_off()
         drawing.add_legend(
@@ -57,6 +67,7 @@ def learning_curves(metrics, path, dpi: int, measure: str = "accuracy", supervis
             metrics,
             lines,
             [Line2D([], [], color=drawing.GREY, label="chain stopped", **drawing.STOP)] * bool(len(ends)),
+            band,
         )
     return figure
 
@@ -81,7 +92,8 @@ def reads(study, at):
 
 
 def settings(study, at):
-    return {"dpi": study.settings["plots"]["dpi"], "measure": study.task.measures[0]}
+    plots = study.settings["plots"]
+    return {"dpi": plots["dpi"], "band": plots.get("band", "sd"), "measure": study.task.measures[0]}
 
 
 ITEM = figure_item(
@@ -92,7 +104,7 @@ ITEM = figure_item(
     reads=reads,
     settings=settings,
     caption="""
-    Test accuracy against the number of labels: mean and standard deviation over seeds. Every method starts from the same
+    Test accuracy against the number of labels: mean over seeds, with a band of the standard deviation or error. Every method starts from the same
     initial models.
     """,
     category="Results",

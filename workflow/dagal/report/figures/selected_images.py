@@ -23,10 +23,7 @@ def make(job):
             if passed_through(last_cycle, seed, method, cycle):
                 continue
             ids = artifacts.read(path, "query", "ids")[0][:MOST]
-            images = artifacts.rows(file["images"], ids)
-            images = images if images.shape[3] == 3 else np.repeat(images[..., :1], 3, axis=3)
-            factor = max(1, -(-SIDE // min(images.shape[1:3])))
-            images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+            images = pictures.tiles(artifacts.rows(file["images"], ids), SIDE)
             spaced = np.pad(images, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=255)
             strips.append(np.concatenate(list(spaced), axis=1))
             captions.append(f"{method}: {', '.join(map(str, class_names[labels_N[ids]]))}")

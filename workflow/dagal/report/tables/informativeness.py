@@ -1,4 +1,4 @@
-"""First scores of every method -> accuracy of the initial model on the top x % of the pool (000, sec. 4.3)."""
+"""First scores of every method -> accuracy of the initial model on the top x % of the pool (000, sec. 3.2)."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def make(job):
     shares = np.arange(1, 101) / 100
     (labels_N,) = artifacts.read(job.input.truth, "truth", "labels")
     last_cycle = last_cycles(job.input.stop_records)
-    curves, dispersion = [], []
+    curves = []
     for score_file, signal_file in zip(job.input.scores, job.input.signals, strict=True):
         seed, method, cycle = artifacts.node(score_file)
         if passed_through(last_cycle, seed, method, cycle):
@@ -23,10 +23,7 @@ def make(job):
         deployable = job.params.methods[method]["deployable"]
         accuracy_K = accuracy_on_top(score_N, correct_N, shares)
         curves += [[method, deployable, seed, *point] for point in zip(shares, accuracy_K, strict=True)]
-        if method == "label_dispersion":
-            dispersion += [[seed, *sample] for sample in zip(score_N, correct_N, strict=True)]
     artifacts.write_csv(job.output.curves, ["method", "deployable", "seed", "share", "accuracy"], curves)
-    artifacts.write_csv(job.output.dispersion, ["seed", "dispersion", "correct"], dispersion)
 
 
 def reads(study, at):
@@ -43,7 +40,7 @@ def reads(study, at):
 ITEM = Item(
     make=make,
     reads=reads,
-    writes={"curves": "{results}/informativeness.csv", "dispersion": "{results}/dispersion.csv"},
+    writes={"curves": "{results}/informativeness.csv"},
     settings=lambda study, at: {"methods": study.overview()},
     when=classifies,
 )

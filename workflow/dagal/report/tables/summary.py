@@ -1,10 +1,20 @@
-"""metrics.csv -> one row per method: final accuracy, area under the budget curve, labels saved against random."""
+"""metrics.csv -> one row per method: final accuracy, area under the budget curve, labels saved against random; and labels needed."""
 
 import numpy as np
 
 from dagal.report import tables
 from dagal.report.item import Item
-from dagal.report.statistics import REFERENCES, aubc, labels_saved, over_common_labels, paired_wilcoxon, random_method
+from dagal.report.statistics import (
+    REFERENCES,
+    aubc,
+    labels_needed,
+    labels_saved,
+    over_common_labels,
+    paired_wilcoxon,
+    random_of,
+)
+
+STEP = 0.05  # of accuracy, between the rows of labels_needed.csv
 
 
 def make(job):
@@ -17,6 +27,8 @@ def make(job):
     }
     deployable = metrics.groupby("method")["deployable"].first()
     learners = metrics.groupby("method", sort=False)["learner"].first().to_dict()
+    supervised = tables.read(job.input.supervised) if job.input.get("supervised") else None
+    with_all = all_data(supervised, measure) if supervised is not None else {}
     reference = next((name for name in REFERENCES if name in curves), None)
     rows = []
     for method, seeds in curves.items():
@@ -25,8 +37,10 @@ def make(job):
         labels = ends.pop() if len(ends) == 1 else np.mean([labels[-1] for labels, _ in seeds])
         row = {"method": method, "deployable": deployable[method], "seeds": len(seeds), "labels": labels}
         row[f"{measure}_mean"], row[f"{measure}_std"] = mean_std(final)
+        if with_all:
+            row["relative_to_all"] = np.mean(final) / with_all[learners[method]]
         row["aubc_mean"], row["aubc_std"] = mean_std([aubc(*curve) for curve in seeds])
-        against = random_method(learners[method], learners) or reference
+        against = random_of(method, learners)
         if against and method != against:
             saved = [labels_saved(*curve, *other) for curve, other in zip(seeds, curves[against], strict=True)]
             row["labels_saved_mean"], row["labels_saved_std"] = mean_std(saved)
@@ -37,7 +51,41 @@ def make(job):
         rows.append(row)
     table = pd.DataFrame(rows)
     tables.write(job.output.summary, table, "%.4f")
+    tables.write(job.output.labels_needed, needed(curves, measure), "%.6g")
     print(table.to_string(index=False))
+
+
+def needed(curves: dict[str, list[tuple]], measure: str):
+    """Labels that each method needs for every multiple of `STEP` that some curve reaches after its start.
+
+    ``curves``: method -> (labels, performance) of each seed. Means over the seeds; empty where a seed never gets there.
+    """
+    import pandas as pd
+
+    performances = [performance for seeds in curves.values() for _, performance in seeds]
+    lowest, highest = (
+        int(np.floor(extreme / STEP + 1e-9))
+        for extreme in (min(performance[0] for performance in performances), max(map(np.max, performances)))
+    )
+    rows = [
+        [method, round(k * STEP, 9), np.mean([labels_needed(*curve, round(k * STEP, 9)) for curve in seeds])]
+        for method, seeds in curves.items()
+        for k in range(lowest + 1, highest + 1)
+    ]
+    return pd.DataFrame(rows, columns=["method", measure, "labels"])
+
+
+def all_data(supervised, measure: str) -> dict[str, float]:
+    """Learner -> its mean performance over the seeds when it is trained on all labels.
+
+    ``supervised``: learner, size and the measure.
+    """
+    return supervised[supervised["size"] == "all"].groupby("learner")[measure].mean().to_dict()
+
+
+def reads(study, at):
+    further = {"supervised": study.table("supervised")} if "all" in study.settings["supervised"] else {}
+    return {"metrics": study.table("metrics")} | further
 
 
 def mean_std(values):
@@ -47,16 +95,18 @@ def mean_std(values):
 
 ITEM = Item(
     make=make,
-    reads=lambda study, at: {"metrics": study.table("metrics")},
-    writes={"summary": "{results}/summary.csv"},
+    reads=reads,
+    writes={"summary": "{results}/summary.csv", "labels_needed": "{results}/labels_needed.csv"},
     settings=lambda study, at: {"measure": study.task.measures[0]},
     caption="""
     Mean and standard deviation over seeds of the final accuracy and of the area under the budget curve (trapezoid over the
     label range, divided by it). *Labels saved*: how many labels fewer than random a method needs for random's final
-    accuracy (empty where a seed never gets there). *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
+    accuracy (empty where a seed never gets there). *Relative to all*: the mean final accuracy, divided by that of the same learner
+    trained on all labels. *Labels needed*: with how many labels a method reaches each multiple of .05, mean over seeds, straight
+    between the cycles; empty where a seed never gets there. *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
     seed; empty below 6 seeds, where it cannot fall under .05.
     """,
     category="Tables",
-    labels={"summary": "summary per method"},
+    labels={"summary": "summary per method", "labels_needed": "labels needed for an accuracy"},
     environment="analysis",
 )
