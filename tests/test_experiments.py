@@ -126,10 +126,10 @@ VIDEO = {
     "supervised": ["all"],
 }  # fmt: skip
 PUBLISHED["synthia_al"] = VIDEO | {
-    "initial": 1920, "budget": 1920, "cycles": 5, "lr": 0.02, "epochs": 10, "milestones": [5, 7],
+    "initial": 2008, "budget": 2008, "cycles": 5, "lr": 0.02, "epochs": 10, "milestones": [5, 7],
     "methods": [
         "random", "random_r", "least_confidence", "margin", "entropy", "oracle_fp", "oracle_fn", "temporal_coherence",
-        "temporal_coherence_siamfc",
+        "temporal_coherence_siamfc", "temporal_coherence_features",
     ],
 }  # fmt: skip
 PUBLISHED["imagenet_vid"] = VIDEO | {
@@ -368,8 +368,11 @@ def test_weight_of_every_class_balanced_method():
 
 
 def test_frames_of_the_rendered_set_are_those_of_the_table():
-    """Thesis 003, table 2.1: 197 training sequences, 96K frames."""
-    assert abs(synthia_al.n_training_frames(load("synthia_al")["dataset"]) / 96_000 - 1) < 0.1
+    """Thesis 003, table 2.1: 197 training sequences, 96K frames; 2 % of those there are, per cycle."""
+    config = load("synthia_al")
+    n_frames = synthia_al.n_training_frames(config["dataset"])
+    assert abs(n_frames / 96_000 - 1) < 0.1
+    assert config["budget"] == config["pool"]["initial"]["size"] == round(0.02 * n_frames)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
