@@ -72,6 +72,28 @@ rule flow_tracks:
         "{params.command}"
 
 
+rule feature_correlation_tracks:
+    input:
+        unpack(plan.reads("feature_correlation_tracks")),
+    output:
+        **plan.writes("feature_correlation_tracks"),
+    log:
+        plan.log("feature_correlation_tracks"),
+    conda:
+        plan.conda("feature_correlation_tracks")
+    threads: plan.threads("feature_correlation_tracks")
+    resources:
+        gpu=plan.gpu("feature_correlation_tracks"),
+        mem_mb=plan.memory("feature_correlation_tracks"),
+        runtime=plan.runtime("feature_correlation_tracks"),
+    params:
+        settings=plan.settings("feature_correlation_tracks"),
+        code=plan.code("feature_correlation_tracks"),
+        command=plan.command("feature_correlation_tracks"),
+    shell:
+        "{params.command}"
+
+
 rule siamfc_tracks:
     input:
         unpack(plan.reads("siamfc_tracks")),

@@ -1,4 +1,7 @@
-"""Optical flow of the training videos, once per data set and shared by all studies. Needs images.h5; makes flow_*/*.h5."""
+"""What follows detections: optical flow of the training videos, once per data set and shared by all studies, and the network of SiamFC.
+
+Needs images.h5 (flow); makes flow_*/*.h5, siamfc.safetensors.
+"""
 
 
 rule optical_flow:
@@ -19,5 +22,27 @@ rule optical_flow:
         settings=plan.settings("optical_flow"),
         code=plan.code("optical_flow"),
         command=plan.command("optical_flow"),
+    shell:
+        "{params.command}"
+
+
+rule siamfc:
+    input:
+        unpack(plan.reads("siamfc")),
+    output:
+        **plan.writes("siamfc"),
+    log:
+        plan.log("siamfc"),
+    conda:
+        plan.conda("siamfc")
+    threads: plan.threads("siamfc")
+    resources:
+        gpu=plan.gpu("siamfc"),
+        mem_mb=plan.memory("siamfc"),
+        runtime=plan.runtime("siamfc"),
+    params:
+        settings=plan.settings("siamfc"),
+        code=plan.code("siamfc"),
+        command=plan.command("siamfc"),
     shell:
         "{params.command}"

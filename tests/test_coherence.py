@@ -18,14 +18,18 @@ PAIRWISE = [[0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 0, 1], [0, 1, 1, 0]]  # eq. 2.4
 def random_graph(rng, n_nodes, density):
     first, second = np.triu_indices(n_nodes, 1)
     chosen = rng.random(len(first)) < density
-    return rng.random(n_nodes) < 0.5, np.column_stack([first, second])[chosen]
+    is_candidate_V = rng.random(n_nodes) < 0.5
+    cost_V = np.where(
+        is_candidate_V, 1, rng.integers(1, 8, n_nodes) ** (rng.random() < 0.5)
+    )  # half of the graphs as in the thesis
+    return is_candidate_V, cost_V, np.column_stack([first, second])[chosen]
 
 
-def least_energy(is_candidate_V, edges_E_2):
-    """By the four labels of the thesis and all their combinations."""
+def least_energy(is_candidate_V, cost_V, edges_E_2):
+    """By the four labels of the thesis and all their combinations; its costs of single nodes times those given."""
     allowed = [[label for label in range(4) if np.isfinite(UNARY[bool(c)][label])] for c in is_candidate_V]
     return min(
-        sum(UNARY[bool(c)][label] for c, label in zip(is_candidate_V, labels, strict=True))
+        sum(UNARY[bool(c)][label] * k for c, label, k in zip(is_candidate_V, labels, cost_V, strict=True))
         + sum(PAIRWISE[labels[i]][labels[j]] for i, j in edges_E_2)
         for labels in product(*allowed)
     )
@@ -41,15 +45,18 @@ def test_equals_enumeration_of_the_four_labels():
 def test_equals_scipys_minimum_cut_and_is_its_smallest_real_side():
     rng = np.random.default_rng(1)
     for n_nodes in (50, 200, 600):
-        is_candidate_V, edges_E_2 = graph = random_graph(rng, n_nodes, 6 / n_nodes)
+        is_candidate_V, cost_V, edges_E_2 = graph = random_graph(rng, n_nodes, 6 / n_nodes)
         source, sink = n_nodes, n_nodes + 1
         detections, candidates = np.flatnonzero(~is_candidate_V), np.flatnonzero(is_candidate_V)
         arcs = [
             *((source, d) for d in detections), *((c, sink) for c in candidates),
             *edges_E_2, *edges_E_2[:, ::-1],
         ]  # fmt: skip
-        arcs = np.array(arcs)
-        capacity = coo_array((np.ones(len(arcs), np.int32), arcs.T), (n_nodes + 2,) * 2).tocsr()
+        arcs, capacities = (
+            np.array(arcs),
+            np.concatenate([cost_V[detections], cost_V[candidates], np.ones(2 * len(edges_E_2))]),
+        )
+        capacity = coo_array((capacities.astype(np.int32), arcs.T), (n_nodes + 2,) * 2).tocsr()
         flow = maximum_flow(capacity, source, sink)
         real_V = label_nodes(*graph)
         assert energy(real_V, *graph) == flow.flow_value
@@ -66,15 +73,15 @@ def test_equals_scipys_minimum_cut_and_is_its_smallest_real_side():
 def test_order_of_the_edges_does_not_matter():
     rng = np.random.default_rng(2)
     for _ in range(50):
-        is_candidate_V, edges_E_2 = random_graph(rng, 40, 0.1)
+        *nodes, edges_E_2 = random_graph(rng, 40, 0.1)
         shuffled = rng.permutation(edges_E_2)[:, ::-1]
-        np.testing.assert_array_equal(label_nodes(is_candidate_V, edges_E_2), label_nodes(is_candidate_V, shuffled))
+        np.testing.assert_array_equal(label_nodes(*nodes, edges_E_2), label_nodes(*nodes, shuffled))
 
 
 def test_no_nodes_and_no_edges():
     nothing = np.empty((0, 2), np.int64)
-    assert len(label_nodes(np.zeros(0, bool), nothing)) == 0
-    assert label_nodes(np.array([False, True]), nothing).tolist() == [True, False]
+    assert len(label_nodes(np.zeros(0, bool), np.zeros(0, np.int64), nothing)) == 0
+    assert label_nodes(np.array([False, True]), np.ones(2, np.int64), nothing).tolist() == [True, False]
 
 
 BOX = np.array([10, 10, 30, 30], np.float32)
@@ -92,7 +99,7 @@ def video(present, n_classes=None, shift=0.0):
 
 
 def errors(graph, n_frames):
-    real_V = label_nodes(graph.is_candidate_V, graph.edges_E_2)
+    real_V = label_nodes(graph.is_candidate_V, graph.cost_V, graph.edges_E_2)
     return [counts.tolist() for counts in count(graph.frame_V, graph.is_candidate_V, real_V, n_frames)]
 
 
@@ -128,6 +135,29 @@ def test_short_runs_are_wrong_up_to_six_frames(length, wrong):
     false_positives, false_negatives = errors(video([0] * 5 + [1] * length + [0] * 5), length + 10)
     assert sum(false_positives) == wrong
     assert false_negatives == ([0] * (length + 10) if wrong else [0] * 3 + [1] * 2 + [0] * length + [1] * 2 + [0] * 3)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_object_at_the_ends_of_a_video_is_not_wrong_for_lack_of_neighbours(length, reverse):
+    """What is seen in the first frames alone may have been there before: the frames before the video count as agreeing."""
+    present = [1] * length + [0] * 9
+    false_positives, _ = errors(video(present[::-1] if reverse else present), length + 9)
+    assert sum(false_positives) == 0
+
+
+@pytest.mark.parametrize("frame", [1, 2, 3])
+def test_flicker_near_the_ends_stays_wrong(frame):
+    """By hand, of frame 1: wrong costs 1 + 2 frames beyond the video; real costs 4 candidates."""
+    present = [int(k == frame) for k in range(12)]
+    assert errors(video(present), 12)[0] == present
+    assert errors(video(present[::-1]), 12)[0] == present[::-1]
+
+
+def test_costs_count_the_frames_beyond_the_video():
+    assert video([1] * 8).cost_V.tolist() == [4, 3, 2, 1, 1, 2, 3, 4]
+    assert video([1] * 4 + [0]).cost_V.tolist() == [4, 3, 3, 3, 1]  # of five frames; in the last is a candidate
+    assert video([1]).cost_V.tolist() == [7]
 
 
 def test_isolated_detection_of_a_video_of_one_frame_is_trusted():
@@ -243,7 +273,7 @@ def test_estimates_beat_chance_on_a_noisy_detector():
     tracks[(target < 0) | (target >= n_frames)] = np.nan
     offsets = np.searchsorted(frames, np.arange(n_frames + 1))
     graph = build_graph(offsets, boxes, np.zeros(len(boxes), np.int64), tracks)
-    real_V = label_nodes(graph.is_candidate_V, graph.edges_E_2)
+    real_V = label_nodes(graph.is_candidate_V, graph.cost_V, graph.edges_E_2)
     wrong = ~real_V[: len(boxes)]
     assert np.mean(~correct[wrong]) > 0.9
     assert np.mean(wrong[~correct]) > 0.9

@@ -1,5 +1,6 @@
 """The renderer: bytes by seed, boxes of what is visible, true flow that explains the next frame, and the plan of the subsets."""
 
+import functools
 import itertools
 from collections import Counter
 from dataclasses import replace
@@ -10,16 +11,17 @@ import pytest
 
 from dagal.datasets.rendering import render as module
 from dagal.datasets.rendering import roads, textures, traffic
-from dagal.datasets.rendering.render import CLASSES, MIN_VISIBLE, SUBSETS, Clip, plan, render, true_flow
+from dagal.datasets.rendering.render import CLASSES, MIN_VISIBLE, SEGMENTS, SUBSETS, Clip, plan, render, true_flow
 from dagal.errors import UserError
+from dagal.seeding import generator
 
 H, W, FPS = 120, 160, 25
 EVERYONE = (0.3, 0.2, 0.35, 0.4)
-SETTINGS = {"seed": 0, "scale": 1, "seconds": [10, 30], "fps": 25, "height": 300, "width": 400}
+SETTINGS = {"seed": 0, "scale": 1, "seconds": [10, 30], "fps": 25, "quiet": 0.5, "height": 300, "width": 400}
 
 
-def clip(area="city", condition="spring", seed=0, n_frames=4, probabilities=EVERYONE):
-    return Clip("x", "default", 0, area, condition, probabilities, n_frames, seed)
+def clip(area="city", condition="spring", seed=0, n_frames=4, probabilities=EVERYONE, quiet=(0.0, 0.0)):
+    return Clip("x", "default", 0, area, condition, probabilities, quiet, n_frames, seed)
 
 
 def frames(**changes):
@@ -32,7 +34,7 @@ def digest(rendered):
 
 def with_masks(one, height=H, width=W):
     """Frames and pictures of track + 1."""
-    return list(module._render(one, height, width, FPS))
+    return [(frame, frame.instance.astype(int)) for frame in render(one, height, width, FPS)]
 
 
 def warp(image, flow):
@@ -89,7 +91,7 @@ def test_probabilities_act():
     def seen(probabilities):
         found = Counter()
         for seed in range(2):
-            for frame in render(clip(seed=seed, n_frames=4, probabilities=probabilities), H, W, fps=1):
+            for frame in render(clip(seed=seed, n_frames=2, probabilities=probabilities), H, W, fps=1):
                 found.update(frame.labels.tolist())
         return found
 
@@ -98,6 +100,103 @@ def test_probabilities_act():
         one = tuple(float(i == k) for i in range(4))
         assert set(seen(one)) == {k}
         assert seen(one)[k] > seen(tuple(0.2 * p for p in one))[k]
+
+
+@functools.cache
+def spawned(area, probabilities):
+    """What moves in 100 clips of 20 seconds without quiet stretches, and how far the cameras come in all."""
+    result, metres = [], 0.0
+    for seed in range(100):
+        drive = roads.draw(generator(seed, "drive"), area)
+        result.append(traffic.draw(generator(seed, "actors"), drive, area, probabilities, 20.0))
+        metres += roads.reach(drive, 20.0)
+    return result, metres
+
+
+KINDS = {
+    "walks": (traffic.PEDESTRIAN, lambda actors: actors.path == 0),
+    "crosses": (traffic.PEDESTRIAN, lambda actors: actors.path == 2),
+    "rides": (traffic.CYCLIST, lambda actors: actors.path == 0),
+    "follows": (traffic.CAR, lambda actors: actors.path == 1),
+    "parks": (traffic.CAR, lambda actors: (actors.path == 0) & (actors.speed == 0)),
+    "comes towards": (traffic.CAR, lambda actors: actors.speed < 0),
+    "rolls": (traffic.WHEELCHAIR, lambda actors: actors.path == 0),
+}
+
+
+def count(area, name, probability):
+    kind, chosen = KINDS[name]
+    scenes_, metres = spawned(area, tuple(probability * (k == kind) for k in range(4)))
+    return sum(np.count_nonzero((actors.kind == kind) & chosen(actors)) for actors in scenes_), metres
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_spawn_probabilities_are_those_of_the_table(name):
+    """At the positions that are taken when the probability is 1, by 4 standard deviations of a binomial draw."""
+    positions, _ = count("city", name, 1.0)
+    for probability in (0.3, 0.35):
+        found, _ = count("city", name, probability)
+        assert abs(found - probability * positions) < 4 * np.sqrt(probability * (1 - probability) * positions)
+    assert positions >= 300
+
+
+@pytest.mark.parametrize(("name", "lines", "spacing", "before", "beyond"), [
+    ("walks", 2, 8, 20, 120), ("rolls", 2, 34, 20, 120), ("rides", 2, 30, -5, 120 + 20 * 5 / 2), ("follows", 3, None, 0, 0),
+])  # fmt: skip
+def test_spawn_positions_are_everywhere(name, lines, spacing, before, beyond):
+    """Beside the whole road, on both sides, no stretch left out: so many metres apart, from behind the camera to beyond its end."""
+    found, metres = count("city", name, 1.0)
+    positions = 300 if spacing is None else lines * ((metres + 100 * (before + beyond)) / spacing + 50)
+    assert found == pytest.approx(positions, rel=0.02)
+
+
+def test_quiet_stretches_take_their_share_of_the_time():
+    for share in (0.0, 0.25, 0.5, 0.9):
+        quiet = [len(traffic.quiet_times(share, phase, 19.9)) / 200 for phase in np.linspace(0, 1, 300, endpoint=False)]
+        assert np.mean(quiet) == pytest.approx(share, abs=0.01)
+        assert share == 0 or 0 < np.mean([0.01 < part < 0.99 for part in quiet]) < 0.5
+    for scale, tolerance in ((4 / 150, 0.3), (0.2, 0.1), (1, 0.03)):  # few sequences, too
+        for seed in range(5):
+            clips = plan(SETTINGS | {"scale": scale, "seed": seed})
+            parts = [len(traffic.quiet_times(*one.quiet, one.n_frames / 25)) / one.n_frames * 2.5 for one in clips]
+            assert np.mean(parts) == pytest.approx(0.5, abs=tolerance)
+
+
+@pytest.mark.parametrize("area", roads.AREAS)
+def test_nobody_is_near_in_a_quiet_stretch_and_all_others_stay(area):
+    empty, moments = Counter(), np.arange(0, 12, 1.0)
+    for seed in range(24):
+        drive = roads.draw(generator(seed, "drive"), area)
+        everyone = traffic.draw(generator(seed, "actors"), drive, area, EVERYONE, 12.0)
+        silent = traffic.quiet_times(0.5, seed / 24, 12.0)
+        others = traffic.without_seen(everyone, drive, silent)
+        for t in moments:
+            near, before = (len(traffic.near(actors, drive, t, traffic.CLEAR)) for actors in (others, everyone))
+            empty.update(quiet=not near, busy=not before)
+            assert not near or not len(silent) or np.abs(silent - t).min() > 0.01
+        if not len(silent):
+            assert others.start.tolist() == everyone.start.tolist()
+        kept = {*others.start.tolist()}
+        for t in silent[::20]:
+            near = traffic.near(everyone, drive, t, traffic.CLEAR)
+            assert not kept & {*everyone.start[near].tolist()}
+    assert empty["busy"] < 0.1 * 24 * len(moments)
+    assert 0.35 < empty["quiet"] / 24 / len(moments) < 0.8
+
+
+def test_quiet_frames_have_no_box():
+    """Not even those at the end of the quiet stretch, in which the first objects come into sight."""
+    quiet_frames, boxes = 0, 0
+    for seed in range(6):
+        one = clip(seed=seed, n_frames=6, quiet=(0.5, seed / 6))
+        silent = traffic.quiet_times(*one.quiet, 12.0)
+        for k, frame in enumerate(render(one, 300, 400, fps=0.5)):
+            if len(silent) and np.abs(silent - 2 * k).min() < 0.01:
+                assert not len(frame.boxes)
+                quiet_frames += 1
+            boxes += len(frame.boxes)
+    assert quiet_frames > 8
+    assert boxes > 20
 
 
 def test_an_object_keeps_its_class_and_moves_little_from_frame_to_frame():
@@ -131,6 +230,36 @@ def test_boxes_are_the_extents_of_the_visible_pixels_and_small_objects_have_none
         assert not boxes
     assert annotated > 0
     assert ignored > 0
+
+
+def test_masks_say_the_class_of_every_pixel():
+    """Of objects that of their box; of the rest by place: sky above the horizon, road below it in the middle, the roadside beside it."""
+    seen = Counter()
+    for area, seed in (("city", 1), ("town", 2), ("highway", 3)):
+        for frame in render(clip(area, "spring", seed, 2), H, W, FPS):
+            assert (frame.mask.dtype, frame.instance.dtype) == (np.uint8, np.uint16)
+            assert frame.mask.shape == frame.instance.shape == (H, W)
+            first = SEGMENTS.index(CLASSES[0])
+            np.testing.assert_array_equal(frame.mask >= first, frame.instance > 0)
+            for label, track in zip(frame.labels, frame.tracks, strict=True):
+                assert (frame.mask[frame.instance == track + 1] == first + label).all()
+            horizon = np.ceil(0.44 * H).astype(int)
+            names = np.array(SEGMENTS)[frame.mask]
+            assert not np.isin(names[:horizon], ["road", "roadside"]).any()
+            assert not (names[horizon:] == "sky").any()
+            assert (names[-1, W // 2 - 10 : W // 2 + 10] == "road").all()  # what the camera is on
+            middle = np.flatnonzero((names == "road").any(1))
+            assert ("building" in names) == (area != "highway")
+            seen.update(np.unique(names))
+            assert len(middle) > 20
+    assert set(seen) >= {"sky", "road", "roadside", "building", "thing", "car"}
+
+
+def test_masks_of_the_ground_are_where_it_looks_like_road():
+    """The colours of the asphalt, which is grey, against those of the grass beside a highway, near the camera."""
+    (frame,) = render(clip("highway", "spring", 3, 1, (0, 0, 0, 0)), H, W, FPS)
+    green, names = frame.image[60:70].astype(int) @ [-0.5, 1, -0.5], np.array(SEGMENTS)[frame.mask[60:70]]
+    assert np.percentile(green[names == "road"], 95) < 10 < np.percentile(green[names == "roadside"], 5)
 
 
 def without(scene, away):

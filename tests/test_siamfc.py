@@ -1,144 +1,139 @@
-"""Tracking by correlation of feature maps: known motions, borders of the video and of the image."""
+"""SiamFC: its correlation and loss against the formulas, its crops, and that what it has learnt follows better than standing still."""
+
+import functools
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import conv2d
 
+from dagal.datasets.rendering import render
+from dagal.geometry import overlap
 from dagal.tasks.detection import siamfc
 
-SIZE = (96, 128)
+
+def random(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def texture(height, width, seed, cell=4):
-    """Smooth random pattern (3,height,width)."""
-    noise = torch.rand(1, 3, height // cell + 3, width // cell + 3, generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.interpolate(noise, (height + 8, width + 8), mode="bicubic")[0, :, 4:-4, 4:-4]
+def network(seed=0):
+    torch.manual_seed(seed)
+    return siamfc.Siamese().eval()
 
 
-def scene(n_frames, velocity, growth=1.0, size=(24, 32), start=(30.0, 30.0), background_velocity=0.0):
-    """Images (T,3,H,W) of a textured rectangle over a texture, and its true box (T,4) in each."""
-    height, width = SIZE
-    background, pattern = texture(height, width + 64, 1), texture(*size, 2)
-    images, boxes = [], []
-    for t in range(n_frames):
-        h, w = size[0] * growth**t, size[1] * growth**t
-        x, y = start[0] + velocity[0] * t - (w - size[1]) / 2, start[1] + velocity[1] * t - (h - size[0]) / 2
-        offset = 32 + round(background_velocity * t)
-        image = background[:, :, offset : offset + width].clone()
-        columns = (torch.arange(width) + 0.5 - x) / w * 2 - 1
-        rows = (torch.arange(height) + 0.5 - y) / h * 2 - 1
-        grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)[None]
-        painted = torch.nn.functional.grid_sample(pattern[None], grid, padding_mode="border", align_corners=False)[0]
-        inside = (grid.abs() <= 1).all(-1)
-        images.append(torch.where(inside, painted, image))
-        boxes.append([x, y, x + w, y + h])
-    return torch.stack(images), np.array(boxes, np.float32)
+def test_the_response_is_the_cross_correlation_of_each_pair():
+    model, templates, features = network(), random(3, 5, 6, 6), random(3, 5, 18, 18, seed=1)
+    response = model.respond(templates, features)
+    assert response.shape == (3, siamfc.RESPONSE, siamfc.RESPONSE)
+    for m, row, column in ((0, 0, 0), (1, 4, 12), (2, 12, 7)):
+        part = features[m, :, row : row + 6, column : column + 6]
+        expected = model.gain * (part * templates[m]).sum() + model.bias
+        assert response[m, row, column].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def pixels(images):
-    return images, 1
+@torch.no_grad()
+def test_a_shift_of_the_search_image_shifts_the_response():
+    """Four pixels by one, as no layer pads; the exemplar itself in the middle of a search image answers there."""
+    model, wide = network(), 255 * random(1, 3, siamfc.SEARCH + 4, siamfc.SEARCH + 4)
+    wide = siamfc.normalised(wide)
+    low, high = (siamfc.SEARCH - siamfc.EXEMPLAR) // 2, (siamfc.SEARCH + siamfc.EXEMPLAR) // 2
+    exemplar = wide[..., low:high, low:high]
+    one, other = (model(exemplar, wide[..., k : k + siamfc.SEARCH, k : k + siamfc.SEARCH]) for k in (0, 4))
+    assert one.shape == (1, siamfc.RESPONSE, siamfc.RESPONSE)
+    torch.testing.assert_close(one[:, 1:, 1:], other[:, :-1, :-1])
+    embedded = model.embed(exemplar)
+    alone = model.gain * conv2d(embedded, embedded)[0, 0, 0, 0] + model.bias
+    assert one[0, 6, 6].item() == pytest.approx(alone.item(), rel=1e-4)
 
 
-def convolutions(images):
-    """Two random convolutions of stride 2, as an untrained backbone has them."""
-    generator = torch.Generator().manual_seed(3)
-    for inputs, outputs in ((3, 16), (16, 32)):
-        weights = torch.randn(outputs, inputs, 3, 3, generator=generator)
-        images = torch.relu(torch.nn.functional.conv2d(images, weights, stride=2, padding=1))
-    return images, 4
+def test_the_loss_is_the_logistic_one_with_both_sides_weighed_alike():
+    logits, shown = torch.tensor([[[2.0, -1.0], [0.5, 0.0]]]), torch.tensor([[True, False], [False, False]])
+    wrong = [np.log1p(np.exp(-2.0)), np.mean([np.log1p(np.exp(x)) for x in (-1.0, 0.5, 0.0)])]
+    assert siamfc.logistic_loss(logits, shown).item() == pytest.approx(np.mean(wrong))
 
 
-def centre(boxes):
-    return (boxes[..., :2] + boxes[..., 2:]) / 2
+def test_shifts_that_show_the_object():
+    assert siamfc.target().sum() == 13  # whole points of a disc of radius 2
+    assert siamfc.target()[4, 6] and siamfc.target()[7, 7] and not siamfc.target()[5, 4]
 
 
-@pytest.mark.parametrize("make", [pixels, convolutions])
-@pytest.mark.parametrize("velocity", [(0, 0), (4, 0), (-3, 2), (1.5, -2.5)])
-def test_a_moving_rectangle_is_followed(make, velocity):
-    images, truth = scene(9, velocity, start=(45, 35), background_velocity=2)
-    maps, stride = make(images)
-    tracks = siamfc.track(maps, stride, np.arange(9), truth, 9, SIZE)
-    assert tracks.shape == (9, 6, 4)
-    assert tracks.dtype == np.float32
-    for column, offset in enumerate((-3, -2, -1, 1, 2, 3)):
-        rows = np.arange(max(0, -offset), min(9, 9 - offset))
-        error = np.abs(centre(tracks[rows, column]) - centre(truth[rows + offset]))
-        assert error.max() < 2, (offset, error.max())
+def test_windows_are_squares_of_the_papers_side():
+    window = siamfc.squares(torch.tensor([[10.0, 20.0, 30.0, 80.0]]), 2)[0]  # 20 x 60: p = 20, side sqrt(60 x 100)
+    np.testing.assert_allclose(window[2:] - window[:2], 2 * np.sqrt(6000), rtol=1e-6)
+    np.testing.assert_allclose((window[:2] + window[2:]) / 2, (20, 50), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("make", "growth", "tolerance"),
-    [(pixels, 1.05, 0.3), (pixels, 1 / 1.05, 0.3), (convolutions, 1.08, 0.9), (convolutions, 1 / 1.08, 0.9)],
-)
-def test_the_scale_follows(make, growth, tolerance):
-    """Over the 6 frames, in the right direction, and on fine maps by about the right factor."""
-    images, truth = scene(7, (0, 0), growth, start=(48, 34))
-    maps, stride = make(images)
-    box = siamfc.track(maps, stride, np.array([3]), truth[3:4], 7, SIZE)[0]
-    width = box[:, 2] - box[:, 0]
-    assert abs(np.log(width[5] / width[0]) / np.log(growth) / 6 - 1) < tolerance
+def test_clips_are_of_all_areas_and_conditions_and_none_of_a_data_set():
+    clips = siamfc.clips(15)
+    assert len({(one.area, one.condition) for one in clips}) == 15
+    assert siamfc.clips(20)[:15] == clips
+    settings = {"scale": 1, "seconds": [1, 1], "fps": 25, "quiet": 0.0, "height": 240, "width": 320}
+    taken = {one.seed for seed in range(3) for one in render.plan(settings | {"seed": seed})}
+    assert not taken & {one.seed for one in clips}
 
 
-def test_beyond_the_ends_is_nan():
-    images, truth = scene(5, (1, 0))
-    tracks = siamfc.track(images, 1, np.arange(5), truth, 5, SIZE)
-    reached = np.arange(5)[:, None] + np.array([-3, -2, -1, 1, 2, 3])
-    np.testing.assert_array_equal(np.isnan(tracks).any(2), (reached < 0) | (reached > 4))
-    np.testing.assert_array_equal(np.isnan(tracks).all(2), (reached < 0) | (reached > 4))
+@functools.cache
+def crops():
+    """Of two small clips."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(siamfc, "FRAMES", 16)
+        found = [siamfc.pairs(clip) for clip in siamfc.clips(2)]
+    return tuple(torch.cat(part) for part in zip(*found, strict=True))
 
 
-def test_what_leaves_the_image_is_cut_and_then_nan():
-    images, truth = scene(8, (8, 0), start=(76, 30))  # the centre passes the right border, x = 128, at frame 5
-    tracks = siamfc.track(images, 1, np.array([1, 4]), truth[[1, 4]], 8, SIZE)
-    assert not np.isnan(tracks[0]).any(1)[2:].any()
-    assert np.nanmax(tracks[..., 2]) == 128
-    assert np.isnan(tracks[1, 4:]).all()
+def test_pairs_show_the_same_object_in_the_middle():
+    """The middle of the search image resembles the exemplar more than the search images of others do."""
+    exemplars, searches = crops()
+    assert exemplars.dtype == searches.dtype == torch.uint8
+    assert exemplars.shape[1:] == (3, siamfc.EXEMPLAR, siamfc.EXEMPLAR)
+    assert searches.shape == (len(exemplars), 3, siamfc.SEARCH, siamfc.SEARCH)
+    assert 64 < len(exemplars) <= 2 * siamfc.PAIRS
+    middle = searches[:, :, 24:72, 24:72].float()
+    own = (middle - exemplars).abs().mean((1, 2, 3))
+    others = (middle.roll(1, 0) - exemplars).abs().mean((1, 2, 3))
+    assert own.mean() < 0.5 * others.mean()
+    assert (own < others).float().mean() > 0.8  # some of the others are the same object
 
 
-def test_no_detections_and_one_frame():
-    images, truth = scene(3, (0, 0))
-    nothing = siamfc.track(images, 1, np.zeros(0, np.int64), np.zeros((0, 4), np.float32), 3, SIZE)
-    assert nothing.shape == (0, 6, 4)
-    single = siamfc.track(images[:1], 1, np.zeros(1, np.int64), truth[:1], 1, SIZE)
-    assert np.isnan(single).all()
-    assert siamfc.track(images, 1, np.zeros(1, np.int64), truth[:1], 3, SIZE).shape == (1, 6, 4)
+@functools.cache
+def trained():
+    return siamfc.fit(*crops(), 12, torch.device("cpu"))
 
 
-def test_each_map_is_taken_once_and_blocks_do_not_show(monkeypatch):
-    images, truth = scene(12, (1, 1))
-    frame = np.array([0, 3, 3, 4, 7, 11])
-    boxes = truth[frame] + np.array([[0], [0], [2], [0], [-3], [0]], np.float32)
-    whole = siamfc.track(images, 1, frame, boxes, 12, SIZE)
-    taken = []
-    monkeypatch.setattr(siamfc, "BLOCK", 2)
-    streamed = siamfc.track((taken.append(t) or images[t] for t in range(12)), 1, frame, boxes, 12, SIZE)
-    assert taken == list(range(12))
-    np.testing.assert_allclose(streamed, whole, atol=1e-3)
-    shuffled = np.array([3, 0, 5, 1, 4, 2])
-    np.testing.assert_allclose(
-        siamfc.track(images, 1, frame[shuffled], boxes[shuffled], 12, SIZE), whole[shuffled], atol=1e-3
+def test_training_is_determined():
+    few = tuple(part[:40] for part in crops())
+    one, other = (siamfc.fit(*few, 1, torch.device("cpu")).state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def held_out():
+    """A clip that it is not trained on, its boxes by track in each frame, and its detections: frames, boxes, tracks."""
+    clip = render.Clip("x", "x", 0, "city", "spring", (0.3, 0.2, 0.35, 0.1), (0.0, 0.0), 10, 77)
+    frames = list(render.render(clip, 240, 320, 8))
+    boxes = [dict(zip(frame.tracks.tolist(), frame.boxes, strict=True)) for frame in frames]
+    rows = [(t, track) for t, here in enumerate(boxes) for track in here]
+    return frames, boxes, np.array([t for t, _ in rows]), np.stack([boxes[t][k] for t, k in rows]), [k for _, k in rows]
+
+
+def test_it_follows_better_than_standing_still_and_than_untrained():
+    frames, boxes, frame_M, boxes_M_4, tracks = held_out()
+    images = [torch.from_numpy(frame.image).permute(2, 0, 1) for frame in frames]
+
+    def overlaps(found_M_6_4):
+        values = []
+        for m, track in enumerate(tracks):
+            for column, step in enumerate((-3, -2, -1, 1, 2, 3)):
+                there = frame_M[m] + step
+                if 0 <= there < len(frames) and track in boxes[there]:
+                    values.append(overlap(found_M_6_4[m, column][None], boxes[there][track][None])[0])
+        return np.nan_to_num(values)
+
+    still = overlaps(np.repeat(boxes_M_4[:, None], 6, 1))
+    followed, untrained = (
+        overlaps(siamfc.track(images, model, frame_M, boxes_M_4, len(frames), (240, 320)))
+        for model in (trained(), network())
     )
-
-
-def test_the_response_is_the_correlation_coefficient():
-    generator = torch.Generator().manual_seed(0)
-    side = siamfc.CELLS + siamfc.SHIFTS - 1
-    exemplars = torch.rand(2, 3, 5, siamfc.CELLS, siamfc.CELLS, generator=generator)
-    search = torch.rand(2, 5, side, side, generator=generator)
-    response = siamfc.respond(siamfc.spectra(exemplars), search)
-    for m, s, row, column in ((0, 0, 0, 0), (1, 2, 3, 1), (0, 1, siamfc.SHIFTS - 1, 2)):
-        part = search[m, :, row : row + siamfc.CELLS, column : column + siamfc.CELLS]
-        one, other = (x - x.mean((1, 2), keepdim=True) for x in (exemplars[m, s], part))
-        expected = (one * other).sum() / (one.norm() * other.norm())
-        assert response[m, s, row, column].item() == pytest.approx(expected.item(), abs=1e-5)
-
-
-def test_peak_between_cells():
-    rows, columns = torch.meshgrid(torch.arange(7.0), torch.arange(7.0), indexing="ij")
-    smooth = torch.exp(-((rows - 2.3) ** 2 + (columns - 4.4) ** 2) / 8)
-    response = torch.stack([smooth * 0.5, smooth * 0.9, smooth])[None]
-    shift, scale = siamfc.peak(response)
-    np.testing.assert_allclose(shift[0], (1.4, -0.7), atol=0.12)
-    assert scale.tolist() == [1]
-    response = torch.stack([smooth * 0.9, smooth, smooth * 0.95])[None]
-    assert siamfc.peak(response)[1].item() == pytest.approx(1 / 6, abs=0.01)
+    assert len(still) > 100
+    assert followed.mean() > still.mean() + 0.1
+    assert followed.mean() > untrained.mean() + 0.02
+    assert (followed > 0.5).mean() > (still > 0.5).mean()

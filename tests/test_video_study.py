@@ -23,6 +23,7 @@ STUDY = {
     "study": "video",
     "dataset": {
         "name": "roads", "loader": "synthia_al", "height": 96, "width": 128, "scale": 0.01, "seconds": [1.2, 1.6],
+        "quiet": 0,
     },
     "pool": {"initial": {"size": 24}},
     "budget": 6,
@@ -37,9 +38,10 @@ STUDY = {
     "methods": dict.fromkeys(detection.TASK.methods, {})
     | {
         "tc_siamfc": {"score": "estimated_false_positives", "tracker": "siamfc"},
+        "tc_features": {"score": "estimated_false_positives", "tracker": "feature_correlation"},
         "tc_true": {"score": "estimated_false_positives", "tracker": "true_flow"},
     },
-    "video": {"shards": 6},  # more than the 5 training videos
+    "video": {"shards": 6, "siamfc": {"clips": 2, "epochs": 2}},  # more shards than the 5 training videos
 }  # fmt: skip
 START = "video/seed0/start-detector/cycle0"
 # the others differ from one of them in their scores alone: they are followed up to their queries and answers
@@ -113,17 +115,19 @@ def test_oracle_answers_are_the_boxes_of_the_frames(results):
             np.testing.assert_array_equal(labeled["box_labels"][mine], truth["box_labels"][theirs])
 
 
-@pytest.mark.parametrize("tracker", ["flow", "true_flow", "siamfc"])
+@pytest.mark.parametrize("tracker", ["flow", "true_flow", "siamfc", "feature_correlation"])
 def test_coherence_can_be_recomputed_from_its_file(results, tracker):
-    names = ("ids", "false_positives", "false_negatives", "node_frame", "is_candidate", "real", "edges")
-    ids, wrong_N, missed_N, frame_V, is_candidate_V, real_V, edges = artifacts.read(
+    names = ("ids", "false_positives", "false_negatives", "node_frame", "is_candidate", "cost", "real", "edges")
+    ids, wrong_N, missed_N, frame_V, is_candidate_V, cost_V, real_V, edges = artifacts.read(
         results / START / f"coherence_{tracker}.h5", "coherence", *names
     )
     n_detections = np.count_nonzero(~is_candidate_V)
     assert n_detections > 20 and is_candidate_V.any() and len(edges)
     assert not is_candidate_V[:n_detections].any()
-    np.testing.assert_array_equal(label_nodes(is_candidate_V, edges), real_V)
-    assert energy(real_V, is_candidate_V, edges) <= min(n_detections, is_candidate_V.sum() + len(edges))
+    np.testing.assert_array_equal(label_nodes(is_candidate_V, cost_V, edges), real_V)
+    assert energy(real_V, is_candidate_V, cost_V, edges) <= min(
+        cost_V[:n_detections].sum(), is_candidate_V.sum() + len(edges)
+    )
     for i, wrong, missed in zip(ids, wrong_N, missed_N, strict=True):
         here = frame_V == i
         assert wrong == np.sum(here & ~is_candidate_V & ~real_V)

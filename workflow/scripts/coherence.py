@@ -13,14 +13,14 @@ source = job.input
 ids, offsets, boxes, labels = artifacts.read(source.detections, "detections", "ids", "offsets", "boxes", "labels")
 (tracks,) = artifacts.read(source.tracks, "tracks", "boxes")
 video_N, frame_N = artifacts.read(source.images, "images", "video", "frame")
-nodes = {"frame": [], "box": [], "label": [], "is_candidate": [], "real": []}
+nodes = {"frame": [], "box": [], "label": [], "cost": [], "is_candidate": [], "real": []}
 edges, errors, n_nodes = [], [], 0
 for first, last in by_video(video_N[ids], frame_N[ids]):
     rows = slice(offsets[first], offsets[last])
     video_offsets = offsets[first : last + 1] - offsets[first]
     graph = build_graph(video_offsets, boxes[rows], labels[rows], tracks[rows], job.params.overlap)
-    real_V = label_nodes(graph.is_candidate_V, graph.edges_E_2)
-    values = (ids[first + graph.frame_V], graph.box_V_4, graph.label_V, graph.is_candidate_V, real_V)
+    real_V = label_nodes(graph.is_candidate_V, graph.cost_V, graph.edges_E_2)
+    values = (ids[first + graph.frame_V], graph.box_V_4, graph.label_V, graph.cost_V, graph.is_candidate_V, real_V)
     for name, part in zip(nodes, values, strict=True):
         nodes[name].append(part)
     edges.append(graph.edges_E_2 + n_nodes)
@@ -40,6 +40,7 @@ data = {
     "node_frame": nodes["frame"][order],
     "node_box": nodes["box"][order],
     "node_label": nodes["label"][order],
+    "cost": nodes["cost"][order],
     "is_candidate": nodes["is_candidate"][order],
     "real": nodes["real"][order],
     "edges": place[np.concatenate(edges)],

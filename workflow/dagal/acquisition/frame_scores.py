@@ -27,7 +27,11 @@ def mean_entropy(detection_probs_M_K: np.ndarray, detection_frame_M: np.ndarray,
 
 
 def summed_margin(detection_probs_M_K: np.ndarray, detection_frame_M: np.ndarray, n_candidates: int) -> np.ndarray:
-    """Sum over the detections of 1 - the gap between the two largest probabilities (Brust et al. 2019, sum)."""
+    """Sum over the detections of 1 - the gap between the two largest probabilities.
+
+    003 sums "following" Brust et al. (2019), whose 1-vs-2 score of a detection is the square of this one, which the thesis does not
+    mention: not squared here. The square counts a detection of gap .5 a quarter instead of half of one of gap 0.
+    """
     return _per_frame(1 + scores.margin(detection_probs_M_K), detection_frame_M, n_candidates, mean=False)
 
 

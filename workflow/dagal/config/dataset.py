@@ -228,6 +228,14 @@ class RenderedVideos(Videos):
         "Shortest and longest sequence.", [10, 30], min_length=2, max_length=2, papers="003: 10 to 30"
     )
     fps: Whole = setting("Frames per second.", 25, ge=1, papers="003: 25")
+    quiet: Number = setting(
+        "Share of the time that the camera drives through quiet stretches, where nobody is near: frames without boxes. Elsewhere "
+        "the paper's probabilities hold at all spawn positions.",
+        0.5,
+        ge=0,
+        lt=1,
+        papers="003: unbalanced towards empty scenes, not stated",
+    )
 
     def check(self, key: str) -> None:
         super().check(key)

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from dagal import tasks
 from dagal.acquisition import methods
 from dagal.config.fields import Mistake, Section, Variants, Whole, did_you_mean, requirement_of, setting, shown, words
+from dagal.config.video import SiamFC
 from dagal.errors import UserError
 from dagal.tasks import Task
 from dagal.tasks.classification.signals import OF_SVM
@@ -70,9 +71,9 @@ class ClassificationMethod(Method):
 
 class DetectionMethod(Method):
     label = "detection"
-    tracker: Literal["flow", "siamfc", "true_flow"] = setting(
-        "What follows the detections of temporal coherence: `video.flow`, a correlation tracker on the detector's features, or "
-        "the motion of the renderer.",
+    tracker: Literal["flow", "siamfc", "feature_correlation", "true_flow"] = setting(
+        "What follows the detections of temporal coherence: `video.flow`, the Siamese network of `video.siamfc`, correlation of the "
+        "detector's own features, or the motion of the renderer.",
         "flow",
         papers="003, ch. 2: flow and SiamFC",
     )
@@ -116,8 +117,11 @@ def complete(name: str, given: dict, study: dict) -> dict:
         raise Mistake(f"{key}.tracker", f"is {settings['tracker']!r}, but the method follows no detections; delete it.")
     if settings.get("tracker") == "true_flow" and study["dataset"]["loader"] != "synthia_al":
         raise Mistake(
-            f"{key}.tracker", "is true_flow, which only rendered videos (synthia_al) have; take flow or siamfc."
+            f"{key}.tracker",
+            "is true_flow, which only rendered videos (synthia_al) have; take flow, siamfc or feature_correlation.",
         )
+    if settings.get("tracker") == "siamfc":
+        study["video"].setdefault("siamfc", SiamFC().plain())
     learners = list(study["learners"])
     if "learner" not in settings and len(learners) > 1:
         raise Mistake(key, f"must name its learner, as there are several; allowed: {', '.join(learners)}.")

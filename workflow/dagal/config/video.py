@@ -5,6 +5,11 @@ from typing import Literal
 from dagal.config.fields import File, Mistake, Number, Section, Whole, setting
 
 
+class SiamFC(Section):
+    clips: Whole = setting("Rendered clips of 40 frames, each of which gives 64 pairs of crops.", 45, ge=1)
+    epochs: Whole = setting("Passes over the pairs.", 20, ge=1)
+
+
 class Video(Section):
     flow: Literal["dis", "raft"] = setting(
         "Optical flow, computed once per data set: OpenCV's DIS, or torchvision's RAFT.",
@@ -23,6 +28,18 @@ class Video(Section):
         lt=1,
         papers="003: theta, not stated",
     )
+
+    siamfc: SiamFC | None = setting(
+        "Training of the network behind `tracker: siamfc`, once for the study, on rendered roads.",
+        None,
+        otherwise="`clips: 45, epochs: 20` where a method has this tracker",
+        papers="003, ch. 2: SiamFC, as published",
+    )
+
+    def plain(self) -> dict:
+        """Without the key that came later, where it is not set: studies without this tracker stay what they were."""
+        values = super().plain()
+        return {name: value for name, value in values.items() if name != "siamfc" or value is not None}
 
     def check(self, key: str) -> None:
         if self.flow == "raft" and not self.flow_weights:

@@ -52,7 +52,7 @@ WILDCARDS = {
     "shard": r"\d+",
     "size": r"\d+|all",
     "source": r"\w+",
-    "tracker": r"flow|siamfc|true_flow",
+    "tracker": r"flow|feature_correlation|siamfc|true_flow",
 }
 
 

@@ -212,6 +212,13 @@ def finetune(study, at, size: Size) -> Need:
     return total(training, passes(size.images, 128, one, speed), Need(held(n, one.values)))
 
 
+def siamfc(study, at, size: Size) -> Need:
+    """The crops of 64 pairs of each rendered clip, each seen in every epoch: 12 million multiply-adds, three times as many to train."""
+    settings = study.settings["video"]["siamfc"]
+    pairs = 64 * settings["clips"]
+    return Need(STREAMED + 35e3 * pairs, 6 * settings["clips"] + pairs * settings["epochs"] * 36e6 / CPU)
+
+
 def row(study, method: str, size: Size) -> float:
     """Numbers that a method reads of each candidate."""
     settings, signals = study.methods[method], study.settings["signals"]

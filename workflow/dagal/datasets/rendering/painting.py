@@ -21,6 +21,8 @@ from dagal.seeding import generator
 
 _FOG = {"rain": 110.0, "night": 170.0}
 _NOISE = {"night": 5.0, "rain": 3.6}
+# numbers of the surfaces in a frame; from ACTOR on it is ACTOR + track
+SKY, ROAD, ROADSIDE, BUILDING, THING, ACTOR = range(6)
 
 
 class Painter:
@@ -96,7 +98,7 @@ def _headlight_gain(camera: Camera) -> np.ndarray:
     return cv2.merge([np.clip(gain * 64 * tint, 0, 255).astype(np.uint8) for tint in (1.0, 0.97, 0.88)])
 
 
-def _paint_background(painter: Painter, camera: Camera, image: np.ndarray) -> None:
+def _paint_background(painter: Painter, camera: Camera, image: np.ndarray, surface: np.ndarray) -> None:
     """Sky and ground."""
     horizon, drive = painter.horizon, painter.scene.drive
     shift = np.float32(camera.heading * camera.focal)
@@ -118,6 +120,8 @@ def _paint_background(painter: Painter, camera: Camera, image: np.ndarray) -> No
     bend = np.float32(amplitude) * np.sin(np.float32(rate) * z + np.float32((rate * s + phase) % (2 * math.pi)))
     lateral = x - bend
     lateral += np.float32(camera.position[0] + textures.TILE[1] / 2)
+    beside = np.abs(lateral - np.float32(textures.TILE[1] / 2)) > painter.scene.area.road
+    surface[:horizon], surface[horizon:] = SKY, np.where(beside, ROADSIDE, ROAD)
     z += np.float32(s % textures.TILE[0])
     for start, stop, tile, per_x, per_z in painter.ground:
         map_x, map_z = lateral[start:stop] * np.float32(per_x), z[start:stop] * np.float32(per_z)
@@ -208,7 +212,7 @@ def _paint_reflections(painter: Painter, image: np.ndarray) -> None:
 
 
 def add_glow(
-    painter: Painter, camera: Camera, image: np.ndarray, ids: np.ndarray, actors: np.ndarray, poses: tuple
+    painter: Painter, camera: Camera, image: np.ndarray, surface: np.ndarray, actors: np.ndarray, poses: tuple
 ) -> None:
     """Halos of headlights, tail lights and lamps that are not hidden."""
     place, heading, *_ = poses
@@ -220,7 +224,7 @@ def add_glow(
         role, reach, colour = (4, 1.15, (255, 240, 205)) if front else (5, 0.5, (230, 30, 20))
         lights = template.corners[template.role == role].mean(1) * painter.scene.actors.size[actors[row]]
         spots += [
-            (point, reach, colour, actors[row] + 1)
+            (point, reach, colour, ACTOR + actors[row])
             for point in shapes.turn(lights[None], heading[row : row + 1])[0] + place[row]
         ]
     night, (first, last) = painter.scene.condition == "night", scenes.near_props(painter.scene, camera.position[2])
@@ -234,7 +238,9 @@ def add_glow(
         u, v = camera.focal * x / z + camera.cx, camera.focal * y / z + camera.cy
         column, row = round(u), round(v)
         inside = 0 <= column < camera.width and 0 <= row < camera.height
-        if not inside or (number and (ids[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] != number).all()):
+        if not inside or (
+            number and (surface[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] != number).all()
+        ):
             continue
         radius = int(np.clip(camera.focal * reach / z, 2, camera.height // 5))
         halo = cv2.resize(painter.halo, (2 * radius + 1, 2 * radius + 1), interpolation=cv2.INTER_AREA)
@@ -244,23 +250,24 @@ def add_glow(
         cv2.add(part, np.round(cut[..., None] * np.array(colour, np.float32)).astype(np.uint8), dst=part)
 
 
-def paint(painter: Painter, camera: Camera, t: float, image: np.ndarray, ids: np.ndarray) -> tuple:
-    """The scene without light and weather; returns the actors in sight and their poses."""
+def paint(painter: Painter, camera: Camera, t: float, image: np.ndarray, surface: np.ndarray) -> tuple:
+    """The scene without light and weather, and the number of what is seen in each pixel; returns the actors in sight and their poses."""
     scene = painter.scene
-    _paint_background(painter, camera, image)
+    _paint_background(painter, camera, image, surface)
     actors = traffic.near(scene.actors, scene.drive, t)
     poses = traffic.poses(scene.actors, scene.drive, actors, t)
     _paint_shadows(painter, camera, image, actors, poses)
     for wall in visible_walls(scene, camera):
         _paint_wall(painter, camera, image, *wall)
+        cv2.fillConvexPoly(surface, wall[2], BUILDING, cv2.LINE_8, SHIFT)
     if scene.condition == "rain":
         _paint_reflections(painter, image)
     world = scenes.world(scene, actors, scenes.near_props(scene, camera.position[2]), t)
     polygons = visible_faces(camera, world)
     colours = np.clip(painter.hazy(polygons.colour, polygons.depth), 0, 255).tolist()
     items = world.item[polygons.face]
-    numbers = np.where(items < len(scene.actors.kind), items + 1, 0).tolist()
+    numbers = np.where(items < len(scene.actors.kind), ACTOR + items, THING).tolist()
     for points, colour, number in zip(polygons.points, colours, numbers, strict=True):
         cv2.fillConvexPoly(image, points, colour, cv2.LINE_AA, SHIFT)
-        cv2.fillConvexPoly(ids, points, number, cv2.LINE_8, SHIFT)
+        cv2.fillConvexPoly(surface, points, number, cv2.LINE_8, SHIFT)
     return actors, poses

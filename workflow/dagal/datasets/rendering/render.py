@@ -1,4 +1,4 @@
-"""Rendered road scenes with exact annotations: boxes of what is visible, tracks, and the true optical flow (003 sec. 2.4).
+"""Rendered road scenes with exact annotations: boxes of what is visible, tracks, masks, and the true optical flow (003 sec. 2.4).
 
 A clip is one drive through a world of `scenes`; a frame is painted back to front: sky, ground, buildings, then everything else by
 distance, each face once into the picture and once into a picture of numbers, from which boxes and masks are read. A clip has
@@ -15,11 +15,12 @@ import numpy as np
 
 from dagal.datasets.rendering import scenes, traffic
 from dagal.datasets.rendering.camera import SHIFT, Camera, camera_at, intrinsics, visible_faces, visible_walls
-from dagal.datasets.rendering.painting import Painter, add_glow, paint
+from dagal.datasets.rendering.painting import ACTOR, Painter, add_glow, paint
 from dagal.errors import UserError
 from dagal.seeding import generator, seed_for
 
 CLASSES = ("pedestrian", "cyclist", "car", "wheelchair")
+SEGMENTS = ("sky", "road", "roadside", "building", "thing", *CLASSES)  # things: trees, lamps, signs, hedges, bins
 MIN_VISIBLE = 50  # an object is annotated if more of its pixels can be seen
 MIN_SIDE = 48
 
@@ -34,12 +35,16 @@ SUBSETS = {
     "test_wheelchair": (1, 12, ("city", "town"), ("spring",), (0.2, 0.2, 0.0, 1.0)),
 }
 
+_GOLDEN = (
+    math.sqrt(5) - 1
+) / 2  # its multiples, without their whole part, spread evenly over 0..1 however many there are
 _SEAMS = 0.35  # metres by which a point may differ in depth and still be the same surface of an object
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One sequence to render; ``probabilities`` are those of CLASSES at their spawn positions."""
+    """One sequence to render; ``probabilities`` are those of CLASSES at their spawn positions, ``quiet`` is the share of quiet stretches
+    and the phase in which the sequence begins."""
 
     name: str
     subset: str
@@ -47,26 +52,33 @@ class Clip:
     area: str
     condition: str
     probabilities: tuple[float, float, float, float]
+    quiet: tuple[float, float]
     n_frames: int
     seed: int
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """``image`` (H,W,3) uint8 RGB; boxes (m,4) float32 xyxy in pixels, labels (m,) positions in CLASSES and tracks (m,) int64."""
+    """``image`` (H,W,3) uint8 RGB; boxes (m,4) float32 xyxy in pixels, labels (m,) positions in CLASSES and tracks (m,) int64.
+
+    Of every pixel: ``mask`` (H,W) uint8 position in SEGMENTS, ``instance`` (H,W) uint16 track + 1 of the object seen there, else 0;
+    objects too small for a box are in both.
+    """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     tracks: np.ndarray
+    mask: np.ndarray
+    instance: np.ndarray
 
 
 def plan(settings: dict) -> list[Clip]:
     """The sequences of a rendered data set, training before test.
 
     ``settings``: ``seed``, ``scale`` (of the numbers of sequences in SUBSETS, each at least 1), ``seconds`` [min, max] of a sequence,
-    ``fps``, ``height`` and ``width`` in pixels. Areas and conditions of a subset take turns, so that any number of sequences
-    is spread evenly; a sequence keeps its content when the scale changes. Highways and nights have cars only. Raises UserError.
+    ``fps``, ``quiet`` (share of the time), ``height`` and ``width`` in pixels. Areas, conditions and quiet stretches of a subset take turns, so that any number of
+    sequences is spread evenly; a sequence keeps its content when the scale changes. Highways and nights have cars only. Raises UserError.
     """
     _check(settings)
     seed, (shortest, longest) = settings["seed"], settings["seconds"]
@@ -74,6 +86,7 @@ def plan(settings: dict) -> list[Clip]:
     for subset, (split, sequences, areas, conditions, probabilities) in SUBSETS.items():
         rng = generator(seed, "render", subset)
         areas, conditions = ([names[i] for i in rng.permutation(len(names))] for names in (areas, conditions))
+        phase = float(rng.random())
         for index in range(max(1, math.floor(sequences * settings["scale"] + 0.5))):
             name = f"{subset}-{index:03d}"
             area = areas[index % len(areas)]
@@ -90,6 +103,7 @@ def plan(settings: dict) -> list[Clip]:
                     probabilities=tuple(
                         p if CLASSES[k] == "car" or not cars_only else 0.0 for k, p in enumerate(probabilities)
                     ),
+                    quiet=(settings["quiet"], (phase + index * _GOLDEN) % 1),
                     n_frames=max(1, round(seconds * settings["fps"])),
                     seed=seed_for(seed, "render", name),
                 )
@@ -117,8 +131,29 @@ def _check(settings: dict) -> None:
 
 def render(clip: Clip, height: int, width: int, fps: float) -> Iterator[Frame]:
     """The frames of a clip in order of time."""
-    for frame, _ in _render(clip, height, width, fps):
-        yield frame
+    scene = _scene(clip, fps)
+    painter = Painter(scene, camera_at(scene, 0, height, width))
+    segment = np.concatenate([np.arange(ACTOR), ACTOR + scene.actors.kind]).astype(np.uint8)  # of each number
+    instance = np.concatenate([np.zeros(ACTOR), 1 + np.arange(len(scene.actors.kind))]).astype(np.uint16)
+    rng = generator(clip.seed, "frames")
+    for index in range(clip.n_frames):
+        t = index / fps
+        camera = camera_at(scene, t, height, width)
+        image, surface = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint16)
+        actors, poses = paint(painter, camera, t, image, surface)
+        if clip.condition in ("night", "rain"):
+            if painter.gain is not None:
+                cv2.multiply(image, painter.gain, dst=image, scale=1 / 64)
+            add_glow(painter, camera, image, surface, actors, poses)
+        if painter.sheets:
+            cv2.add(image, painter.sheets[rng.integers(len(painter.sheets))], dst=image)
+        row, column = rng.integers(0, 97, 2)
+        window = np.s_[row : row + height, column : column + width]
+        cv2.add(image, painter.noise[0][window], dst=image)
+        cv2.subtract(image, painter.noise[1][window], dst=image)
+        boxes, tracks = _visible(surface, actors)
+        labels = scene.actors.kind[tracks].astype(np.int64)
+        yield Frame(image, boxes, labels, tracks, segment[surface], instance[surface])
 
 
 def true_flow(
@@ -139,40 +174,16 @@ def true_flow(
 
 
 def _scene(clip: Clip, fps: float) -> scenes.Scene:
-    return scenes.build(clip.seed, clip.area, clip.condition, clip.probabilities, clip.n_frames / fps)
+    return scenes.build(clip.seed, clip.area, clip.condition, clip.probabilities, clip.quiet, clip.n_frames / fps)
 
 
-def _render(clip: Clip, height: int, width: int, fps: float) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Frames with their picture of numbers (H,W) uint16: 0 background, track + 1 elsewhere."""
-    scene = _scene(clip, fps)
-    painter = Painter(scene, camera_at(scene, 0, height, width))
-    rng = generator(clip.seed, "frames")
-    for index in range(clip.n_frames):
-        t = index / fps
-        camera = camera_at(scene, t, height, width)
-        image, ids = np.empty((height, width, 3), np.uint8), np.zeros((height, width), np.uint16)
-        actors, poses = paint(painter, camera, t, image, ids)
-        if clip.condition in ("night", "rain"):
-            if painter.gain is not None:
-                cv2.multiply(image, painter.gain, dst=image, scale=1 / 64)
-            add_glow(painter, camera, image, ids, actors, poses)
-        if painter.sheets:
-            cv2.add(image, painter.sheets[rng.integers(len(painter.sheets))], dst=image)
-        row, column = rng.integers(0, 97, 2)
-        window = np.s_[row : row + height, column : column + width]
-        cv2.add(image, painter.noise[0][window], dst=image)
-        cv2.subtract(image, painter.noise[1][window], dst=image)
-        boxes, tracks = _visible(ids, actors)
-        yield Frame(image, boxes, scene.actors.kind[tracks].astype(np.int64), tracks), ids
-
-
-def _visible(ids: np.ndarray, actors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _visible(surface: np.ndarray, actors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (m,4) and numbers (m,) of the actors with more than MIN_VISIBLE pixels, ascending."""
-    count = np.bincount(ids.ravel(), minlength=int(actors.max(initial=0)) + 2)
-    tracks = actors[count[actors + 1] > MIN_VISIBLE].astype(np.int64)
+    count = np.bincount(surface.ravel(), minlength=ACTOR + int(actors.max(initial=0)) + 1)
+    tracks = actors[count[ACTOR + actors] > MIN_VISIBLE].astype(np.int64)
     boxes = np.empty((len(tracks), 4), np.float32)
     for row, track in enumerate(tracks):
-        x, y, w, h = cv2.boundingRect((ids == track + 1).view(np.uint8))
+        x, y, w, h = cv2.boundingRect((surface == ACTOR + track).view(np.uint8))
         boxes[row] = x, y, x + w, y + h
     return boxes, tracks
 

@@ -52,14 +52,21 @@ class Scene:
     seed: int
 
 
-def build(seed: int, area: str, condition: str, probabilities: tuple, duration: float) -> Scene:
-    """The world of a clip that lasts ``duration`` seconds; ``probabilities`` of pedestrian, cyclist, car, wheelchair at their spawn positions."""
+def build(
+    seed: int, area: str, condition: str, probabilities: tuple, quiet: tuple[float, float], duration: float
+) -> Scene:
+    """The world of a clip that lasts ``duration`` seconds; ``probabilities`` of pedestrian, cyclist, car, wheelchair at their spawn positions.
+
+    In quiet stretches nobody is near: what would be seen there is not spawned. ``quiet``: their share of the time, and the phase of
+    `traffic.quiet_times`.
+    """
     shape = roads.AREAS[area]
     drive = roads.draw(generator(seed, "drive"), area)
     end = roads.reach(drive, duration)
     walls, styles = _buildings(generator(seed, "buildings"), drive, shape, area, condition, end)
     props = _props(generator(seed, "props"), drive, shape, area, condition, end)
     actors = traffic.draw(generator(seed, "actors"), drive, area, probabilities, duration)
+    actors = traffic.without_seen(actors, drive, traffic.quiet_times(*quiet, duration))
     return Scene(shape, area, condition, drive, actors, walls, styles, props, seed)
 
 

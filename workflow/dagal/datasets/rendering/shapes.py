@@ -181,6 +181,30 @@ def _wheel(x: float, y: float, z: float, radius: float, hub: float) -> tuple:
     return (tread, _TY), (disc, _TY), (disc * [1, hub, hub] + [0, y * (1 - hub), z * (1 - hub)], _ME)
 
 
+def _bicycle_wheel(z: float, y: float = 0.34, rim: float = 0.86) -> tuple:
+    """Wheel of spokes in the middle plane, which one sees through: tread, eight parts of the tyre and the spokes."""
+    angle = np.arange(9) * np.pi / 4 + np.pi / 8
+    ring = np.column_stack([np.zeros(9), np.sin(angle), np.cos(angle)]) * y
+    place = np.array([0, y, z])
+    tyre = [pad(place + np.stack([ring[i], ring[i + 1], rim * ring[i + 1], rim * ring[i]])) for i in range(8)]
+    thin = 0.012 * np.column_stack([np.zeros(4), np.cos(angle[:4]), -np.sin(angle[:4])])
+    spokes = [
+        pad(
+            place
+            + np.stack(
+                [
+                    rim * ring[i] - thin[i],
+                    rim * ring[i] + thin[i],
+                    rim * ring[i + 4] + thin[i],
+                    rim * ring[i + 4] - thin[i],
+                ]
+            )
+        )
+        for i in range(4)
+    ]
+    return _wheel(0.0, y, z, y, 1)[0], *((part, _TY) for part in tyre), *((part, _ME) for part in spokes)
+
+
 WALKER = Figure((*_UPPER, *_ARMS, *_LEGS), _HEAD)
 _COAT = ((0, 18, 0.13, 0.2, _SH, 0.95),)
 _PACK = ((19, 20, 0.13, 0.13, _EX, 1.0),)
@@ -190,7 +214,7 @@ CYCLIST = Figure(
      (18, 19, 0.025, 0.025, _EX, 1.0), (19, 20, 0.025, 0.025, _EX, 1.0), (18, 20, 0.025, 0.025, _EX, 0.9),
      (18, 21, 0.02, 0.02, _EX, 0.9), (20, 22, 0.02, 0.02, _ME, 1.0), (23, 24, 0.022, 0.022, _TY, 1.0)),
     (*_HEAD, (25, 0.105, 0.075, _EX)),
-    (*_wheel(0.0, 0.34, -0.54, 0.34, 0.84), *_wheel(0.0, 0.34, 0.54, 0.34, 0.84)),
+    (*_bicycle_wheel(-0.54), *_bicycle_wheel(0.54)),
 )  # fmt: skip
 WHEELCHAIR = Figure(
     (*_UPPER, *_ARMS, *_LEGS, (18, 19, 0.025, 0.025, _ME, 1.0), (20, 21, 0.025, 0.025, _ME, 1.0)),
@@ -278,7 +302,7 @@ def figure(plan: Figure, joints_n_J_3, place_n_3, heading_n, size_n) -> tuple[np
     """Faces of n persons: corners (n,F,8,3), roles (F,), brightness (F,).
 
     Limbs are capsules and heads discs in a plane across the road, so they are seen whole by a camera that looks along it; joints and plates
-    turn with the person.
+    turn with the person. The half of each that is turned away from the sun (to the left) is drawn before it, darker.
     """
     scale, joints = size_n[:, None, None], turn(joints_n_J_3, heading_n)
     first, second, wide, thin, role, shade = (np.array(column) for column in zip(*plan.capsules, strict=True))
@@ -288,17 +312,26 @@ def figure(plan: Figure, joints_n_J_3, place_n_3, heading_n, size_n) -> tuple[np
     along = np.concatenate([along, np.zeros_like(along[..., :1])], -1)[:, :, None]
     across = along[..., [1, 0, 2]] * [1, -1, 0]
     side, out = np.array([1, 0.6, -0.6, -1])[:, None], np.array([0, 0.7, 0.7, 0])[:, None]
-    start = one[:, :, None] + wide[:, None, None] * (across * side - along * out)
-    end = two[:, :, None] + thin[:, None, None] * (-across * side + along * out)
-    limbs = np.concatenate([start, end], 2)
+    dark = across * np.where(across[..., :1] > 0, -1, 1)
+    edge, cap = np.array([1, 0.6, 0.1, 0.1])[:, None], np.array([0, 0.7, 0.7, 0.7])[:, None]
+    start = np.stack([across * side - along * out, dark * edge - along * cap], 2) * wide[:, None, None, None]
+    end = (
+        np.stack([-across * side + along * out, (dark * edge + along * cap)[:, :, ::-1]], 2) * thin[:, None, None, None]
+    )
+    limbs = np.concatenate([one[:, :, None, None] + start, two[:, :, None, None] + end], 3)
+    nearer = np.array([0, -0.02])[:, None, None] * [0, 0, 1]
+    limbs = (limbs + nearer).reshape(len(size_n), -1, CORNERS, 3)
 
     joint, half, tall, blob_role = (np.array(column) for column in zip(*plan.blobs, strict=True))
     angle = np.arange(8) * np.pi / 4 + np.pi / 8
-    disc = np.stack([np.cos(angle) * half[:, None], np.sin(angle) * tall[:, None], np.zeros((len(half), 8))], -1)
+    x, y = np.cos(angle) * half[:, None], np.sin(angle) * tall[:, None]
+    disc = np.stack([np.stack([x, y, 0 * x], -1), np.stack([np.minimum(x, -0.1 * half[:, None]), y, 0 * x], -1)], 1)
+    heads = (joints[:, joint][:, :, None, None] + disc + nearer).reshape(len(size_n), -1, CORNERS, 3)
+    light = np.array([1, 0.78])
     corners, roles, shades = (
-        [limbs, joints[:, joint][:, :, None] + disc],
-        [role, blob_role],
-        [shade, np.ones(len(half))],
+        [limbs, heads],
+        [role.repeat(2), blob_role.repeat(2)],
+        [np.outer(shade, light).ravel(), np.tile(light, len(half))],
     )
     if plan.plates:
         plates = np.stack([corners_8_3 for corners_8_3, _ in plan.plates])

@@ -9,6 +9,12 @@ from dagal.datasets.rendering.roads import Drive, along, centre, slope
 
 PEDESTRIAN, CYCLIST, CAR, WHEELCHAIR = range(4)
 SIGHT = {PEDESTRIAN: 110.0, CYCLIST: 110.0, CAR: 190.0, WHEELCHAIR: 110.0}  # farther objects are below a pixel or two
+CLEAR = {
+    PEDESTRIAN: 60.0,
+    CYCLIST: 65.0,
+    CAR: 110.0,
+    WHEELCHAIR: 60.0,
+}  # farther ones are too small for a box in 300 rows
 
 
 class Actors(NamedTuple):
@@ -71,14 +77,30 @@ def _palette(rng, kind) -> np.ndarray:
     return np.array(roles, float)
 
 
-def _busy(rng, positions) -> np.ndarray:
-    """Which spawn positions lie in a busy stretch of the road; the rest of it stays empty."""
-    phase, period = rng.uniform(0, 2 * np.pi), rng.uniform(90, 180)
-    return np.sin(2 * np.pi * positions / period + phase) > -0.35
+def quiet_times(share: float, phase: float, duration: float) -> np.ndarray:
+    """Times, a tenth of a second apart, in the quiet stretches of a drive, which begins after a ``phase`` of 0..1 of quiet and busy.
+
+    Quiet and busy together last 90 s, longer than a clip, so that most clips are one of them as a whole. A time is quiet for a ``share``
+    of all phases.
+    """
+    times = np.arange(0, duration + 0.1, 0.1)
+    return times[(times / 90 + phase) % 1 < share]
+
+
+def without_seen(actors: Actors, drive: Drive, times: np.ndarray) -> Actors:
+    """The actors that are nowhere within `CLEAR` of the camera at any of the times."""
+    seen = np.zeros(len(actors.kind), bool)
+    for t in times:
+        seen[near(actors, drive, t, CLEAR)] = True
+    return Actors(*(column[~seen] for column in actors))
 
 
 def draw(rng: np.random.Generator, drive: Drive, area: str, probabilities: tuple, duration: float) -> Actors:
-    """What moves while a clip lasts; ``probabilities`` of pedestrian, cyclist, car, wheelchair at their spawn positions."""
+    """What moves while a clip lasts; ``probabilities`` of pedestrian, cyclist, car, wheelchair at their spawn positions.
+
+    Each is drawn by itself, with exactly its probability. A crossing that the traffic leaves no time for, and the side of the road
+    beside a crossing, are no spawn positions.
+    """
     shape, end = roads.AREAS[area], roads.reach(drive, duration)
     rows = []
 
@@ -121,7 +143,7 @@ def _people(rng, spawn, shape, probabilities, end):
     for kind, spacing, speeds in ((PEDESTRIAN, 8.0, (0.7, 1.7)), (WHEELCHAIR, 34.0, (0.5, 1.3))):
         for side in (-1, 1):
             positions = np.arange(-20, end + 120, spacing) + rng.uniform(0, spacing)
-            for s in positions[_busy(rng, positions) & (rng.random(len(positions)) < probabilities[kind])]:
+            for s in positions[rng.random(len(positions)) < probabilities[kind]]:
                 facing, stands = int(rng.choice([-1, 1])), kind == PEDESTRIAN and rng.random() < 0.15
                 lateral = side * rng.uniform(shape.walk[0] + 0.4, shape.walk[1] - 0.2)
                 spawn(
@@ -158,7 +180,7 @@ def _cars(rng, spawn, drive, shape, area, probability, duration, end):
             positions = np.arange(-10, end + 200, 20.0) + rng.uniform(0, 10)
             # nobody parks on a crossing
             away = np.abs((positions[:, None] - textures.CROSSINGS + tile / 2) % tile - tile / 2).min(1)
-            taken = _busy(rng, positions) & (rng.random(len(positions)) < probability) & (away > 8)
+            taken = (rng.random(len(positions)) < probability) & (away > 8)
             for s in positions[taken]:
                 spawn(CAR, 0, s + rng.uniform(-3, 3), side * shape.parked, 0.0, side)
 
@@ -214,10 +236,9 @@ def poses(
     return place, heading, stride, swing
 
 
-def near(actors: Actors, drive: Drive, t: float) -> np.ndarray:
-    """Actors in sight of the camera at time t, ascending."""
+def near(actors: Actors, drive: Drive, t: float, reach: dict = SIGHT) -> np.ndarray:
+    """Actors (ascending) that the camera has before it at time t, no farther than the ``reach`` of their kind in metres."""
     every = np.arange(len(actors.kind))
     place, *_ = poses(actors, drive, every, t)
     ahead = place[:, 2] - along(drive, t)
-    sight = np.array([SIGHT[kind] for kind in range(4)])[actors.kind]
-    return every[(ahead > -3) & (ahead < sight)]
+    return every[(ahead > -3) & (ahead < np.array([reach[kind] for kind in range(4)])[actors.kind])]

@@ -23,6 +23,7 @@ COHERENCE = Kind(
         "node_frame": "id of the frame of each node (V,): first the detections in their order, then the candidates",
         "node_box": "box of each node (V,4), x1 y1 x2 y2 in pixels",
         "node_label": "class of each node (V,)",
+        "cost": "what it costs to hold a detection for wrong, or a candidate for real (V,)",
         "is_candidate": "whether a node is a candidate for a missed object (V,) and not a detection",
         "real": "whether an object is estimated to be there (V,)",
         "edges": "linked nodes (E,2)",
@@ -38,13 +39,14 @@ class Graph:
     box_V_4: np.ndarray
     label_V: np.ndarray
     is_candidate_V: np.ndarray
+    cost_V: np.ndarray  # int64, what it costs to hold a detection for wrong, or a candidate for real
     edges_E_2: np.ndarray  # int64, smaller node first, no link twice
 
 
-def label_nodes(is_candidate_V: np.ndarray, edges_E_2: np.ndarray) -> np.ndarray:
-    """real_V (bool), an exact minimiser of eq. 2.1:
+def label_nodes(is_candidate_V: np.ndarray, cost_V: np.ndarray, edges_E_2: np.ndarray) -> np.ndarray:
+    """real_V (bool), an exact minimiser of eq. 2.1, with costs (int64) that are 1 in the thesis:
 
-    sum over detections [not real] + sum over candidates [real] + sum over edges [real_i != real_j].
+    sum over detections [not real] cost + sum over candidates [real] cost + sum over edges [real_i != real_j].
 
     The four labels of the thesis are this bit and the kind of the node; its matrix (eq. 2.4) is 0 for TP-TP, TP-FN, FN-FN,
     FP-FP, FP-TN, TN-TN, that is where the bits agree. One maximum flow (Boykov & Kolmogorov, PyMaxflow): near linear in
@@ -60,8 +62,8 @@ def label_nodes(is_candidate_V: np.ndarray, edges_E_2: np.ndarray) -> np.ndarray
         return np.zeros(0, bool)
     graph = maxflow.GraphInt(n_nodes, n_edges)
     nodes_V = graph.add_grid_nodes(n_nodes)
-    # the sink side is real: a candidate cut from the source, or a detection cut from the sink, costs 1
-    graph.add_grid_tedges(nodes_V, is_candidate_V.astype(np.int64), (~is_candidate_V).astype(np.int64))
+    # the sink side is real: a candidate cut from the source, or a detection cut from the sink, has its cost
+    graph.add_grid_tedges(nodes_V, np.where(is_candidate_V, cost_V, 0), np.where(is_candidate_V, 0, cost_V))
     if n_edges:
         one_E = np.ones(n_edges, np.int64)
         first_E, second_E = np.ascontiguousarray(np.asarray(edges_E_2, np.int64).T)
@@ -70,9 +72,9 @@ def label_nodes(is_candidate_V: np.ndarray, edges_E_2: np.ndarray) -> np.ndarray
     return graph.get_grid_segments(nodes_V)
 
 
-def energy(real_V: np.ndarray, is_candidate_V: np.ndarray, edges_E_2: np.ndarray) -> int:
+def energy(real_V: np.ndarray, is_candidate_V: np.ndarray, cost_V: np.ndarray, edges_E_2: np.ndarray) -> int:
     """What `label_nodes` minimises."""
-    return int(np.sum(real_V == is_candidate_V) + np.sum(real_V[edges_E_2[:, 0]] != real_V[edges_E_2[:, 1]]))
+    return int(cost_V[real_V == is_candidate_V].sum() + np.sum(real_V[edges_E_2[:, 0]] != real_V[edges_E_2[:, 1]]))
 
 
 def build_graph(
@@ -83,7 +85,11 @@ def build_graph(
     ``tracks_M_6_4`` holds each detection followed to the frames at `STEPS`, NaN where it cannot be. Detections of one class
     are linked if one overlaps what the other was tracked to by more than ``threshold`` (IoU). A tracked box without a link to
     that frame is unmatched; unmatched boxes of one frame and class that overlap, directly or through others, form one candidate
-    (their mean), linked to the detections they come from. O(pairs of detections at most 3 frames apart) time and memory.
+    (their mean), linked to the detections they come from.
+
+    A frame that there is not, as a detection at the video's ends has fewer than six around it, is taken to agree with the detection: it
+    costs as much more to hold that for wrong. In the thesis it counts for nothing, so that an object that is seen in the first (last)
+    three frames alone, because the video begins (ends) there, becomes a false positive by the three frames that follow (precede). O(pairs of detections at most 3 frames apart) time and memory.
     """
     n_frames, n_detections = len(offsets) - 1, len(labels_M)
     frame_M = np.repeat(np.arange(n_frames), np.diff(offsets))
@@ -111,11 +117,13 @@ def build_graph(
     size_K = np.bincount(cluster_U, minlength=n_candidates)
     sums = [np.bincount(cluster_U, tracks_M_6_4[origin_U, column_U, k], n_candidates) for k in range(4)]
     links.append(np.column_stack([origin_U, n_detections + cluster_U]))
+    beyond_M = ((frame_M[:, None] + STEPS < 0) | (frame_M[:, None] + STEPS >= n_frames)).sum(1)
     return Graph(
         frame_V=np.concatenate([frame_M, target_U[first_K]]),
         box_V_4=np.concatenate([boxes_M_4, (np.array(sums) / size_K).T]).astype(np.float32),
         label_V=np.concatenate([labels_M, labels_M[origin_U[first_K]]]),
         is_candidate_V=np.arange(n_detections + n_candidates) >= n_detections,
+        cost_V=np.concatenate([1 + beyond_M, np.ones(n_candidates, np.int64)]),
         edges_E_2=np.unique(np.concatenate(links), axis=0),
     )
 
