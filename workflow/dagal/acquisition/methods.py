@@ -43,7 +43,7 @@ CONTEXT = {
     "select": ("n_candidates", "n_classes", "cycle", "rng", "budget", "score_N", "required_C", "labels_L"),
 }
 
-HOMES = {"score": ("scores", "frame_scores"), "select": ("selection",)}
+HOMES = {"score": ("scores", "frame_scores", "pixel_scores"), "select": ("selection",)}
 
 
 def compose(name: str, settings: dict, task) -> dict:
@@ -187,9 +187,13 @@ def query(
     }  # fmt: skip
     with artifacts.opened(files["labeled"], "labeled") as file:
         context["n_classes"] = len(artifacts.attribute(file, "class_names"))
+        n_initial = int(np.sum(file["cycle"][()] == 0))
+        if "pixels" in file:  # the classes of an image share it
+            pixels_L_C = file["pixels"][()]
+            counts_C = (pixels_L_C / np.maximum(1, pixels_L_C.sum(1, keepdims=True))).sum(0)
+            context["required_C"] = required_per_class(counts_C, budget, n_initial, cycle)
         if "labels" in file:
             counts_C = np.bincount(file["labels"][()], minlength=context["n_classes"])
-            n_initial = int(np.sum(file["cycle"][()] == 0))
             context["required_C"] = required_per_class(counts_C, budget, n_initial, cycle)
             context["labels_L"] = file["labels"][()][np.argsort(file["ids"][()])]  # in the order of centers_L_D
     selected = function(**gather(function, files, ids, context, task), **options)

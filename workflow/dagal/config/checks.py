@@ -16,6 +16,8 @@ from dagal.errors import UserError
 # architectures that learn on the features of a backbone
 FEATURE_ARCHITECTURES = ("linear", "mlp", "svm")
 
+WITHOUT_CLASS = ("detection", "segmentation")  # whose images have no class of their own
+
 
 def check_combinations(study: dict) -> None:
     """Raise Mistake for settings that contradict each other or would be ignored in silence."""
@@ -44,17 +46,18 @@ def check_pool_settings(study: dict) -> None:
             "factor below 1.",
         )
     drawn = {"pool.initial.kind": pool["initial"]["kind"], "pool.imbalance": imbalance["kind"]}
-    if study["task"] == "detection":
+    if study["task"] in WITHOUT_CLASS:
         for key, given, default in (
             ("pool.initial.kind", drawn["pool.initial.kind"], "random"),
-            ("pool.validation", pool["validation"], 0),
             ("pool.imbalance", drawn["pool.imbalance"], "none"),
         ):
             if given != default:
                 raise Mistake(
                     key,
-                    "is for images only: of 'pool' videos may set initial.size, as their first frames are drawn at random.",
+                    f"is for images with one class each; those of a study of {study['task']} are drawn at random: delete it.",
                 )
+    if study["task"] == "detection" and pool["validation"]:
+        raise Mistake("pool.validation", "is for images only, not for videos; delete it.")
     published = PUBLISHED_COUNTS.get(study["dataset"]["loader"])
     if published:
         check_balanced(study, len(published))
@@ -81,8 +84,8 @@ def check_oracle(study: dict) -> None:
             "rate above 0.",
         )
     for key, kind in (("oracle.noise", oracle["noise"]), ("pool.noise", study["pool"]["noise"]["kind"])):
-        if study["task"] == "detection" and kind != "none":
-            raise Mistake(key, "is for classification only, not for videos; delete it.")
+        if study["task"] in WITHOUT_CLASS and kind != "none":
+            raise Mistake(key, f"is for classification only, not for {study['task']}; delete it.")
 
 
 def check_stopping(study: dict) -> None:
@@ -91,8 +94,8 @@ def check_stopping(study: dict) -> None:
     used = [f"stopping.{key}" for key, value in stopping.items() if value is not None]
     if not used:
         return
-    if study["task"] == "detection":
-        raise Mistake(used[0], "is for classification only, not for videos; delete it.")
+    if study["task"] in WITHOUT_CLASS:
+        raise Mistake(used[0], f"is for classification only, not for {study['task']}; delete it.")
     if study["cycles"] == 0:
         raise Mistake(used[0], "is set, but with 'cycles' 0 there is nothing to stop; delete it.")
     for key in ("target_accuracy", "accuracy_change"):
@@ -125,7 +128,7 @@ def check_sources(study: dict) -> None:
 def check_backbones(study: dict) -> None:
     """Backbones, and the learners that see their features."""
     backbones = study["backbones"]
-    if backbones and (study["task"] == "detection" or study["dataset"]["loader"] == "two_moons"):
+    if backbones and (study["task"] in WITHOUT_CLASS or study["dataset"]["loader"] == "two_moons"):
         raise Mistake("backbones", f"is for data sets of images, not for {study['dataset']['loader']!r}; delete it.")
     for name, learner in study["learners"].items():
         key = f"learners.{name}"

@@ -12,7 +12,7 @@ from dagal.config.fields import File, Mistake, Name, Number, Section, Seed, Vari
 from dagal.tasks import TASKS
 
 # loaders that read nothing, or may download what is missing
-SELF_SUFFICIENT = {"digits", "two_moons", "synthia_al"}
+SELF_SUFFICIENT = {"digits", "two_moons", "synthia_al", "rendered_scenes"}
 MOST_LENGTH = math.isqrt(MOST_PIXELS)  # of a stored image
 
 BAD_RECORDS = "Share of the records (images and boxes) that may be unusable: they are skipped, counted and told. Above it nothing is read."
@@ -245,13 +245,46 @@ class RenderedVideos(Videos):
         self.height, self.width = self.height or 300, self.width or 400
 
 
-OWN_SECTION = {"camera_trap": CameraTraps, "image_table": Table, "synthia_al": RenderedVideos}
+class Masks(Dataset):
+    label = "masks"
+    height: Whole | None = setting(
+        "Rows of the stored images in pixels; with `width`, which is needed too. Images of another shape are fitted in, and what is left has "
+        "no class. By default the size of the files, which must be the same for all.",
+        None,
+        ge=32,
+        le=MOST_LENGTH,
+    )
+    width: Whole | None = setting("Columns of the stored images.", None, ge=32, le=MOST_LENGTH)
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        if (self.height is None) != (self.width is None):
+            raise Mistake(
+                f"{key}.{'width' if self.width is None else 'height'}", "is missing: give both, or none of them."
+            )
+
+
+class RenderedScenes(RenderedVideos):
+    label = "rendered_scenes"
+    scale: Number = setting(
+        "Share of the 294 drives of `synthia_al` that is rendered; at least one of each subset.", 0.1, gt=0
+    )
+    fps: Whole = setting("Frames per second; neighbouring ones are alike.", 1, ge=1)
+
+
+OWN_SECTION = {
+    "camera_trap": CameraTraps,
+    "image_table": Table,
+    "synthia_al": RenderedVideos,
+    "rendered_scenes": RenderedScenes,
+}
 
 
 def table() -> dict[str, type[Dataset]]:
     """Loader -> its section."""
     images = {loader: OWN_SECTION.get(loader, Images) for loader in datasets.IMAGE_LOADERS}
-    return images | {loader: OWN_SECTION.get(loader, FileVideos) for loader in datasets.VIDEO_LOADERS}
+    masks = {loader: OWN_SECTION.get(loader, Masks) for loader in datasets.MASK_LOADERS}
+    return images | {loader: OWN_SECTION.get(loader, FileVideos) for loader in datasets.VIDEO_LOADERS} | masks
 
 
 class DatasetVariants(Variants):

@@ -30,8 +30,8 @@ class Optimizer(Section):
 
 
 class Schedule(Section):
-    name: Literal["constant", "multi_step", "cosine"] = setting(
-        "`multi_step`: times `gamma` after each milestone; `cosine`: down to 0.",
+    name: Literal["constant", "multi_step", "cosine", "poly"] = setting(
+        "`multi_step`: times `gamma` after each milestone; `cosine`: down to 0; `poly`: down to 0 by (1 - share of the epochs)^0.9.",
         "constant",
         papers="000, 003, 004: `multi_step`",
     )
@@ -189,9 +189,10 @@ class Learner(Section):
 
     def check(self, key: str) -> None:
         self.check_epochs(key)
-        if self.weights and not self.architecture.startswith(("resnet", "faster_rcnn")):
+        if self.weights and not self.architecture.startswith(("resnet", "faster_rcnn", "fcn", "deeplabv3", "drn")):
             raise Mistake(
-                f"{key}.weights", f"is set, but only ResNets and detectors read weights, not {self.architecture!r}."
+                f"{key}.weights",
+                f"is set, but only ResNets, detectors and segmenters read weights, not {self.architecture!r}.",
             )
         if self.batch_size == 1 and self.architecture.startswith("resnet"):
             raise Mistake(
@@ -313,3 +314,39 @@ class Detector(Learner):
         super().check(key)
         if self.augmentation.pad or self.augmentation.crop:
             raise Mistake(f"{key}.augmentation", "may set only flip for a detector; delete pad and crop.")
+
+
+class SegmenterAugmentation(Augmentation):
+    crop: Whole | None = setting(
+        "Side of the random crop in training; by default whole images. Outside training, images are always whole.",
+        None,
+        ge=1,
+        papers="004 Cityscapes: 412",
+    )
+    scale: list[Annotated[Number, Field(gt=0, le=4)]] = setting(
+        "Least and largest factor by which the images of a step are scaled at random before the crop.",
+        [1, 1],
+        min_length=2,
+        max_length=2,
+    )
+
+    def check(self, key: str) -> None:
+        if self.pad:
+            raise Mistake(f"{key}.pad", "has no meaning for a segmenter, whose crop is padded as needed; delete it.")
+        if self.scale[0] > self.scale[1]:
+            raise Mistake(f"{key}.scale", f"is {self.scale}: give the smaller number first.")
+
+
+class Segmenter(Learner):
+    label = "segmenters"
+    batch_size: Whole = setting("Images per step; at least 2, as batch norm needs another.", 4, ge=2, papers="004: 4")
+    augmentation: SegmenterAugmentation = part(
+        "Random augmentation of the training images; the pool and the test set never see it.", SegmenterAugmentation
+    )
+    dropout: Number = setting(
+        "Probability with which whole maps are dropped before the head; `bald` needs it above 0.", 0, ge=0, lt=1
+    )
+    class_weights: Literal["none", "median"] = setting(
+        "Weights of the classes in the loss. `median`: the median share of a class among the labeled pixels by its own share.",
+        "none",
+    )

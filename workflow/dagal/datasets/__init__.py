@@ -37,12 +37,22 @@ VIDEO_LOADERS = Registry(
         "camvid": "dagal.datasets.videos:camvid",
     }
 )
-LOADERS = Registry({**IMAGE_LOADERS, **VIDEO_LOADERS})
+# loaders of images with a class for every pixel (`dagal.datasets.masks.MaskSource`)
+MASK_LOADERS = Registry(
+    {
+        "mask_folder": "dagal.datasets.masks:mask_folder",
+        "camvid_masks": "dagal.datasets.masks:camvid_masks",
+        "cityscapes": "dagal.datasets.masks:cityscapes",
+        "rendered_scenes": "dagal.datasets.rendered_scenes:rendered_scenes",
+    }
+)
+LOADERS = Registry({**IMAGE_LOADERS, **VIDEO_LOADERS, **MASK_LOADERS})
 
 
 def task(loader: str) -> str:
     """What the data of a loader are for, where a study does not say it."""
-    return "detection" if loader in VIDEO_LOADERS else "classification"
+    others = {"detection": VIDEO_LOADERS, "segmentation": MASK_LOADERS}
+    return next((task for task, loaders in others.items() if loader in loaders), "classification")
 
 
 def looked_up(settings: dict) -> list:
@@ -51,11 +61,12 @@ def looked_up(settings: dict) -> list:
 
 
 def train_counts(settings: dict) -> np.ndarray | None:
-    """Training images per class (C,), without decoding any; None if the raw data are missing or unusable."""
+    """Training images per class (C,), of masks their number (1,), without decoding any; None if the raw data are missing or unusable."""
     if settings["loader"] in PUBLISHED_COUNTS:
         return np.array(PUBLISHED_COUNTS[settings["loader"]])
     try:
-        return count(LOADERS.find(settings["loader"])(settings))
+        source = LOADERS.find(settings["loader"])(settings)
+        return np.array([source.n_train]) if settings["loader"] in MASK_LOADERS else count(source)
     except UserError:
         return None
 

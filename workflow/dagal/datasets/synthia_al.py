@@ -1,6 +1,7 @@
 """Rendered road scenes like SYNTHIA-AL (003 sec. 2.4) -> images.h5 and truth.h5."""
 
 import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -52,7 +53,8 @@ def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int)
         ):
             writer.dataset(name, (n_frames,), dtype)[...] = values
         images = writer.dataset("images", (n_frames, height, width, 3), np.uint8)
-        for video, annotation in _rendered(clips, height, width, fps, workers):
+        jobs = [(clip, height, width, fps) for clip in clips]
+        for video, annotation in in_turn(_render, jobs, workers):
             images[first : first + len(video)] = video
             annotated += annotation
             first += len(video)
@@ -64,17 +66,17 @@ def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int)
     print(f"rendered {n_frames:,} frames of {len(clips)} videos with {offsets[-1]:,} boxes")
 
 
-def _rendered(clips, height, width, fps, workers):
-    """Frames and annotation of each clip in turn."""
-    jobs = ((clip, height, width, fps) for clip in clips)
+def in_turn(render: Callable, jobs: Iterable, workers: int) -> Iterator:
+    """What ``render`` makes of each job, in their order, by ``workers`` processes."""
     if workers == 1:
-        yield from map(_render, jobs)
+        yield from map(render, jobs)
         return
+    jobs = iter(jobs)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        waiting = [pool.submit(_render, job) for job in islice(jobs, workers + 1)]
+        waiting = [pool.submit(render, job) for job in islice(jobs, workers + 1)]
         while waiting:
             yield waiting.pop(0).result()
-            waiting += [pool.submit(_render, job) for job in islice(jobs, 1)]
+            waiting += [pool.submit(render, job) for job in islice(jobs, 1)]
 
 
 def _render(job) -> tuple[np.ndarray, list]:

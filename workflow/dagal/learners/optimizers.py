@@ -17,7 +17,9 @@ Step = Callable[[float], None]  # moves parameters by their gradients, at a lear
 
 
 def learning_rate(optimizer: dict, schedule: dict, epoch: int, epochs: int) -> float:
-    """Learning rate of an epoch counted from 0: constant, times gamma after each milestone, or cosine down to 0."""
+    """Learning rate of an epoch counted from 0: constant, times gamma after each milestone, or down to 0 as a cosine or a power."""
+    if schedule["name"] == "poly":
+        return optimizer["lr"] * (1 - epoch / epochs) ** 0.9
     if schedule["name"] == "cosine":
         return optimizer["lr"] * (1 + math.cos(math.pi * epoch / epochs)) / 2
     passed = sum(epoch >= milestone for milestone in schedule["milestones"]) if schedule["name"] == "multi_step" else 0

@@ -43,8 +43,9 @@ def pool_size(study: Study) -> int | None:
         with artifacts.open_hdf5(split) as file:
             if file.attrs.get("params_hash") == artifacts.params_hash({"pool": settings["pool"]}):
                 return len(file["pool"])
-    if settings["dataset"]["loader"] in datasets.VIDEO_LOADERS:
-        if not study.rendered:
+    rendered = study.rendered or settings["dataset"]["loader"] == "rendered_scenes"
+    if settings["dataset"]["loader"] in datasets.VIDEO_LOADERS or rendered:
+        if not rendered:
             return None
         from dagal.datasets import synthia_al
 

@@ -12,6 +12,7 @@ TASKS = Registry(
     {
         "classification": "dagal.tasks.classification:TASK",
         "detection": "dagal.tasks.detection:TASK",
+        "segmentation": "dagal.tasks.segmentation:TASK",
     }
 )
 

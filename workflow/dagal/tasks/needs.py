@@ -60,6 +60,11 @@ PER_PIXEL = {
     "faster_rcnn_small": (8_000, 100, 192),
     "faster_rcnn_mobilenet": (35_000, 350, 1024),
     "faster_rcnn_resnet50": (250_000, 700, 1024),
+    "segmenter_small": (12_000, 120, 64),
+    "drn_d_22": (250_000, 400, 512),
+    "fcn_resnet50": (550_000, 900, 2048),
+    "deeplabv3_resnet50": (650_000, 900, 2048),
+    "deeplabv3_mobilenet": (40_000, 300, 960),
 }
 
 

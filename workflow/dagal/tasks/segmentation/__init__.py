@@ -1,0 +1,50 @@
+"""Semantic segmentation: an answer is a class for every pixel of an image (004 sec. 4.4, SRAAL sec. 4.2)."""
+
+from dagal.registry import Registry
+from dagal.tasks import Task
+from dagal.tasks.segmentation import answers
+from dagal.tasks.segmentation.stages import STAGES
+
+# argument of a score or selector -> (kind of file, data set) of the signal that it stands for
+SIGNALS = {
+    "pixel_least_confidence_N": ("signals", "least_confidence"),
+    "pixel_margin_N": ("signals", "margin"),
+    "pixel_entropy_N": ("signals", "entropy"),
+    "pixel_bald_N": ("signals", "bald"),
+    "probs_N_C": ("signals", "class_shares"),
+    "embeddings_N_D": ("signals", "embeddings"),
+    "centers_L_D": ("signals", "labeled_embeddings"),
+}
+
+METHODS = {
+    "least_confidence": {"score": "mean_pixel_least_confidence"},
+    "margin": {"score": "mean_pixel_margin"},
+    "entropy": {"score": "mean_pixel_entropy"},
+    "bald": {"score": "mean_pixel_bald"},
+    "kcenter_greedy": {"score": "distance_to_labeled", "select": "kcenter_greedy"},
+    "core_set": {"score": "distance_to_labeled", "select": "core_set"},
+    "typiclust": {"score": "distance_to_labeled", "select": "typiclust"},
+    "entropy_cb": {"score": "mean_pixel_entropy", "select": "class_balanced"},
+    "kcenter_cb": {"score": "distance_to_labeled", "select": "kcenter_class_balanced"},
+}
+
+SEGMENTERS = ("segmenter_small", "drn_d_22", "fcn_resnet50", "deeplabv3_resnet50", "deeplabv3_mobilenet")
+
+TASK = Task(
+    name="segmentation",
+    answer={
+        "masks": "segmentation: class of each pixel (L,H,W), 255 none",
+        "pixels": "segmentation: pixels of each class (L,C)",
+    },
+    ask=answers.answers,
+    append=answers.append,
+    signals=SIGNALS,
+    sealed=frozenset({"truth"}),
+    methods=METHODS,
+    default={"select": "top_k"},
+    measures=("mean_iou", "pixel_accuracy", "validation_mean_iou", "labeled_pixels"),
+    per_class="iou_per_class",
+    learners=Registry(dict.fromkeys(SEGMENTERS, "dagal.config.learners:Segmenter")),
+    stages=STAGES,
+    rules=("segmentation.smk",),
+)

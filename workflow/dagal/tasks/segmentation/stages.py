@@ -1,0 +1,63 @@
+"""The steps of a study of segmentation, besides those that all tasks share (`dagal.plan.stages`)."""
+
+from dagal.tasks import Stage, gpu, learner, needs, threads
+from dagal.tasks.segmentation.signals import SIGNALS_FILE
+
+OF_LABELED = ("labeled_embeddings",)
+
+
+def node_reads(study, at, *names: str) -> dict:
+    files = {"images": study.clean_images, "split": study.split(at.seed), "labeled": study.path(at.node, "labeled")}
+    return files | {name: study.path(at.node, name) for name in names}
+
+
+def train_reads(study, at) -> dict:
+    found = {"weights": study.learner_of(at.node)["weights"] or []}
+    return node_reads(study, at) | found | {"parent": study.warm_start(at.node, "model.safetensors")}
+
+
+def signal_settings(study, at) -> dict:
+    """Which signals the methods of the branch read, and what they need."""
+    read = {pair for method in study.asked_by(at.node) for pair in study.signals(method)}
+    wanted = [name for name in SIGNALS_FILE.datasets if ("signals", name) in read]
+    draws = {"draws": study.settings["signals"]["draws"]} if "bald" in wanted else {}
+    return learner(study, at) | {"signals": wanted} | draws
+
+
+STAGES = {
+    "train": Stage(
+        "train_segmenter",
+        {
+            "model": "{node}/model.safetensors",
+            "history": "{node}/history.h5",
+            "predictions": "{node}/predictions.h5",
+        },
+        train_reads,
+        learner,
+        log="{node}/train",
+        needs=needs.train,
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+    ),
+    "signals": Stage(
+        "segment_signals",
+        {"signals": "{node}/signals.h5"},
+        lambda study, at: node_reads(study, at, "model"),
+        signal_settings,
+        needs=needs.pool(),
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+    ),
+    "evaluate": Stage(
+        "evaluate_segmenter",
+        {"metrics": "{node}/metrics.json"},
+        lambda study, at: (
+            {name: study.path(at.node, name) for name in ("predictions", "labeled")}
+            | {"truth": study.truth, "split": study.split(at.seed)}
+        ),
+        log="{node}/evaluate",
+        needs=needs.frames(seconds=2),
+    ),
+}
