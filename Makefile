@@ -1,6 +1,7 @@
 # make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
 # make resume            the same after a kill or a power cut; make unlock alone says that no Snakemake runs here any more
 # make run-video         the small study of rendered videos
+# make run-segmentation  the small study of rendered scenes with a class for every pixel
 # make run-camera-traps  the small study of rendered camera traps
 # make chaos             what kills, full disks, flipped bits and the like do to a study (N=200: an hour)
 # make bench             what all of it costs here, beside other tools (a quarter of an hour)
@@ -12,7 +13,7 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run resume unlock run-video run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda fuzz bench bench-selection
+.PHONY: run resume unlock run-video run-segmentation run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda fuzz bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
@@ -30,6 +31,9 @@ unlock: $(VENV)/.ready
 
 run-video:
 	@$(MAKE) --no-print-directory run CONFIG=experiments/video_small.yaml
+
+run-segmentation:
+	@$(MAKE) --no-print-directory run CONFIG=experiments/segmentation_small.yaml
 
 run-camera-traps: data/raw/camera_traps_rendered data/raw/camera_traps_rendered_source
 	@$(MAKE) --no-print-directory run CONFIG=experiments/camera_traps_miniature.yaml

@@ -159,14 +159,14 @@ VIDEO = written("experiments/video_small.yaml")
         ("dataset.scale", 0, ["'dataset.scale' is 0", "above 0"]),
         ("dataset.seconds", [3], ["'dataset.seconds'"]),
         ("dataset.loader", "camvid", ["'dataset.scale' is for synthia_al only", "camvid"]),
-        ("dataset.loader", "digits", ["'dataset.height' is for synthia_al or videos only", "digits"]),
-        ("pool.validation", 5, ["'pool.validation'", "initial.size"]),
-        ("pool.initial.kind", "balanced", ["'pool.initial.kind'", "initial.size"]),
+        ("dataset.loader", "digits", ["'dataset.height' is for synthia_al or videos or masks only", "digits"]),
+        ("pool.validation", 5, ["'pool.validation'", "not for videos"]),
+        ("pool.initial.kind", "balanced", ["'pool.initial.kind'", "one class each"]),
         ("learners.detector.architecture", "mlp", ["'learners.detector.architecture' is 'mlp'", "faster_rcnn"]),
         (
             "learners.detector.dropout",
             0.5,
-            ["'learners.detector.dropout' is for classifiers only, not for faster_rcnn_small"],
+            ["'learners.detector.dropout' is for classifiers or segmenters only, not for faster_rcnn_small"],
         ),
         ("learners.detector.score_threshold", 1, ["'learners.detector.score_threshold' is 1", "below 1"]),
         (

@@ -328,6 +328,11 @@ def test_embeddings_of_camera_traps(name, kind):
 def test_study_is_valid_and_fits_its_pool(name):
     config = load(name)
     assert config["study"] == name  # the results are found under the name of the file
+    if config["task"] == "segmentation":
+        images = {"cityscapes": 2975, "camvid_masks": 367}.get(config["dataset"]["name"])
+        images = images or synthia_al.n_training_frames(config["dataset"])
+        check_pool(config, images - config["pool"]["initial"]["size"])
+        return
     if config["task"] == "detection":
         frames = {"imagenet_vid": 129_000, "camvid": 468}.get(config["dataset"]["name"])
         frames = frames or synthia_al.n_training_frames(config["dataset"])
@@ -383,11 +388,11 @@ def test_published_settings(name):
 
 # of the resolved settings, without those that no job depends on: finished jobs are known by them
 DIGESTS = {
-    "label_dispersion_cifar10": "bd005687ad83b04f",
+    "label_dispersion_cifar10": "e987df7dc0acdd3f",
     "class_balance_tiny_imagenet_if01": "7e14d819677ef3d0",
-    "ta_vaal_caltech101": "49f4df31f5404fca",
+    "ta_vaal_caltech101": "57e89bddc314c375",
     "low_budget_tiny_imagenet_10": "ce9524ecb0bc4ad4",
-    "synthia_al": "ba5c4f33e168e679",
+    "synthia_al": "c222a0955cd3cd88",
     "camera_traps": "724813b1e472b9ae",
 }
 
@@ -407,7 +412,7 @@ def test_resolved_settings_stay_what_they_are(name):
 def test_every_study_is_pinned():
     others = {
         "cifar10_smoke", "digits_class_balance", "digits_simsiam", "digits_two_model", "video_small", "camvid", "two_moons",
-        "camera_traps_miniature",
+        "camera_traps_miniature", "segmentation_small", "camvid_segmentation", "cityscapes",
     }  # fmt: skip
     assert set(STUDIES) == {*PUBLISHED, *LOW_BUDGET, *others}
 

@@ -39,13 +39,15 @@ with artifacts.opened(source.images, "images", cached=False) as file:
     with artifacts.create(job.output.predictions, PREDICTIONS, job.origin) as writer:
         writer.dataset("ids", held_out.shape, np.int64)[...] = held_out
         predicted = writer.dataset("masks", shape, np.uint8)
-        shown = writer.dataset("entropy", (min(SHOWN, len(test)), *shape[1:]), np.uint8)
+        places = np.unique(np.linspace(0, len(test) - 1, SHOWN).astype(int)).tolist()
+        writer.dataset("shown", (len(places),), np.int64)[...] = places
+        shown = writer.dataset("entropy", (len(places), *shape[1:]), np.uint8)
         batches = inference.stream(file["images"], held_out, device, settings["batch_size"])
         for row, (probs_C_H_W, _) in enumerate(segmenter.predict(model, batches, settings["precision"])):
             predicted[row] = probs_C_H_W.argmax(0).to(torch.uint8).cpu().numpy()
-            if row < len(shown):
+            if row in places:
                 share = segmenter.entropy(probs_C_H_W[None])[0] / np.log(n_classes)
-                shown[row] = (255 * share).round().to(torch.uint8).cpu().numpy()
+                shown[places.index(row)] = (255 * share).round().to(torch.uint8).cpu().numpy()
 segmenter.save(job.output.model, model, settings, tuple(images.shape[1:]), job.origin)
 artifacts.write(job.output.history, segmenter.HISTORY, job.origin, history)
 checkpoint.remove()

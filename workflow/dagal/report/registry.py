@@ -57,6 +57,7 @@ ITEMS = Registry(
         "dispersion_images": "dagal.report.figures.dispersion_images:ITEM",
         "scenes": "dagal.report.figures.scenes:ITEM",
         "pictures": "dagal.report.figures.estimated_errors:ITEM",
+        "segmentations": "dagal.report.figures.segmentations:ITEM",
     }
 )
 

@@ -32,7 +32,8 @@ PREDICTIONS = Kind(
     {
         "ids": "test ids, then validation ids (n,)",
         "masks": "predicted class of each pixel (n,H,W)",
-        "entropy": "entropy of each pixel (k,H,W) of the first test images, 0 to 255 for 0 to log C",
+        "shown": "positions (k,) in ids of the test images that are kept for pictures",
+        "entropy": "entropy of each pixel of these (k,H,W), 0 to 255 for 0 to log C",
     },
 )
 

@@ -1,0 +1,428 @@
+"""Segmentation: masks are read right or refused, networks and losses are those described, a study runs and leaks nothing."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import Workflow, edited
+from PIL import Image
+from sklearn.metrics import confusion_matrix, jaccard_score
+from torch.nn.functional import cross_entropy
+
+from dagal import artifacts, datasets
+from dagal.acquisition import scores
+from dagal.config.learners import Segmenter
+from dagal.errors import UserError
+from dagal.learners import segmenter
+from dagal.tasks.segmentation.evaluation import confusion, intersection_over_union
+from dagal.tasks.segmentation.signals import PIXEL_SCORES, reduced
+
+ORIGIN = artifacts.provenance("dataset", {})
+PALETTE = [(0, 0, 0), (250, 10, 10), (10, 250, 10), (10, 10, 250)]
+
+
+def settings(**changes) -> dict:
+    about = {"architecture": "segmenter_small", "epochs": 2, "optimizer": {"name": "adam", "lr": 0.003}}
+    return Segmenter(**about | changes).model_dump()
+
+
+# ------------------------------------------------------------------------------------------------------------- data
+
+
+def folder(place: Path, n: int = 10, size=(32, 40), mode: str = "L", parts=("train", "test"), seed: int = 0) -> Path:
+    """Images whose colour is their class, in vertical halves, and masks; classes.csv."""
+    rng = np.random.default_rng(seed)
+    for part in parts:
+        for k in range(n):
+            mask = np.zeros(size, np.uint8)
+            mask[:, : size[1] // 2], mask[:, size[1] // 2 :] = rng.integers(0, 4, 2)
+            pixels = np.array(PALETTE, np.uint8)[mask] // 2 + rng.integers(0, 60, (*size, 3)).astype(np.uint8)
+            for kind, image in (("images", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
+                path = place / kind / part / f"{part}_{k}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if kind == "masks" and mode == "P":
+                    image = image.convert("L")
+                    image.putpalette([255 - value for colour in PALETTE for value in colour])
+                elif kind == "masks" and mode == "RGB":
+                    image = Image.fromarray(np.array(PALETTE, np.uint8)[mask])
+                image.save(path)
+    rows = [f"{name},{k},{','.join(map(str, PALETTE[k]))}" for k, name in enumerate(("sky", "red", "green", "blue"))]
+    (place / "classes.csv").write_text("name,value,red,green,blue\n" + "\n".join(rows) + "\n")
+    return place
+
+
+def read(place: Path, **changes):
+    about = {
+        "loader": "mask_folder",
+        "path": str(place),
+        "height": None,
+        "width": None,
+        "test_fraction": None,
+    } | changes
+    datasets.prepare(about, place / "images.h5", place / "truth.h5", ORIGIN)
+    (images, split, files), (found,) = (
+        artifacts.read(place / "images.h5", "images", "images", "split", "file"),
+        artifacts.read(place / "truth.h5", "truth", "masks"),
+    )
+    return images, split, files, found, list(artifacts.attributes(place / "truth.h5", "truth")["class_names"])
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB"])
+def test_numbers_palettes_and_colours_are_the_same_masks(mode, tmp_path):
+    images, split, files, found, names = read(folder(tmp_path, mode=mode))
+    assert names == ["sky", "red", "green", "blue"] and images.shape == (20, 32, 40, 3) and found.dtype == np.uint8
+    assert split.tolist() == [0] * 10 + [1] * 10
+    assert files[0] == b"images/train/train_0.png"
+    nearest = np.linalg.norm(images[..., None, :] - np.array(PALETTE) / 2 - 30, axis=-1).argmin(-1)
+    np.testing.assert_array_equal(nearest, found)
+
+
+def test_masks_are_fitted_with_their_images(tmp_path):
+    images, _, _, found, _ = read(folder(tmp_path), height=64, width=64)
+    assert images.shape == (20, 64, 64, 3)
+    whole = read(folder(tmp_path / "whole"))[3]
+    for mask, own in zip(found, whole, strict=True):
+        assert (mask[51:] == 255).all() and set(np.unique(mask[:51])) == set(np.unique(own))
+        # 64/40 = 1.6 times, nearest pixel
+        np.testing.assert_array_equal(mask[:51], cv2.resize(own, (64, 51), interpolation=cv2.INTER_NEAREST_EXACT))
+    assert (images[:, 51:] == 0).all()
+
+
+def test_validation_and_test_parts(tmp_path):
+    split = read(folder(tmp_path / "three", 4, parts=("train", "val", "test")))[1]
+    assert split.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    split = read(folder(tmp_path / "two", 4, parts=("train", "val")))[1]
+    assert split.tolist() == [0] * 4 + [1] * 4
+    place = folder(tmp_path / "one", 10, parts=("train",))
+    split = read(place)[1]
+    assert split.tolist() == [0] * 8 + [1] * 2
+
+
+def cityscapes(place: Path) -> Path:
+    numbers = np.resize(np.arange(-1, 34), (36, 40)).astype(np.int16)  # -1: license plate, stored as 255
+    for part in ("train", "val"):
+        for side, ending, pixels in (
+            ("leftImg8bit", "leftImg8bit", np.zeros((36, 40, 3), np.uint8)),
+            ("gtFine", "gtFine_labelIds", (numbers % 256).astype(np.uint8)),
+            ("gtFine", "gtFine_color", np.zeros((36, 40, 3), np.uint8)),
+        ):
+            path = place / side / part / "ulm" / f"ulm_000000_000019_{ending}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return place
+
+
+def test_ids_of_cityscapes_become_its_classes(tmp_path):
+    _, split, _, found, names = read(cityscapes(tmp_path), loader="cityscapes")
+    assert split.tolist() == [0, 1] and len(names) == 19
+    of_id = dict(zip(np.resize(np.arange(-1, 34), (36, 40)).ravel().tolist(), found[0].ravel().tolist(), strict=False))
+    known = {
+        7: "road",
+        8: "sidewalk",
+        11: "building",
+        12: "wall",
+        13: "fence",
+        17: "pole",
+        19: "traffic light",
+        20: "traffic sign",
+    }
+    known |= {21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car", 27: "truck", 28: "bus"}
+    known |= {31: "train", 32: "motorcycle", 33: "bicycle"}
+    assert {number: names[place] for number, place in of_id.items() if place != 255} == known
+
+
+def bad(change):
+    def build(place):
+        folder(place, 3)
+        change(place)
+        return place
+
+    return build
+
+
+def store(name, pixels):
+    return bad(lambda place: Image.fromarray(pixels).save(place / "masks/train" / name))
+
+
+def table(text):
+    return bad(lambda place: (place / "classes.csv").write_text(text))
+
+
+WRONG = {
+    "mask of another size": (store("train_1.png", np.zeros((32, 41), np.uint8)), "train_1.png in .* has 32 x 41 pixels"),
+    "value without class": (store("train_1.png", np.full((32, 40), 9, np.uint8)), r"train_1.png has pixels of 1 value that no class has \(9\)"),
+    "colour without class": (
+        store("train_1.png", np.full((32, 40, 3), 77, np.uint8)),
+        r"1 colour that no class has \(#4d4d4d\)",
+    ),
+    "colours without table": (
+        bad(lambda place: [
+            (place / "classes.csv").write_text("name,value\na,0\nb,1\nc,2\nd,3\n"),
+            Image.new("RGB", (40, 32)).save(place / "masks/train/train_0.png"),
+        ]),
+        "is a mask of colours: put classes.csv",
+    ),
+    "missing mask": (bad(lambda place: (place / "masks/test/test_1.png").unlink()), "no mask for 1 image .*test_1.png"),
+    "missing image": (bad(lambda place: (place / "images/test/test_1.png").unlink()), "no image for 1 mask .*test_1.png"),
+    "damaged mask": (
+        bad(lambda place: (place / "masks/test/test_1.png").write_bytes(b"\x89PNG\r\n\x1a\nxx")),
+        "test_1.png in .* cannot be decoded as a mask",
+    ),
+    "two files": (store("train_1.jpg", np.zeros((32, 40), np.uint8)), "two files for one image"),
+    "no table": (bad(lambda place: (place / "classes.csv").unlink()), "has no table of classes"),
+    "one class": (table("name,value\na,0\n"), "has 1 classes"),
+    "no number": (table("name,value\na,0\nb,x\n"), "classes.csv in .*, line 3: a class needs"),
+    "twice": (table("name,value\na,0\nb,0\n"), "line 3: another class has this"),
+    "other sizes": (
+        bad(lambda place: [Image.new("RGB", (50, 32)).save(place / "images/train/train_2.png")]),
+        "differ in size .* set dataset.height and dataset.width",
+    ),
+    "nothing": (lambda place: place.mkdir(exist_ok=True) or place, "has no images in a folder called images"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_mistakes_are_one_sentence(name, tmp_path):
+    build, said = WRONG[name]
+    place = build(tmp_path / "data")
+    with pytest.raises(UserError, match=said):
+        read(place)
+    assert not (place / "images.h5").exists() or not (place / "truth.h5").exists()
+    assert not list(place.glob("*.tmp"))
+
+
+def test_names_that_mean_no_class(tmp_path, capsys):
+    place = folder(tmp_path)
+    (place / "classes.csv").write_text("name,value\nsky,0\nVoid,1\ngreen,2\nblue,3\nunseen,4\n")
+    *_, found, names = read(place)
+    assert names == ["sky", "green", "blue", "unseen"] and set(np.unique(found)) == {0, 1, 2, 255}
+    assert "no pixel is of class unseen" in capsys.readouterr().out
+
+
+# --------------------------------------------------------------------------------------------------------- measures
+
+
+def test_iou_by_hand_and_by_scikit_learn():
+    truth, found = np.array([0, 0, 1, 255], np.uint8), np.array([0, 1, 1, 2], np.uint8)
+    iou_C = intersection_over_union(confusion(truth, found, 3))
+    np.testing.assert_array_equal(iou_C, [0.5, 0.5, np.nan])
+    assert np.nanmean(iou_C) == 0.5
+    rng = np.random.default_rng(0)
+    truth, found = rng.integers(0, 6, (2, 40, 50)).astype(np.uint8)
+    truth[truth == 5] = 255
+    found[found == 5] = 0
+    known = truth != 255
+    np.testing.assert_array_equal(
+        confusion(truth, found, 5), confusion_matrix(truth[known], found[known], labels=range(5))
+    )
+    expected = jaccard_score(truth[known], found[known], labels=range(5), average=None)
+    np.testing.assert_allclose(intersection_over_union(confusion(truth, found, 5)), expected)
+
+
+def test_scores_of_an_image_are_means_over_its_pixels(monkeypatch):
+    monkeypatch.setattr("dagal.tasks.segmentation.signals.BLOCK", 7)
+    probs_C_P = np.random.default_rng(0).dirichlet(np.ones(4), 50).T.astype(np.float32)
+    found = reduced(probs_C_P)
+    p = np.sort(probs_C_P.astype(float), 0)
+    expected = {
+        "least_confidence": np.mean(1 - p[-1]), "margin": np.mean(p[-2] - p[-1]), "entropy": np.mean(-(p * np.log(p)).sum(0)),
+    }  # fmt: skip
+    assert found.keys() == set(PIXEL_SCORES)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-5), name
+
+
+# --------------------------------------------------------------------------------------------------------- networks
+
+
+@pytest.mark.parametrize(("classes", "trainable", "frozen"), [(19, 15_890_499, 4_864), (11, 15_886_395, 2_816)])
+def test_drn_has_the_published_number_of_parameters(classes, trainable, frozen):
+    model = segmenter.untrained(settings(architecture="drn_d_22"), classes, (0.5,) * 3, (0.2,) * 3)
+    assert sum(p.numel() for p in model.trunk.parameters()) == 15_880_752
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == trainable
+    assert sum(p.numel() for p in model.parameters() if not p.requires_grad) == frozen
+    with torch.no_grad():
+        features = model.eval().features(torch.zeros(1, 3, 60, 92, dtype=torch.uint8))
+        assert features.shape == (1, 512, 8, 12) and model.head(features).shape == (1, classes, 64, 96)
+        assert model(torch.zeros(1, 3, 60, 92, dtype=torch.uint8)).shape == (1, classes, 60, 92)
+
+
+def test_enlargement_of_drn_is_bilinear():
+    maps = torch.rand(1, 2, 5, 6, generator=torch.Generator().manual_seed(0))
+    found = segmenter.bilinear(2)(maps)[..., 8:-8, 8:-8]
+    expected = torch.nn.functional.interpolate(maps, scale_factor=8, mode="bilinear", align_corners=False)[
+        ..., 8:-8, 8:-8
+    ]
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", ["segmenter_small", "fcn_resnet50", "deeplabv3_mobilenet"])
+def test_networks_give_logits_of_the_size_of_the_image(name):
+    model = segmenter.untrained(settings(architecture=name), 5, (0.5,) * 3, (0.2,) * 3).eval()
+    with torch.no_grad():
+        assert model(torch.zeros(2, 3, 45, 50, dtype=torch.uint8)).shape == (2, 5, 45, 50)
+
+
+def test_loss_leaves_out_pixels_without_class():
+    generator = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(2, 3, 4, 5, generator=generator), torch.randint(0, 3, (2, 4, 5), generator=generator)
+    target[0, :2] = 255
+    weight_C = torch.tensor([1.0, 2.0, 0.5])
+    expected = cross_entropy(logits, target, weight_C, ignore_index=255)
+    torch.testing.assert_close(segmenter.pixel_loss(logits, target.to(torch.uint8), weight_C), expected)
+    nothing = segmenter.pixel_loss(logits.requires_grad_(), torch.full((2, 4, 5), 255, dtype=torch.uint8), weight_C)
+    nothing.backward()
+    assert nothing == 0 and not logits.grad.any()
+
+
+def test_weights_of_classes_by_hand():
+    weights = segmenter.class_weights(np.array([100, 0, 50, 10]), "median")
+    torch.testing.assert_close(weights, torch.tensor([0.5, 0, 1, 5]))
+    assert segmenter.class_weights(np.array([3, 0]), "none").tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"flip": True}, {"crop": 12}, {"crop": 30, "flip": True}, {"scale": [2, 2], "crop": 20}]
+)
+def test_masks_move_with_their_images(changes):
+    generator = torch.Generator().manual_seed(0)
+    masks_B = (
+        torch.randint(0, 4, (6, 5, 6), generator=generator)
+        .to(torch.uint8)
+        .repeat_interleave(4, 1)
+        .repeat_interleave(4, 2)
+    )
+    images = torch.stack([masks_B * 60 + 10] * 3, 1)
+    about = {"scale": [1, 1], "crop": None, "flip": False} | changes
+    found, moved = segmenter.augmented(images, masks_B, about, generator)
+    side = about["crop"]
+    assert found.shape[2:] == moved.shape[1:] == ((side, side) if side else (20, 24))
+    inside = moved != 255
+    assert not found[:, 0][~inside].any() and inside.any()
+    # scaled images are smooth where their masks have an edge: what lies within one class is compared
+    near = [moved.roll((y, x), (1, 2)) == moved for y in range(-2, 3) for x in range(-2, 3)]
+    within = inside & (torch.stack(near).all(0) if about["scale"] != [1, 1] else True)
+    if about["scale"] != [1, 1]:  # and not at the border, where the neighbours are those of the other side
+        within[:, :2] = within[:, -2:] = within[:, :, :2] = within[:, :, -2:] = False
+    assert within.float().mean() > 0.15 and torch.equal(found[:, 0][within], moved[within] * 60 + 10)
+    if side == 30:
+        assert (~inside).any()
+
+
+def test_mutual_information_is_that_of_classification():
+    torch.manual_seed(0)
+    model = segmenter.untrained(settings(dropout=0.4), 4, (0.5,) * 3, (0.2,) * 3)
+    images = torch.randint(0, 256, (2, 3, 16, 20), dtype=torch.uint8)
+    found = list(segmenter.mutual_information(model, [images], 6, 3, "float32"))
+    assert not model.dropout.training
+    model.dropout.train()
+    torch.manual_seed(3)
+    with torch.no_grad():
+        features = model.features(images)
+        draws_T_N_C = torch.stack([
+            torch.softmax(model.logits(features, (16, 20)).double(), 1).permute(0, 2, 3, 1).reshape(-1, 4) for _ in range(6)
+        ]).numpy()  # fmt: skip
+    np.testing.assert_allclose(torch.stack(found).ravel(), scores.bald(draws_T_N_C), atol=1e-12)
+
+
+def test_colours_are_learnt_and_a_killed_training_ends_the_same(tmp_path):
+    from test_checkpoints import checkpoint
+
+    images, split, _, truth, _ = read(folder(tmp_path, 16))
+    tensors = [torch.from_numpy(values) for values in (images.transpose(0, 3, 1, 2).copy(), truth)]
+
+    def trained(epochs, stored=None):
+        torch.manual_seed(0)
+        model = segmenter.untrained(settings(), 4, (0.3,) * 3, (0.2,) * 3)
+        train = [values[split == 0] for values in tensors]
+        about = settings(epochs=epochs, augmentation={"flip": True}, schedule={"name": "constant"})
+        return model, segmenter.fit(model, *train, about, 0, stored)
+
+    model, history = trained(8)
+    found = torch.stack([probs.argmax(0) for probs, _ in segmenter.predict(model, [tensors[0][split == 1]], "float32")])
+    assert (found == tensors[1][split == 1]).float().mean() > 0.9 and history["loss"][-1] < history["loss"][0] / 2
+    path = tmp_path / "x.safetensors"
+    trained(5, checkpoint(path))
+    resumed, again = trained(8, checkpoint(path))
+    assert again == history
+    assert all(torch.equal(values, resumed.state_dict()[name]) for name, values in model.state_dict().items())
+    with pytest.raises(UserError, match="none of the 2 labeled images has a pixel of a class"):
+        segmenter.fit(model, tensors[0][:2], torch.full_like(tensors[1][:2], 255), settings(), 0)
+
+
+# ------------------------------------------------------------------------------------------------------------ study
+
+METHODS = (
+    "random",
+    "least_confidence",
+    "margin",
+    "entropy",
+    "bald",
+    "kcenter_greedy",
+    "entropy_cb",
+    "kcenter_cb",
+    "typiclust",
+)
+STUDY = {
+    "study": "masks",
+    "dataset": {"name": "halves", "loader": "mask_folder"},
+    "pool": {"initial": {"size": 6}},
+    "budget": 4,
+    "cycles": 1,
+    "seeds": [0],
+    "learners": {
+        "small": {
+            "architecture": "segmenter_small", "epochs": 2, "batch_size": 4, "dropout": 0.2, "device": "cpu",
+            "optimizer": {"name": "adam", "lr": 0.003}, "augmentation": {"flip": True},
+        }
+    },
+    "signals": {"draws": 3},
+    "methods": dict.fromkeys(METHODS),
+    "plots": {"dpi": 60},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_study_of_all_methods_whose_hidden_masks_reach_nothing(tmp_path):
+    raw = folder(tmp_path / "raw", 24)
+    one, other = (Workflow(tmp_path / name) for name in ("one", "other"))
+    for workflow in (one, other):
+        workflow.folder.mkdir()
+        workflow.write(STUDY | {"dataset": STUDY["dataset"] | {"path": str(raw)}})
+    one.snakemake("--cores", "2")
+    results = one.folder / "results/masks"
+    metrics = pd.read_csv(results / "metrics.csv")
+    assert len(metrics) == 2 * len(METHODS) and set(metrics["labels"]) == {6, 10}
+    assert metrics["mean_iou"].between(0, 1).all() and (metrics["labeled_pixels"] == 32 * 40 * metrics["labels"]).all()
+    queries = {name: artifacts.read(results / f"seed0/{name}/cycle1/query.h5", "query", "ids")[0] for name in METHODS}
+    assert all(len(set(ids)) == 4 for ids in queries.values())
+    (shares, entropies, ids), (balanced,) = (
+        artifacts.read(results / "seed0/start-small/cycle0/signals.h5", "signals", "class_shares", "entropy", "ids"),
+        artifacts.read(results / "seed0/entropy/cycle1/query.h5", "query", "ids"),
+    )
+    np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-5)
+    assert set(balanced) == set(ids[np.argsort(-entropies)[:4]])
+    for picture in ("entropy_seed0.png", "entropy_seed0_confusion.png"):
+        assert (results / "pictures" / picture).stat().st_size > 1000
+
+    # other masks where no method of cycle 1 asked: no file up to its answers and models differs
+    known = set(artifacts.read(results / "seed0/split.h5", "split", "initial")[0]).union(*queries.values())
+    prepared = other.folder / "results/datasets/halves"
+    prepared.mkdir(parents=True)
+    for name in ("images.h5", "truth.h5", "dataset.benchmark.tsv"):
+        (prepared / name).write_bytes((one.folder / "results/datasets/halves" / name).read_bytes())
+    with edited(prepared / "truth.h5") as file:
+        found = file["masks"][()]
+        hidden = np.setdiff1d(np.arange(len(found)), list(known))
+        found[hidden] = (found[hidden] + 1) % 4
+        file["masks"][...] = found
+    node = "results/masks/seed0"
+    asked = [f"{node}/{name}/cycle1/labeled.h5" for name in METHODS]
+    other.snakemake(*asked, f"{node}/entropy/cycle1/model.safetensors", "--cores", "2", "--rerun-triggers", "mtime")
+    compared = {name for name in other.files("masks/seed0/**/*") if name.endswith((".h5", ".safetensors"))}
+    assert len(compared) > 3 * len(METHODS)
+    for name in compared:
+        assert (other.folder / "results" / name).read_bytes() == (one.folder / "results" / name).read_bytes(), name
