@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import SMALL, Workflow
 from safetensors import safe_open
 from scipy.stats import spearmanr
 
 from dagal import artifacts
+from dagal.config import load
+from dagal.learners import adversary, inference
+from dagal.seeding import seed_for
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +128,31 @@ def test_the_ranks_of_all_epochs_are_kept_for_joint_training(results):
         assert (np.abs(np.diff(of_epochs[:48], axis=0)).max(1) > 0).all()
     with artifacts.opened(results / "seed0/start-mlp_ll/cycle0/history.h5", "history") as history:
         assert "predicted_loss" not in history
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_joint_training_is_that_of_the_kept_ranks_and_the_subset(results):
+    """D of the pool, by hand: the subset that the query ranks, the ranks after each epoch for the next one, raw for D."""
+    start, about = results / "seed0/start-mlp_ranker/cycle0", load(STUDY)["adversaries"]["joint"]
+    labeled = np.sort(artifacts.read(start / "labeled.h5", "labeled", "ids")[0])
+    pool, mean_C, std_C = artifacts.read(results / "seed0/split.h5", "split", "pool", "channel_mean", "channel_std")
+    (ranked,) = artifacts.read(results / "seed0/ta_vaal_joint/cycle1/scores.h5", "scores", "ids")
+    with artifacts.opened(results.parent / "datasets/digits/images.h5", "images") as file:
+        images = [inference.images_of(file["images"], ids, torch.device("cpu")) for ids in (labeled, ranked, pool)]
+    names = ("labeled_predicted_loss", "predicted_loss")
+    of_labeled, of_pool = (torch.from_numpy(values) for values in artifacts.read(start / "ranks.h5", "ranks", *names))
+    at = np.searchsorted(pool, ranked)
+    both = [
+        [torch.stack([L.sigmoid(), L]), torch.stack([U.sigmoid(), U])[:, at]]
+        for L, U in zip(of_labeled, of_pool, strict=True)
+    ]
+    networks, _ = adversary.train(
+        *images[:2], about, seed_for(0, "adversary", "0"), torch.device("cpu"),
+        ranks=[None, *both[:59]], channel_mean=mean_C, channel_std=std_C,
+    )  # fmt: skip
+    (last,) = artifacts.read(start / "signals.h5", "signals", "predicted_loss")
+    expected = adversary.discriminate(networks, images[2].split(256), last)
+    np.testing.assert_allclose(adversary_of(results, "ta_vaal_joint")[1], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_class_balance_spreads_the_queries_of_vaal(results):

@@ -225,8 +225,8 @@ def train(
     `ranks_of`, among which the steps are divided evenly and in order; None: uniform random numbers, as the paper has it in the
     first epoch. A single pair is that of the finished learner; those of its epochs make the joint training of the paper's algorithm
     1, where each epoch of the learner is one of VAE and discriminator. ``conditional=False`` removes the rank, which leaves VAAL.
-    ``sraal`` reads ``labels_L`` (L,) int64 and the
-    learner's class probabilities ``probs_U`` (U,C), on which the indicator is computed batch by batch.
+    ``sraal`` reads ``labels_L`` (L,) int64 and the learner's class probabilities ``probs_U`` (U,C), on which the indicator is
+    computed batch by batch.
 
     ``settings``: ``kind`` (vaal, ta_vaal, sraal), ``steps``, ``batch_size`` (of each pool), ``vae_steps`` and
     ``discriminator_steps`` of each step, ``lr`` (Adam), ``latent``, ``channels`` (base width of the VAE),

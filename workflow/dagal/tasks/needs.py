@@ -186,9 +186,13 @@ def adversary(study, at, size: Size) -> Need:
     last = settings["steps"] + study.settings["cycles"] * settings["added_steps"]
     seen = 2 * settings["batch_size"] * last * (settings["vae_steps"] + settings["discriminator_steps"])
     speed = rate(study.learner_of(at.node)) if at.node else GPU
+    joint = at.node and settings["kind"] == "ta_vaal" and settings["ranks"] == "joint"
+    kept = 12 * size.images * epochs_of(study.learner_of(at.node)) if joint else 0  # ranks of all epochs
     training = steps(seen, settings, network, speed)
     return total(
-        training, passes(size.images, settings["batch_size"], network, speed), Need(held(size.images, one.values))
+        training,
+        passes(size.images, settings["batch_size"], network, speed),
+        Need(held(size.images, one.values) + kept),
     )
 
 

@@ -10,8 +10,8 @@ def make(job):
 
 def prediction_loss(table, path, dpi: int):
     """``table``: learner, kind (margin or ranking), seed, cycle, epoch (from 1), prediction_loss (empty where it is not trained),
-    joint (whether head and backbone both learn from it in that epoch). Mean and standard deviation over the seeds, and over the methods that
-    share a learner; dotted: the last joint epoch. Source: paper 004, Fig. 9.
+    joint (whether head and backbone both learn from it in that epoch). Mean and standard deviation over the seeds, and over the
+    methods that share a learner; dotted: the last joint epoch. Source: paper 004, Fig. 9.
     """
     from dagal.report import drawing
 

@@ -37,7 +37,8 @@ ADVERSARY_READS = {
 def adversary_reads(adversary: dict) -> list[tuple[str, str]]:
     """(kind of file, data set) that a training of these settings reads."""
     joint = adversary["kind"] == "ta_vaal" and adversary["ranks"] == "joint"
-    return ADVERSARY_READS[adversary["kind"]] + ([("ranks", name) for name in RANKS.datasets] if joint else [])
+    last = ADVERSARY_READS[adversary["kind"]]
+    return last + ([("ranks", name) for _, name in last] if joint else [])
 
 
 def reads_besides(method: dict, settings: dict) -> list[tuple[str, str]]:
@@ -91,8 +92,9 @@ RANKS = Kind(
     "ranks",
     1,
     {
-        "predicted_loss": "loss that the learner predicts for each unlabeled id, ascending, after each training epoch (E,n)",
-        "labeled_predicted_loss": "the same for each labeled id, ascending (E,L)",
+        "ids": "unlabeled ids (n,), ascending",
+        "predicted_loss": "loss that the learner predicts for itself after each training epoch (E,n)",
+        "labeled_predicted_loss": "the same for the labeled ids, ascending (E,L)",
     },
 )
 
