@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from dagal.acquisition.descent import adam
 from dagal.acquisition.kcenter import kcenter_greedy
 from dagal.errors import UserError
 
@@ -12,7 +13,6 @@ from dagal.errors import UserError
 DROPOUT = 0.3
 WEIGHT_DECAY = 5e-4
 UNLABELED = 1.2  # weight of the unlabeled samples in the loss (lambda)
-ADAM = 0.9, 0.999, 1e-8  # decay of the means of gradients and of their squares, and what keeps from dividing by 0
 
 
 def uncertain_gcn(
@@ -84,17 +84,10 @@ def train(
     is_labeled_M = np.arange(len(points_M_D)) >= n_candidates
     shapes = (points_M_D.shape[1], hidden_units), (hidden_units,), (hidden_units, 1), (1,)
     parameters = [(rng.uniform(-1, 1, shape) / np.sqrt(shape[-1])).astype(dtype) for shape in shapes]
-    means, squares = ([np.zeros_like(one) for one in parameters] for _ in range(2))
-    decay, decay_of_squares, least = ADAM
-    for epoch in range(1, epochs + 1):
+    step = adam(parameters, learning_rate, WEIGHT_DECAY)
+    for _ in range(epochs):
         kept_M_H = (rng.random((len(points_M_D), hidden_units), np.float32) >= DROPOUT).astype(dtype) / (1 - DROPOUT)
-        found = gradients(parameters, around_M_D, points_M_D, inverse_M_1, is_labeled_M, kept_M_H)
-        for one, gradient, mean, square in zip(parameters, found, means, squares, strict=True):
-            gradient = gradient + WEIGHT_DECAY * one
-            mean += (1 - decay) * (gradient - mean)
-            square += (1 - decay_of_squares) * (gradient**2 - square)
-            rate = learning_rate / (1 - decay**epoch)
-            one -= (rate * mean / (np.sqrt(square / (1 - decay_of_squares**epoch)) + least)).astype(dtype)
+        step(gradients(parameters, around_M_D, points_M_D, inverse_M_1, is_labeled_M, kept_M_H))
     hidden_M_H = np.maximum(around_M_D @ parameters[0] + parameters[1], 0)
     logits_M = (spread(points_M_D, inverse_M_1, hidden_M_H @ parameters[2]) + parameters[3])[:, 0]
     return hidden_M_H, sigmoid(logits_M[:n_candidates].astype(np.float64))
