@@ -316,7 +316,7 @@ def test_frank_wolfe_by_hand():
 
 
 def frank_wolfe_by_weights(vectors_N_T, steps):
-    """Algorithm 1 of Pinsler et al. 2019 with its weights written out: the vectors visited, and the squares that are left."""
+    """The algorithm of Pinsler et al. 2019 with its weights written out: the vectors visited, and the squares that are left."""
     length_N = np.linalg.norm(vectors_N_T, axis=1)
     total, weights_N, visited, squares = length_N.sum(), np.zeros(len(vectors_N_T)), [], []
     for _ in range(steps):
@@ -354,7 +354,7 @@ def test_mixing_share_by_hand():
 
 
 def test_mixing_share_is_that_of_the_closed_form_by_autograd():
-    """Shares per coordinate by eq. 5 for every anchor, features mixed with them, and what the head then predicts."""
+    """Shares per coordinate by their closed form for every anchor, features mixed with them, and what the head then predicts."""
     import torch
 
     rng = generator(3)

@@ -25,7 +25,7 @@ def uncertain_gcn(
     epochs: Annotated[int, Ge(1)] = 200,
     learning_rate: Annotated[float, Gt(0)] = 0.001,
 ) -> np.ndarray:
-    """The candidates whose probability of being labeled is nearest to ``margin`` (Caramalau et al. 2021, sec. 3.3, eq. 7).
+    """The candidates whose probability of being labeled is nearest to ``margin`` (Caramalau et al. 2021).
 
     The probability is that of `train`, whose costs these are. Ties are broken at random.
     """
@@ -42,7 +42,7 @@ def core_gcn(
     epochs: Annotated[int, Ge(1)] = 200,
     learning_rate: Annotated[float, Gt(0)] = 0.001,
 ) -> np.ndarray:
-    """k-center greedy on what the network's first layer makes of the embeddings (Caramalau et al. 2021, sec. 3.3).
+    """k-center greedy on what the network's first layer makes of the embeddings (Caramalau et al. 2021).
 
     The layer is that of `train`, whose costs these are besides those of `kcenter_greedy`.
     """
@@ -60,7 +60,7 @@ def train(
     epochs: int,
     learning_rate: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First layer of all nodes (N+L,H), and probability of being labeled of the candidates (N,) (Caramalau et al. 2021, sec. 3.2, eq. 3 to 6).
+    """First layer of all nodes (N+L,H), and probability of being labeled of the candidates (N,) (Caramalau et al. 2021).
 
     Nodes are the candidates, then the labeled samples; an edge weighs what `spread` says. Two layers of graph convolution, ReLU
     and dropout between them, are trained with Adam on all nodes at once, by cross-entropy in which both parts have a mean of their

@@ -24,7 +24,7 @@ def waal(
     steps: Annotated[int, Ge(1)] = 500,
     learning_rate: Annotated[float, Gt(0)] = 0.001,
 ) -> np.ndarray:
-    """The candidates of smallest `doubt_bound` - ``weight`` x critic (the query of Shui et al. 2020, sec. 4.2, with the weights of their code).
+    """The candidates of smallest `doubt_bound` - ``weight`` x critic (the query of Shui et al. 2020, with the weights of their code).
 
     The critic g of one hidden layer maximises mean g(candidates) - mean g(labeled), less a penalty on slopes other than 1 between
     the two, so that the difference approaches their Wasserstein distance; it is large where labeled samples are few. Unlike the

@@ -69,7 +69,6 @@ class ClassificationMethod(Method):
         "the other one chose.",
         None,
         otherwise="it asks for images itself",
-        papers="002: whether a query serves another architecture",
     )
     adversary: str | None = setting(
         "Which adversarial training the method reads, a name in `adversaries`.", None, otherwise="the method's own"
