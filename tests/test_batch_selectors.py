@@ -30,13 +30,15 @@ from dagal.acquisition.informative_diverse import informative_diverse
 from dagal.acquisition.margin_cluster_mean import margin_cluster_mean, margin_gap
 from dagal.acquisition.probcover import probcover, pure_radius
 from dagal.acquisition.typiclust import kmeans_plus_plus, mean_distances, typiclust
+from dagal.acquisition.waal import waal
 from dagal.errors import UserError
 
 SELECTORS = [
     badge, batch_bald, typiclust, probcover, dal, diverse_mini_batch, informative_diverse, margin_cluster_mean,
-    exploration_p, average_margin, cluster_margin, clue, acs_fw, alfa_mix, uncertain_gcn, core_gcn,
+    exploration_p, average_margin, cluster_margin, clue, acs_fw, alfa_mix, uncertain_gcn, core_gcn, waal,
 ]  # fmt: skip
-QUICK = {dal: {"hidden_units": (16,), "max_steps": 20}} | dict.fromkeys((uncertain_gcn, core_gcn), {"epochs": 5})
+QUICK = {dal: {"hidden_units": (16,), "max_steps": 20}, waal: {"steps": 5}}
+QUICK |= dict.fromkeys((uncertain_gcn, core_gcn), {"epochs": 5})
 
 
 def generator(seed=0):

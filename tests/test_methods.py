@@ -172,7 +172,7 @@ def encode(ids, leading=0, trailing=0):
 
 def all_signals(
     probs_N_C, embeddings_N_D, centers_L_D, trajectory_E_N, predicted_loss_N, logits_N_C, weight_norms_C, draws_T_N_C,
-    boundary_N, discriminator_N, noise_K_N_C, weights_C_D, biases_C, truth_N, rng, power=1.0,
+    boundary_N, discriminator_N, noise_K_N_C, queried_B, weights_C_D, biases_C, truth_N, rng, power=1.0,
 ):  # fmt: skip
     """Asks for every signal, the generator, and an option."""
 
@@ -191,6 +191,7 @@ def files(tmp_path_factory):
             "logits": encode(POOL, trailing=N_CLASSES),
             "weight_norms": encode(np.arange(N_CLASSES)),
         },
+        "query": {"ids": POOL[:0]},
         "noise": {"ids": POOL, "changes": encode(POOL, leading=DRAWS, trailing=N_CLASSES)},
         "head": {"weights": encode(np.arange(N_CLASSES), trailing=7), "biases": encode(np.arange(N_CLASSES))},
         "adversary": {"ids": POOL, "discriminator": encode(POOL)},
@@ -233,6 +234,7 @@ def test_gather_hands_over_the_rows_of_the_candidates(files, ids):
         "logits_N_C": encode(ids, trailing=N_CLASSES),
         "weight_norms_C": encode(np.arange(N_CLASSES)),
         "discriminator_N": encode(ids),
+        "queried_B": [],
         "noise_K_N_C": encode(ids, leading=DRAWS, trailing=N_CLASSES),
         "weights_C_D": encode(np.arange(N_CLASSES), trailing=7),
         "biases_C": encode(np.arange(N_CLASSES)),

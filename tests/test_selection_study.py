@@ -33,13 +33,14 @@ ENSEMBLE = {
     "debal": {},
 }
 OF_WEIGHTS = ["alfa_mix", "noise_stability"]
+TRANSFER = {"entropy_again": {"transfer": "entropy"}}  # with the same learner, so that all is as before
 STUDY = SMALL | {
     "study": "selection",
     "pool": {"initial": {"size": 50, "kind": "balanced"}, "imbalance": {"kind": "step", "factor": 0.1}},
     "budget": 50,
     "cycles": 1,
     "learners": {"mlp": SMALL["learners"]["mlp"] | {"hidden_units": [128], "epochs": 50}},
-    "methods": dict.fromkeys(PLAIN + BATCH + OF_WEIGHTS, {}) | BALANCED | ENSEMBLE,
+    "methods": dict.fromkeys(PLAIN + BATCH + OF_WEIGHTS, {}) | BALANCED | ENSEMBLE | TRANSFER,
     "signals": {"members": 3, "noises": 2},
 }
 
@@ -130,6 +131,14 @@ def test_dropout_in_an_ensemble_is_that_of_every_member(results):
     means = both.reshape(3, 20, *draws.shape[1:]).mean(1)
     away = np.abs(means[:, None] - members[None]).mean((2, 3))  # of the passes of each member from every member
     assert (away.argmin(1) == [0, 1, 2]).all()
+
+
+def test_a_transferred_query_gives_the_same_labels_and_so_the_same_model(results):
+    one, other = (results / f"seed0/{method}/cycle1" for method in ("entropy", "entropy_again"))
+    for kind, names in {"query": ["ids"], "labeled": ["ids", "labels", "cycle"]}.items():
+        found = [artifacts.read(folder / f"{kind}.h5", kind, *names) for folder in (one, other)]
+        assert all(map(np.array_equal, *found))
+    assert (one / "metrics.json").read_bytes() == (other / "metrics.json").read_bytes()
 
 
 def test_head_makes_the_probabilities_of_the_embeddings(results):

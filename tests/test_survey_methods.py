@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from conftest import SMALL
 
-from dagal import artifacts, tasks
+from dagal import artifacts, config, tasks
 from dagal.acquisition import methods, scores
+from dagal.acquisition import waal as waal_module
 from dagal.acquisition.acs_fw import acs_fw, frank_wolfe, log_likelihoods
 from dagal.acquisition.alfa_mix import alfa_mix, anchors, mixing_share
 from dagal.acquisition.average_margin import average_margin
@@ -17,11 +19,14 @@ from dagal.acquisition.exploration_p import exploration_p
 from dagal.acquisition.gcn import core_gcn, gradients, inverse_degrees, spread, train, uncertain_gcn, unit_lengths
 from dagal.acquisition.kcenter import kcenter_greedy
 from dagal.acquisition.noise_stability import noise_stability
+from dagal.acquisition.waal import doubt_bound, waal
+from dagal.errors import UserError
+from dagal.plan import Study
 
 TASK = tasks.find("classification")
 METHODS = [
     "exploration_p", "average_margin", "qbc_vote_entropy", "qbc_kl", "debal", "expected_gradient_length", "cluster_margin",
-    "clue", "acs_fw", "alfa_mix", "uncertain_gcn", "core_gcn", "noise_stability",
+    "clue", "acs_fw", "alfa_mix", "uncertain_gcn", "core_gcn", "noise_stability", "waal",
 ]  # fmt: skip
 
 
@@ -311,7 +316,7 @@ def test_frank_wolfe_by_hand():
 
 
 def frank_wolfe_by_weights(vectors_N_T, steps):
-    """Algorithm 1 of Pinsler et al. 2019 with its weights written out: the vectors visited, and the squares that are left."""
+    """The algorithm of Pinsler et al. 2019 with its weights written out: the vectors visited, and the squares that are left."""
     length_N = np.linalg.norm(vectors_N_T, axis=1)
     total, weights_N, visited, squares = length_N.sum(), np.zeros(len(vectors_N_T)), [], []
     for _ in range(steps):
@@ -349,7 +354,7 @@ def test_mixing_share_by_hand():
 
 
 def test_mixing_share_is_that_of_the_closed_form_by_autograd():
-    """Shares per coordinate by eq. 5 for every anchor, features mixed with them, and what the head then predicts."""
+    """Shares per coordinate by their closed form for every anchor, features mixed with them, and what the head then predicts."""
     import torch
 
     rng = generator(3)
@@ -488,6 +493,46 @@ def test_graph_methods_choose_by_probability_and_by_k_center():
     assert chosen.tolist() == kcenter_greedy(hidden_M_H[:30], hidden_M_H[30:], 6).tolist()
 
 
+# a Wasserstein critic
+
+
+def test_doubt_bound_by_hand():
+    """Of (1/2, 1/2): (sqrt 2 ln 2 + 2 ln 2) / 2; of (1/e, 1/e^3), not summing to 1: (sqrt 10 + 4) / 2. The uniform is smallest."""
+    found = doubt_bound(np.array([[0.5, 0.5], [math.exp(-1), math.exp(-3)]]))
+    np.testing.assert_allclose(found, [(math.sqrt(2) + 2) * math.log(2) / 2, (math.sqrt(10) + 4) / 2])
+    assert doubt_bound(np.array([[0.4, 0.6], [0.5, 0.5], [0.01, 0.99]])).argmin() == 1
+
+
+def test_gradients_of_the_critic_are_those_of_autograd():
+    import torch
+
+    rng = generator()
+    parameters = [rng.normal(size=shape) for shape in ((4, 9), (9,), (9,))]
+    drawn, known, between = (rng.normal(size=(12, 4)) for _ in range(3))
+    weights, biases, values = tensors = [torch.tensor(one, requires_grad=True) for one in parameters]
+
+    def critic(points):
+        return torch.relu(points @ weights + biases) @ values
+
+    inside = torch.tensor(between, requires_grad=True)
+    (slopes,) = torch.autograd.grad(critic(inside).sum(), inside, create_graph=True)
+    loss = critic(torch.tensor(known)).mean() - critic(torch.tensor(drawn)).mean()
+    loss = loss + 10 * ((slopes.norm(dim=1) - 1) ** 2).mean()
+    found = waal_module.gradients(parameters, drawn, known, between)
+    for ours, theirs in zip(found, torch.autograd.grad(loss, tensors, materialize_grads=True), strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_waal_finds_the_region_without_labels_and_weighs_it_against_doubt():
+    rng = generator()
+    points_N_D = np.concatenate([rng.normal(size=(150, 2)), rng.normal(size=(50, 2)) + 6]).astype(np.float32)
+    probs_N_C, known_L_D = np.full((200, 2), 0.5), points_N_D[:60]
+    assert (waal(probs_N_C, points_N_D, known_L_D, 20, generator()) >= 150).all()
+    # without the critic, the most uniform alone
+    probs_N_C = np.stack([np.linspace(0.5, 1, 200), 1 - np.linspace(0.5, 1, 200)], 1)
+    assert waal(probs_N_C, points_N_D, known_L_D, 5, generator(), weight=0.0).tolist() == [0, 1, 2, 3, 4]
+
+
 # noise in the weights
 
 
@@ -520,3 +565,69 @@ def test_noise_is_a_share_of_the_weights_of_each_layer():
     again[0].weight.data = before["0.weight"].clone()
     inference.add_noise(again, 0.01, torch.Generator().manual_seed(1))
     assert torch.equal(again[0].weight, network[0].weight)  # by the generator alone
+
+
+# transfer
+
+
+def test_transfer_reads_the_query_of_the_other_method():
+    learners = SMALL["learners"] | {"line": SMALL["learners"]["mlp"] | {"hidden_units": [4]}}
+    asking = {"entropy": {"learner": "mlp"}, "oracle": {"learner": "mlp"}}
+    taking = {
+        name: {"transfer": name.split("_")[0], "learner": "line"} for name in ("entropy_to_line", "oracle_to_line")
+    }
+    study = Study(config.load(SMALL | {"learners": learners, "methods": asking | taking}))
+    node = study.node(0, "entropy_to_line", 2)
+    assert study.signal_files(node, "select") == {
+        "labeled": "results/small/seed0/entropy_to_line/cycle1/labeled.h5",
+        "query": "results/small/seed0/entropy/cycle2/query.h5",
+    }
+    assert study.signal_files(node, "score").keys() == {"labeled"}
+    assert study.learner_of(node)["hidden_units"] == [4]
+    assert [name for name in study.methods if not study.deployable(name)] == ["oracle", "oracle_to_line"]
+
+
+def test_transfer_asks_for_the_same_images_in_the_same_order(files, tmp_path):
+    ids = artifacts.read(files["signals"], "signals", "ids")[0]
+    query = ids[[7, 3, 20]]
+    found = {"query": str(tmp_path / "query.h5"), "labeled": files["labeled"]}
+    artifacts.write(
+        found["query"], methods.QUERY, artifacts.provenance("test", {}), {"ids": query, "score": np.zeros(3)}
+    )
+    positions, _ = methods.query("transfer", found, ids, np.zeros(len(ids)), 3, 1, generator(), {}, TASK)
+    assert ids[positions].tolist() == query.tolist()
+    with pytest.raises(UserError, match="lacks some of the candidates"):
+        methods.query("transfer", found, ids[8:], np.zeros(len(ids) - 8), 3, 1, generator(), {}, TASK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"methods": {"entropy": {}, "a": {"transfer": "bald"}}},
+            "'methods.a.transfer' is 'bald'; must be one of entropy.",
+        ),
+        (
+            {"methods": {"entropy": {}, "a": {"transfer": "entropy"}, "b": {"transfer": "a"}}},
+            "is 'a'; must be one of entropy.",
+        ),
+        ({"methods": {"a": {"transfer": "a"}}}, "'methods.a.transfer' is 'a'"),
+        ({"methods": {"entropy": {}, "a": {"transfer": "entropy", "subset": 5}}}, "'methods.a.subset' says how to ask"),
+        (
+            {"methods": {"entropy": {}, "a": {"transfer": "entropy", "select": "badge"}}},
+            "'methods.a.select' says how to ask",
+        ),
+        (
+            {"methods": {"a": {"score": "random", "select": "transfer"}}},
+            "'methods.a' takes over the query of another method",
+        ),
+        (
+            {"methods": {"entropy": {}, "a": {"transfer": "entropy"}}, "stopping": {"kappa": {"cycles": 1}}},
+            "'methods.a.transfer' needs all queries",
+        ),
+    ],
+)
+def test_a_transfer_that_cannot_be_made_is_a_mistake(changes, message):
+    with pytest.raises(UserError) as caught:
+        config.load(SMALL | changes)
+    assert message in str(caught.value)

@@ -12,12 +12,12 @@ SMALLEST = np.finfo(
 
 
 def acs_fw(draws_T_N_C: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
-    """The candidates that Frank-Wolfe visits while it approximates the log-posterior of the whole pool (Pinsler et al. 2019, alg. 1).
+    """The candidates that Frank-Wolfe visits while it approximates the log-posterior of the whole pool (Pinsler et al. 2019).
 
     The vector of candidate n is `log_likelihoods`, that of the pool L is their sum, and s_n are their lengths, s the sum of
     these. From w = 0, each step goes from L(w) = sum w_n L_n toward the vertex (s / s_n) L_n whose direction L_n / s_n has
     the largest inner product with L - L(w), as far as the square of L - L(w) falls, at most all the way. As theirs, the
-    norm is the Euclidean one of projections, here one per draw of the weights (their sec. 4.2).
+    norm is the Euclidean one of projections on draws of the weights, here on all that there are.
 
     A step may return to an earlier choice, so b steps choose b candidates at most. Here it goes on until there are b, or for
     10 b steps; then those follow whose directions have the largest inner product with what is left of L. Ties are broken at random.
@@ -55,7 +55,7 @@ def frank_wolfe(vectors_N_T: np.ndarray, budget: int, rng: np.random.Generator) 
 
 
 def log_likelihoods(draws_T_N_C: np.ndarray) -> np.ndarray:
-    """(sum_c p_nc log p_tnc + H[p_n]) / sqrt T, p_n the mean of the draws, float64 (N,T) (Pinsler et al. 2019, eq. 4, 5 and sec. 4.2).
+    """(sum_c p_nc log p_tnc + H[p_n]) / sqrt T, p_n the mean of the draws, float64 (N,T) (Pinsler et al. 2019, eq. 4).
 
     What a label of n would add to the log-posterior at the weights of draw t, in the expectation over the label, and the entropy of
     the label. For each n it is minus the divergence of p_tn from p_n.

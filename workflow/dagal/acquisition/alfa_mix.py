@@ -19,7 +19,7 @@ def alfa_mix(
     rng: np.random.Generator,
     step: Annotated[float, Gt(0), Le(1)] = 1 / 32,
 ) -> np.ndarray:
-    """Middles of the clusters of those whose prediction changes at the smallest share that changes more than b (Parvaneh et al. 2022, sec. 3).
+    """Middles of the clusters of those whose prediction changes at the smallest share that changes more than b (Parvaneh et al. 2022).
 
     The share `mixing_share` of an anchor grows by ``step`` up to 1 until more than b predictions have changed, as in the authors'
     code. k-means with b centers on these, at unit length, gives the batch: of each cluster the one nearest to its center.
@@ -61,7 +61,7 @@ def mixing_share(
 ) -> np.ndarray:
     """The smallest share of some anchor that changes the class predicted from an embedding, float64 (N,); infinite where none does.
 
-    Their closed form (eq. 5) mixes the anchor a into z with a share per coordinate that is to raise the loss l of the predicted class
+    Their closed form mixes the anchor a into z with a share per coordinate that is to raise the loss l of the predicted class
     most: z moves by e |a - z| g / |g|, g the gradient of l at z, whatever the direction of a. e is the share; as in the
     authors' code a share of 1 moves by |a - z| / sqrt D. Along g the logits of the head are straight lines, so the class changes
     where the first of them overtakes that of the predicted class, and the farthest anchor reaches there with the smallest share.

@@ -18,7 +18,7 @@ def clue(
     temperature: Annotated[float, Gt(0)] = 1.0,
     max_iterations: Annotated[int, Ge(1)] = 100,
 ) -> np.ndarray:
-    """k-means with b centers on all candidates, weighted by entropy; of each cluster the one nearest to its center (Prabhu et al. 2021, eq. 3).
+    """k-means with b centers on all candidates, weighted by entropy; of each cluster the one nearest to its center (Prabhu et al. 2021).
 
     ``temperature`` divides the logits before the softmax: above 1 the weights grow equal, and diversity counts more. It acts on the
     probabilities, as softmax(z / T) is proportional to softmax(z)^(1 / T). The choices come largest entropy first. Should k-means find

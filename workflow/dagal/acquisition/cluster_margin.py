@@ -19,7 +19,7 @@ def cluster_margin(
     cluster_size: Annotated[float, Ge(1)] = 10,
     max_points: Annotated[int, Ge(2)] = 4000,
 ) -> np.ndarray:
-    """Of the ``prefilter`` x b best-scored candidates, random ones of their clusters in turns, ascending by size (Citovsky et al. 2021, alg. 1).
+    """Of the ``prefilter`` x b best-scored candidates, random ones of their clusters in turns, ascending by size (Citovsky et al. 2021).
 
     With the score `margin` this is the paper's method. In each turn every cluster that has samples left gives one, until the batch is
     full. Clusters come from hierarchical clustering with average linkage of Euclidean distances. Three things differ from the

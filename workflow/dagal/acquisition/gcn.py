@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from dagal.acquisition.descent import adam
 from dagal.acquisition.kcenter import kcenter_greedy
 from dagal.errors import UserError
 
@@ -12,7 +13,6 @@ from dagal.errors import UserError
 DROPOUT = 0.3
 WEIGHT_DECAY = 5e-4
 UNLABELED = 1.2  # weight of the unlabeled samples in the loss (lambda)
-ADAM = 0.9, 0.999, 1e-8  # decay of the means of gradients and of their squares, and what keeps from dividing by 0
 
 
 def uncertain_gcn(
@@ -25,7 +25,7 @@ def uncertain_gcn(
     epochs: Annotated[int, Ge(1)] = 200,
     learning_rate: Annotated[float, Gt(0)] = 0.001,
 ) -> np.ndarray:
-    """The candidates whose probability of being labeled is nearest to ``margin`` (Caramalau et al. 2021, sec. 3.3, eq. 7).
+    """The candidates whose probability of being labeled is nearest to ``margin`` (Caramalau et al. 2021).
 
     The probability is that of `train`, whose costs these are. Ties are broken at random.
     """
@@ -42,7 +42,7 @@ def core_gcn(
     epochs: Annotated[int, Ge(1)] = 200,
     learning_rate: Annotated[float, Gt(0)] = 0.001,
 ) -> np.ndarray:
-    """k-center greedy on what the network's first layer makes of the embeddings (Caramalau et al. 2021, sec. 3.3).
+    """k-center greedy on what the network's first layer makes of the embeddings (Caramalau et al. 2021).
 
     The layer is that of `train`, whose costs these are besides those of `kcenter_greedy`.
     """
@@ -60,7 +60,7 @@ def train(
     epochs: int,
     learning_rate: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First layer of all nodes (N+L,H), and probability of being labeled of the candidates (N,) (Caramalau et al. 2021, sec. 3.2, eq. 3 to 6).
+    """First layer of all nodes (N+L,H), and probability of being labeled of the candidates (N,) (Caramalau et al. 2021).
 
     Nodes are the candidates, then the labeled samples; an edge weighs what `spread` says. Two layers of graph convolution, ReLU
     and dropout between them, are trained with Adam on all nodes at once, by cross-entropy in which both parts have a mean of their
@@ -84,17 +84,10 @@ def train(
     is_labeled_M = np.arange(len(points_M_D)) >= n_candidates
     shapes = (points_M_D.shape[1], hidden_units), (hidden_units,), (hidden_units, 1), (1,)
     parameters = [(rng.uniform(-1, 1, shape) / np.sqrt(shape[-1])).astype(dtype) for shape in shapes]
-    means, squares = ([np.zeros_like(one) for one in parameters] for _ in range(2))
-    decay, decay_of_squares, least = ADAM
-    for epoch in range(1, epochs + 1):
+    step = adam(parameters, learning_rate, WEIGHT_DECAY)
+    for _ in range(epochs):
         kept_M_H = (rng.random((len(points_M_D), hidden_units), np.float32) >= DROPOUT).astype(dtype) / (1 - DROPOUT)
-        found = gradients(parameters, around_M_D, points_M_D, inverse_M_1, is_labeled_M, kept_M_H)
-        for one, gradient, mean, square in zip(parameters, found, means, squares, strict=True):
-            gradient = gradient + WEIGHT_DECAY * one
-            mean += (1 - decay) * (gradient - mean)
-            square += (1 - decay_of_squares) * (gradient**2 - square)
-            rate = learning_rate / (1 - decay**epoch)
-            one -= (rate * mean / (np.sqrt(square / (1 - decay_of_squares**epoch)) + least)).astype(dtype)
+        step(gradients(parameters, around_M_D, points_M_D, inverse_M_1, is_labeled_M, kept_M_H))
     hidden_M_H = np.maximum(around_M_D @ parameters[0] + parameters[1], 0)
     logits_M = (spread(points_M_D, inverse_M_1, hidden_M_H @ parameters[2]) + parameters[3])[:, 0]
     return hidden_M_H, sigmoid(logits_M[:n_candidates].astype(np.float64))

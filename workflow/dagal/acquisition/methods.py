@@ -158,6 +158,8 @@ def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: 
                     arguments[argument] = artifacts.rows(values, positions)
                 else:
                     arguments[argument] = values[()].take(positions, axis) if len(ids) < len(every) else values[()]
+            elif kind == "query":
+                arguments[argument] = _positions(files[kind], ids, file[name][()])
             elif kind == "images":
                 (labeled,) = artifacts.read(files["labeled"], "labeled", "ids")
                 arguments[argument] = file[name][()][labeled]
@@ -167,7 +169,7 @@ def gather(function: Callable, files: dict[str, str], ids: np.ndarray, context: 
 
 
 def _positions(path: str, every: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Positions of ascending ids in ascending ids."""
+    """Positions of ids in ascending ids."""
     positions = np.searchsorted(every, ids)
     if not np.array_equal(every.take(positions, mode="clip"), ids):
         raise UserError(f"{path} lacks some of the candidates; delete it and run again.")

@@ -6,7 +6,7 @@ from dagal.acquisition.kcenter import kcenter_greedy
 
 
 def noise_stability(noise_K_N_C: np.ndarray, budget: int) -> np.ndarray:
-    """k-center greedy on the changes under all K noises, where no change at all is the first center (Li et al. 2024, alg. 1).
+    """k-center greedy on the changes under all K noises, where no change at all is the first center (Li et al. 2024).
 
     So the first choice changes most, and each further one is farthest from those chosen and from what noise does not change. Costs
     and ties as in `kcenter_greedy`, in K C dimensions; memory: a copy of the changes.

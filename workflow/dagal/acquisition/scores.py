@@ -98,7 +98,7 @@ def gradient_norm(probs_N_C: np.ndarray, embeddings_N_D: np.ndarray) -> np.ndarr
 
 
 def expected_gradient_length(probs_N_C: np.ndarray, embeddings_N_D: np.ndarray) -> np.ndarray:
-    """Expected norm of the last layer's gradient, sum_c p_c ||p - onehot(c)|| ||x||, shape (N,) (Settles et al. 2008, eq. of sec. 3).
+    """Expected norm of the last layer's gradient, sum_c p_c ||p - onehot(c)|| ||x||, shape (N,) (Settles et al. 2008).
 
     The expectation is over the label that the model itself expects; the gradient is that of the cross-entropy with regard to the
     weights of the head, (p - onehot(c)) (x) x, whose norm needs no gradient: ||p - onehot(c)||^2 = ||p||^2 - 2 p_c + 1. The loss

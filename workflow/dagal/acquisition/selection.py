@@ -33,8 +33,10 @@ FILES = {
     "probcover": "probcover",
     "pseudo_label": "pseudo_label",
     "temporal_spread": "temporal_spread",
+    "transfer": "transfer",
     "typiclust": "typiclust",
     "uncertain_gcn": "gcn",
+    "waal": "waal",
 }
 
 

@@ -65,6 +65,12 @@ class ClassificationMethod(Method):
         None,
         otherwise="the method's own, or `dropout`",
     )
+    transfer: str | None = setting(
+        "Name of another method, whose query the method takes over in every cycle: its own learner is trained on the labels that "
+        "the other one chose.",
+        None,
+        otherwise="it asks for images itself",
+    )
     adversary: str | None = setting(
         "Which adversarial training the method reads, a name in `adversaries`.", None, otherwise="the method's own"
     )
@@ -96,7 +102,12 @@ def complete(name: str, given: dict, study: dict) -> dict:
     key, task = f"methods.{name}", tasks.find(study["task"])
     if name.startswith("start"):
         raise Mistake(key, "begins with 'start', as the shared nodes of cycle 0 do; rename it.")
+    if given.get("transfer"):
+        check_transfer(name, given, study)
+        given = {"score": "random", "select": "transfer"} | given
     settings = methods.compose(name, given, task)
+    if settings["select"] == "transfer" and not settings.get("transfer"):
+        raise Mistake(key, "takes over the query of another method: name it, as in transfer: entropy.")
     for part in methods.HOMES:
         check_options(part, settings, given, key, task)
     if settings["shards"] > 1 and settings["select"] not in IN_SHARDS:
@@ -131,6 +142,25 @@ def complete(name: str, given: dict, study: dict) -> dict:
         raise Mistake(f"{key}.learner", f"is {settings['learner']!r}; allowed: {', '.join(learners)}.")
     check_learner(key, settings, signals, study, task)
     return settings
+
+
+def check_transfer(name: str, given: dict, study: dict) -> None:
+    """A method that takes over queries names one that asks for images itself, has no query of its own, and runs all its cycles."""
+    key, others = (
+        f"methods.{name}.transfer",
+        [one for one, other in study["methods"].items() if not other.get("transfer")],
+    )
+    if given["transfer"] not in others:
+        raise Mistake(key, f"is {given['transfer']!r}; must be one of {', '.join(others)}.")
+    own = [option for option in ("score", "select", "subset", "adversary") if given.get(option)]
+    if own:
+        raise Mistake(
+            f"methods.{name}.{own[0]}", "says how to ask, but the method takes over the query of another; delete it."
+        )
+    if any(study["stopping"].values()):
+        raise Mistake(
+            key, "needs all queries of the other method, but 'stopping' may end its chain; delete one of them."
+        )
 
 
 def check_learner(key: str, settings: dict, signals: set[str], study: dict, task: Task) -> None:

@@ -174,7 +174,7 @@ def draws(model: Classifier, batches, n_draws: int, seed: int, precision: str) -
 
 @torch.no_grad()
 def add_noise(model: nn.Module, scale: float, generator: torch.Generator) -> None:
-    """Add to the weights of each layer Gaussian noise whose norm is ``scale`` times theirs (Li et al. 2024, eq. 1); biases stay.
+    """Add to the weights of each layer Gaussian noise whose norm is ``scale`` times theirs (Li et al. 2024); biases stay.
 
     ``generator``: of the CPU, so that the noise is the same on every device.
     """

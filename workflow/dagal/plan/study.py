@@ -333,8 +333,9 @@ class Study:
         return self.task.file_of(self.methods[method], kind)
 
     def deployable(self, method: str) -> bool:
-        """Whether a method can be used without the hidden labels."""
-        return not self.signal_kinds(method) & self.task.sealed
+        """Whether a method can be used without the hidden labels; one that takes over queries, if those can."""
+        asking = self.methods[method].get("transfer") or method
+        return not self.signal_kinds(asking) & self.task.sealed
 
     def overview(self) -> dict[str, dict]:
         """Learner of each method, and whether it is deployable."""
@@ -356,6 +357,8 @@ class Study:
         for kind in self._kinds(part, self.methods[method][part]):
             if kind in ("truth", "images"):
                 found[kind] = f"{self.dataset}/{kind}.h5"
+            elif kind == "query":  # of the method whose queries this one takes over
+                found[kind] = self.path(self.node(node.seed, self.methods[method]["transfer"], node.cycle), kind)
             else:
                 found[kind] = self.file(parent, f"{self.signal_file(method, kind)}.h5")
         if part == "select" and method in self.auto_weight:

@@ -69,7 +69,7 @@ def training_jobs(study, node) -> list[str]:
 
 def query_jobs(study, method: str) -> list[str]:
     """Jobs on the node before a query that the query needs besides training, by the names of their benchmark files."""
-    kinds = {kind for kind, _ in study.signals(method)} - {"truth", "images"}
+    kinds = {kind for kind, _ in study.signals(method)} - {"truth", "images", "query"}
     found = [study.signal_file(method, kind) for kind in sorted(kinds)]
     if {"coherence", "errors"} & kinds:
         found.append("detections")

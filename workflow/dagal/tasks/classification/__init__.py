@@ -28,6 +28,7 @@ METHODS = {
     "clue": {"score": "entropy", "select": "clue"},
     "alfa_mix": {"score": "margin", "select": "alfa_mix"},
     "noise_stability": {"score": "noise_change", "select": "noise_stability"},
+    "waal": {"score": "entropy", "select": "waal"},
     "uncertain_gcn": {"score": "distance_to_labeled", "select": "uncertain_gcn"},
     "core_gcn": {"score": "distance_to_labeled", "select": "core_gcn"},
     "qbc_vote_entropy": {"score": "vote_entropy", "draws": "ensemble"},

@@ -22,6 +22,7 @@ SIGNALS = {
     "weights_C_D": ("head", "weights"),
     "biases_C": ("head", "biases"),
     "discriminator_N": ("adversary", "discriminator"),
+    "queried_B": ("query", "ids"),
     "truth_N": ("truth", "labels"),
 }
 # signals that only an SVM has a meaning for
