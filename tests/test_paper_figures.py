@@ -199,15 +199,17 @@ def test_bars_of_a_query_stand_before_those_of_the_pool(tmp_path):
         for cycle, counts in ((1, (0, 4, 2)), (2, (6, 0, 0)))
         for name, count, pool in zip(NAMES, counts, (10, 20, 60), strict=True)
     ]
+    rows += [("b", 0, 1, name, 31, 1) for name in NAMES]
     table = pd.DataFrame(rows, columns=["method", "seed", "cycle", "class_name", "count", "pool"])
     figure = query_classes(table, tmp_path / "a.png", 50)
-    (ax,) = figure.axes
+    ax, other = figure.axes
+    assert ax.get_ylim() == other.get_ylim() and ax.get_ylim()[1] > 31
     (pool, _), (query, _) = ax.patches, ax.collections
     np.testing.assert_allclose([segment[1, 1] for segment in query.get_segments()], [0.5, 4.5, 2.5])
     np.testing.assert_allclose(pool.get_data().values, np.array([10, 20, 60]) / 90 * 7.5)
     # 6.5, .5 and .5 of 7.5: |6.5 - 2.5| + 2 x |.5 - 2.5| = 8, of at most 2 x 7.5 x 2/3 = 10
     assert ax.texts[1].get_text() == "L1 0.80"
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["query 1", "query 2"]
+    assert [label.get_text() for label in other.get_xticklabels()] == ["query 1", "query 2"]
 
 
 # ---- images

@@ -184,7 +184,7 @@ class Study:
         costs = pd.read_csv(self.results / "costs.csv")
         assert len(costs[costs["rule"] == "train"]) == len(self.trained())
         drawn = list((self.results / "figures").glob("*.png"))
-        assert len(drawn) == 11 and all(path.stat().st_size > 3000 for path in drawn)
+        assert len(drawn) == 13 and all(path.stat().st_size > 3000 for path in drawn)
 
 
 @pytest.mark.slow

@@ -45,11 +45,11 @@ def query_classes(table, path, dpi: int):
                 l1 = f"L1 {l1_score(counts['count']):.2f}"
                 ax.annotate(l1, (at[-1] + 1, 0.97), xycoords=("data", "axes fraction"), ha="right", va="top")
             ax.grid(False)
-            ax.set_ylim(0, None)
+            ax.tick_params("x", length=0)
             ax.set_ylabel(lines[method]["label"].replace(" (", "\n("), fontsize=7)
         centres = [place * width + len(classes) / 2 for place in range(len(shown))]
         axes[-1].set_xticks(centres, [f"query {cycle}" for cycle in shown])
-        axes[-1].tick_params("x", length=0)
+        axes[-1].set_ylim(0, 1.25 * max(ax.dataLim.y1 for ax in axes))  # of all; above it there is room for the scores
         figure.supxlabel(f"the {len(classes)} classes, in order; yellow: in the shares of the pool", fontsize=8)
     return figure
 
