@@ -62,6 +62,24 @@ class Augmentation(Section):
         ge=1,
     )
     flip: bool = setting("Horizontal flip with probability 1/2.", False, papers="000, 003, 004: `true`")
+    resized_crop: list[Annotated[Number, Field(gt=0, le=1)]] | None = setting(
+        "Least and largest share of the image that a random crop takes, before it is stretched to the whole (RandomResizedCrop); instead "
+        "of `pad` and `crop`.",
+        None,
+        min_length=2,
+        max_length=2,
+        papers="003, ch. 5: 0.08, 1",
+    )
+
+    def check(self, key: str) -> None:
+        if self.resized_crop and (self.pad or self.crop):
+            raise Mistake(f"{key}.resized_crop", "is set beside pad or crop, another random crop; delete one of them.")
+        if self.resized_crop and self.resized_crop[0] > self.resized_crop[1]:
+            raise Mistake(f"{key}.resized_crop", f"is {self.resized_crop}: give the smaller number first.")
+
+    def plain(self) -> dict:
+        """Without the key that came later, where it is not set: trainings without it stay what they were."""
+        return {name: value for name, value in super().plain().items() if name != "resized_crop" or value is not None}
 
 
 class LossPrediction(Section):
@@ -149,7 +167,7 @@ class Learner(Section):
     )
     weights: File | None = setting(
         "Local pre-trained weights of a ResNet or a detector (torchvision state dict or safetensors; a head for other classes is "
-        "ignored).",
+        "ignored), or the `backbone.safetensors` of a SimSiam pre-training here, from which a ResNet is then trained end to end.",
         None,
         papers="003 Tiny ImageNet: ImageNet",
     )
@@ -270,8 +288,19 @@ class Classifier(Learner):
 class Svm(Classifier):
     label = "svm"
     C: Number = setting(
-        "Weight of the (squared) hinge loss; the larger, the less it is regularised.", 5, gt=0, papers="003, ch. 5: 5"
+        "Weight of the hinge loss; the larger, the less it is regularised.", 5, gt=0, papers="003, ch. 5: 5"
     )
+    loss: Literal["hinge"] | None = setting(
+        "`hinge`: the loss of an SVM with a linear kernel, which converges more slowly.",
+        None,
+        otherwise="squared hinge",
+        papers="003, ch. 5: a linear kernel of scikit-learn",
+    )
+
+    def plain(self) -> dict:
+        """Without the key that came later, where it is not set."""
+        return {name: value for name, value in super().plain().items() if name != "loss" or value is not None}
+
     # keys of the training of networks: they stand in the resolved study with their defaults
     of_networks: ClassVar = (
         "epochs", "optimizer", "schedule", "augmentation", "dropout", "loss_prediction", "hidden_units", "warm_start", "fixmatch",
@@ -304,5 +333,5 @@ class Detector(Learner):
 
     def check(self, key: str) -> None:
         super().check(key)
-        if self.augmentation.pad or self.augmentation.crop:
-            raise Mistake(f"{key}.augmentation", "may set only flip for a detector; delete pad and crop.")
+        if self.augmentation.pad or self.augmentation.crop or self.augmentation.resized_crop:
+            raise Mistake(f"{key}.augmentation", "may set only flip for a detector; delete pad, crop and resized_crop.")
