@@ -13,7 +13,17 @@ import yaml
 
 from dagal.config import load
 from dagal.errors import UserError
-from dagal.learners import architectures, augmentation, devices, inference, optimizers, training
+from dagal.learners import (
+    architectures,
+    augmentation,
+    backbones,
+    devices,
+    inference,
+    optimizers,
+    training,
+    views,
+    weights,
+)
 from dagal.learners.optimizers import learning_rate, stepper
 
 DEFAULT = load(yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text()))["learners"]["mlp"]
@@ -124,6 +134,37 @@ def test_pretrained_weights(tmp_path):
             build((3, 64, 64), architecture="resnet18", weights=str(tmp_path / name))
     with pytest.raises(UserError, match="cannot be loaded into this architecture"):
         build((3, 32, 32), architecture="resnet18_cifar", weights=str(tmp_path / "resnet18.pth"))
+
+
+def test_weights_of_a_pre_training_are_trained_end_to_end(tmp_path):
+    """SimSiam's backbone.safetensors becomes the network of a classifier, all of which learns."""
+    torch.manual_seed(2)
+    own = backbones.fresh(
+        {"kind": "simsiam", "architecture": "resnet18_cifar"}, (3, 16, 16), torch.zeros(3), torch.ones(3)
+    )
+    weights.write(tmp_path / "backbone.safetensors", own, {"backbone": {}})
+    model = build((3, 16, 16), architecture="resnet18_cifar", weights=str(tmp_path / "backbone.safetensors"))
+    expected = own.network.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.backbone.state_dict().items())
+    model(torch.zeros(2, 3, 16, 16, dtype=torch.uint8)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_resized_crop_against_torchvision_image_by_image():
+    from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
+
+    images = torch.randint(0, 256, (40, 3, 24, 20), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    config = DEFAULT["augmentation"] | {"flip": True, "resized_crop": [0.08, 1.0]}
+    result = augmentation.random_crop_flip(images, config, torch.Generator().manual_seed(4))
+    assert (result.dtype, result.shape) == (images.dtype, images.shape)
+    draws = torch.Generator().manual_seed(4)
+    boxes, flipped = views.crop_boxes(40, 24, 20, (0.08, 1.0), draws), torch.rand(40, generator=draws) < 0.5
+    assert 5 < flipped.sum() < 35
+    assert (boxes[:, 2] * boxes[:, 3] / 480).min() < 0.2 < 0.8 < (boxes[:, 2] * boxes[:, 3] / 480).max()
+    for image, box, flip, found in zip(images, boxes.int().tolist(), flipped, result, strict=True):
+        expected = resized_crop(image.float(), *box, [24, 20], antialias=False)
+        expected = horizontal_flip(expected) if flip else expected
+        assert (found.float() - expected).abs().max() < 0.51  # rounded to whole intensities
 
 
 def test_crop_and_flip_against_a_loop():

@@ -285,10 +285,10 @@ def test_weights_of_classes_by_hand():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"flip": True}, {"crop": 12}, {"crop": 30, "flip": True}, {"scale": [2, 2], "crop": 20}]
+    "changes", [{"flip": True}, {"crop": 12}, {"crop": 30, "flip": True}, {"random_scale": [2, 2], "crop": 20}]
 )
 def test_masks_move_with_their_images(changes):
-    generator = torch.Generator().manual_seed(0)
+    changes, generator = dict(changes), torch.Generator().manual_seed(0)
     masks_B = (
         torch.randint(0, 4, (6, 5, 6), generator=generator)
         .to(torch.uint8)
@@ -296,16 +296,16 @@ def test_masks_move_with_their_images(changes):
         .repeat_interleave(4, 2)
     )
     images = torch.stack([masks_B * 60 + 10] * 3, 1)
-    about = {"scale": [1, 1], "crop": None, "flip": False} | changes
+    about = settings(random_scale=changes.pop("random_scale", [1, 1]), augmentation=changes)
     found, moved = segmenter.augmented(images, masks_B, about, generator)
-    side = about["crop"]
+    side = about["augmentation"]["crop"]
     assert found.shape[2:] == moved.shape[1:] == ((side, side) if side else (20, 24))
     inside = moved != 255
     assert not found[:, 0][~inside].any() and inside.any()
     # scaled images are smooth where their masks have an edge: what lies within one class is compared
     near = [moved.roll((y, x), (1, 2)) == moved for y in range(-2, 3) for x in range(-2, 3)]
-    within = inside & (torch.stack(near).all(0) if about["scale"] != [1, 1] else True)
-    if about["scale"] != [1, 1]:  # and not at the border, where the neighbours are those of the other side
+    within = inside & (torch.stack(near).all(0) if about["random_scale"] != [1, 1] else True)
+    if about["random_scale"] != [1, 1]:  # and not at the border, where the neighbours are those of the other side
         within[:, :2] = within[:, -2:] = within[:, :, :2] = within[:, :, -2:] = False
     assert within.float().mean() > 0.15 and torch.equal(found[:, 0][within], moved[within] * 60 + 10)
     if side == 30:

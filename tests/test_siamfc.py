@@ -74,10 +74,10 @@ def test_clips_are_of_all_areas_and_conditions_and_none_of_a_data_set():
 
 @functools.cache
 def crops():
-    """Of two small clips."""
+    """Of four small clips."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(siamfc, "FRAMES", 16)
-        found = [siamfc.pairs(clip) for clip in siamfc.clips(2)]
+        found = [siamfc.pairs(clip) for clip in siamfc.clips(4)]
     return tuple(torch.cat(part) for part in zip(*found, strict=True))
 
 
@@ -87,7 +87,7 @@ def test_pairs_show_the_same_object_in_the_middle():
     assert exemplars.dtype == searches.dtype == torch.uint8
     assert exemplars.shape[1:] == (3, siamfc.EXEMPLAR, siamfc.EXEMPLAR)
     assert searches.shape == (len(exemplars), 3, siamfc.SEARCH, siamfc.SEARCH)
-    assert 64 < len(exemplars) <= 2 * siamfc.PAIRS
+    assert 64 < len(exemplars) <= 4 * siamfc.PAIRS
     middle = searches[:, :, 24:72, 24:72].float()
     own = (middle - exemplars).abs().mean((1, 2, 3))
     others = (middle.roll(1, 0) - exemplars).abs().mean((1, 2, 3))
@@ -97,19 +97,19 @@ def test_pairs_show_the_same_object_in_the_middle():
 
 @functools.cache
 def trained():
-    return siamfc.fit(*crops(), 12, torch.device("cpu"))
+    return siamfc.fit(*crops(), 4, torch.device("cpu"))
 
 
 def test_training_is_determined():
-    few = tuple(part[:40] for part in crops())
+    few = tuple(part[:32] for part in crops())
     one, other = (siamfc.fit(*few, 1, torch.device("cpu")).state_dict() for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def held_out():
     """A clip that it is not trained on, its boxes by track in each frame, and its detections: frames, boxes, tracks."""
-    clip = render.Clip("x", "x", 0, "city", "spring", (0.3, 0.2, 0.35, 0.1), (0.0, 0.0), 10, 77)
-    frames = list(render.render(clip, 240, 320, 8))
+    clip = render.Clip("x", "x", 0, "city", "spring", (0.3, 0.2, 0.35, 0.1), (0.0, 0.0), 8, 77)
+    frames = list(render.render(clip, 240, 320, 12))
     boxes = [dict(zip(frame.tracks.tolist(), frame.boxes, strict=True)) for frame in frames]
     rows = [(t, track) for t, here in enumerate(boxes) for track in here]
     return frames, boxes, np.array([t for t, _ in rows]), np.stack([boxes[t][k] for t, k in rows]), [k for _, k in rows]

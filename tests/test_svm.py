@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SMALL
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from dagal.acquisition.scores import svm_min_margin
 from dagal.config import load
@@ -43,6 +43,22 @@ def test_logits_are_the_decision_values_of_scikit_learn():
     assert history["accuracy"] == [machine.score(features[:, :, 0, 0], labels)]
     signs = np.where(labels.numpy()[:, None] == np.arange(4), 1, -1)
     assert history["loss"][0] == pytest.approx(np.square(np.maximum(1 - signs * logits, 0)).mean(), rel=1e-3)
+
+
+def test_hinge_loss_is_that_of_a_linear_kernel():
+    """libsvm does not regularise the intercept; where every point has its mirror image in the other class, both leave it at 0."""
+    features, _ = blobs(np.zeros(30, int))
+    features = torch.cat([features, -features])
+    labels = (torch.arange(30) % 5 == 0).long()  # a fifth on the wrong side
+    labels = torch.cat([labels, 1 - labels])
+    model = architectures.build(settings(loss="hinge"), tuple(features.shape[1:]), 2, torch.zeros(6), torch.ones(6))
+    history = svm.fit(model, features, labels, settings(loss="hinge", C=0.1), seed=1)
+    machine = SVC(C=0.1, kernel="linear").fit(features[:, :, 0, 0], labels)
+    np.testing.assert_allclose(model.head.weight[1].detach(), machine.coef_[0], rtol=0.02, atol=2e-3)
+    decision = machine.decision_function(features[:, :, 0, 0])
+    assert history["loss"][0] == pytest.approx(np.maximum(1 - np.where(labels, 1, -1) * decision, 0).mean(), rel=0.02)
+    squared, _ = fitted(features, labels, 2, 0.1)
+    assert (squared.head.weight - model.head.weight).abs().max() > 0.01
 
 
 def test_penalty_reaches_the_machine():

@@ -41,7 +41,7 @@ STUDY = {
         "tc_features": {"score": "estimated_false_positives", "tracker": "feature_correlation"},
         "tc_true": {"score": "estimated_false_positives", "tracker": "true_flow"},
     },
-    "video": {"shards": 6, "siamfc": {"clips": 2, "epochs": 2}},  # more shards than the 5 training videos
+    "video": {"shards": 6, "siamfc": {"clips": 1, "epochs": 1}},  # more shards than the 5 training videos
 }  # fmt: skip
 START = "video/seed0/start-detector/cycle0"
 # the others differ from one of them in their scores alone: they are followed up to their queries and answers

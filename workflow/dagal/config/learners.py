@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dagal.config.fields import File, Mistake, Number, Section, Variants, Whole, part, setting
+from dagal.config.fields import File, Mistake, Number, Section, Variants, Whole, part, setting, shown
 from dagal.learners import LATER_SETTINGS
 
 Widths = Annotated[list[Annotated[Whole, Field(ge=1)]], Field(min_length=1)]
@@ -57,11 +57,31 @@ class Augmentation(Section):
         papers="004: 2 (to 36 x 36); 000, 003 do not say how much",
     )
     crop: Whole | None = setting(
-        "Side of the random crop, and of the centre crop outside training; by default the size of the images.",
+        "Side of the random crop, and of the centre crop outside training, where a segmenter sees whole images; by default the size of the "
+        "images.",
         None,
         ge=1,
+        papers="004 Cityscapes: 412",
     )
     flip: bool = setting("Horizontal flip with probability 1/2.", False, papers="000, 003, 004: `true`")
+    resized_crop: list[Annotated[Number, Field(gt=0, le=1)]] | None = setting(
+        "Least and largest share of the image that a random crop takes, before it is stretched to the whole (RandomResizedCrop); instead "
+        "of `pad` and `crop`.",
+        None,
+        min_length=2,
+        max_length=2,
+        papers="003, ch. 5: 0.08, 1",
+    )
+
+    def check(self, key: str) -> None:
+        if self.resized_crop and (self.pad or self.crop):
+            raise Mistake(f"{key}.resized_crop", "is set beside pad or crop, another random crop; delete one of them.")
+        if self.resized_crop and self.resized_crop[0] > self.resized_crop[1]:
+            raise Mistake(f"{key}.resized_crop", f"is {self.resized_crop}: give the smaller number first.")
+
+    def plain(self) -> dict:
+        """Without the key that came later, where it is not set: trainings without it stay what they were."""
+        return {name: value for name, value in super().plain().items() if name != "resized_crop" or value is not None}
 
 
 class LossPrediction(Section):
@@ -156,7 +176,7 @@ class Learner(Section):
     )
     weights: File | None = setting(
         "Local pre-trained weights of a ResNet or a detector (torchvision state dict or safetensors; a head for other classes is "
-        "ignored).",
+        "ignored), or the `backbone.safetensors` of a SimSiam pre-training here, from which a ResNet is then trained end to end.",
         None,
         papers="003 Tiny ImageNet: ImageNet",
     )
@@ -167,7 +187,7 @@ class Learner(Section):
         papers="000, 001, 003: 100; 003 Tiny ImageNet: 30; 004: 200",
     )
     batch_size: Whole = setting(
-        "Images per step; at least 2 for a ResNet, whose batch norm needs another.",
+        "Images per step; at least 2 for a ResNet, whose batch norm needs another; of a segmenter by default 4.",
         128,
         ge=1,
         papers="001: 64; 004: 128",
@@ -278,8 +298,19 @@ class Classifier(Learner):
 class Svm(Classifier):
     label = "svm"
     C: Number = setting(
-        "Weight of the (squared) hinge loss; the larger, the less it is regularised.", 5, gt=0, papers="003, ch. 5: 5"
+        "Weight of the hinge loss; the larger, the less it is regularised.", 5, gt=0, papers="003, ch. 5: 5"
     )
+    loss: Literal["hinge"] | None = setting(
+        "`hinge`: the loss of an SVM with a linear kernel, which converges more slowly.",
+        None,
+        otherwise="squared hinge",
+        papers="003, ch. 5: a linear kernel of scikit-learn",
+    )
+
+    def plain(self) -> dict:
+        """Without the key that came later, where it is not set."""
+        return {name: value for name, value in super().plain().items() if name != "loss" or value is not None}
+
     # keys of the training of networks: they stand in the resolved study with their defaults
     of_networks: ClassVar = (
         "epochs", "optimizer", "schedule", "augmentation", "dropout", "loss_prediction", "hidden_units", "warm_start", "fixmatch",
@@ -312,41 +343,32 @@ class Detector(Learner):
 
     def check(self, key: str) -> None:
         super().check(key)
-        if self.augmentation.pad or self.augmentation.crop:
-            raise Mistake(f"{key}.augmentation", "may set only flip for a detector; delete pad and crop.")
+        if self.augmentation.pad or self.augmentation.crop or self.augmentation.resized_crop:
+            raise Mistake(f"{key}.augmentation", "may set only flip for a detector; delete pad, crop and resized_crop.")
 
 
-class SegmenterAugmentation(Augmentation):
-    crop: Whole | None = setting(
-        "Side of the random crop in training; by default whole images. Outside training, images are always whole.",
-        None,
-        ge=1,
-        papers="004 Cityscapes: 412",
-    )
-    scale: list[Annotated[Number, Field(gt=0, le=4)]] = setting(
+class Segmenter(Learner):
+    label = "segmenters"
+    batch_size: Whole = setting("Images per step.", 4, ge=2, papers="004 Cityscapes: 4")
+    random_scale: list[Annotated[Number, Field(gt=0, le=4)]] = setting(
         "Least and largest factor by which the images of a step are scaled at random before the crop.",
         [1, 1],
         min_length=2,
         max_length=2,
     )
-
-    def check(self, key: str) -> None:
-        if self.pad:
-            raise Mistake(f"{key}.pad", "has no meaning for a segmenter, whose crop is padded as needed; delete it.")
-        if self.scale[0] > self.scale[1]:
-            raise Mistake(f"{key}.scale", f"is {self.scale}: give the smaller number first.")
-
-
-class Segmenter(Learner):
-    label = "segmenters"
-    batch_size: Whole = setting("Images per step; at least 2, as batch norm needs another.", 4, ge=2, papers="004: 4")
-    augmentation: SegmenterAugmentation = part(
-        "Random augmentation of the training images; the pool and the test set never see it.", SegmenterAugmentation
-    )
-    dropout: Number = setting(
-        "Probability with which whole maps are dropped before the head; `bald` needs it above 0.", 0, ge=0, lt=1
-    )
+    dropout: Number = setting("Probability with which whole maps are dropped before the head.", 0, ge=0, lt=1)
     class_weights: Literal["none", "median"] = setting(
         "Weights of the classes in the loss. `median`: the median share of a class among the labeled pixels by its own share.",
         "none",
     )
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        for name in ("pad", "resized_crop"):
+            if getattr(self.augmentation, name):
+                raise Mistake(
+                    f"{key}.augmentation.{name}",
+                    "has no meaning for a segmenter, whose crop is padded as needed; delete it.",
+                )
+        if self.random_scale[0] > self.random_scale[1]:
+            raise Mistake(f"{key}.random_scale", f"is {shown(self.random_scale)}: give the smaller number first.")

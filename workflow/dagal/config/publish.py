@@ -46,8 +46,11 @@ def sections_of(about: type[Section] | Variants) -> list[type[Section]]:
 
 
 def fields_of(about: type[Section] | Variants) -> dict:
-    """Key -> field, of a section or of all variants together."""
-    return {name: field for section in sections_of(about) for name, field in section.model_fields.items()}
+    """Key -> field, of a section or of all variants together, by the first of them that has it."""
+    found = {}
+    for section in sections_of(about):
+        found |= {name: field for name, field in section.model_fields.items() if name not in found}
+    return found
 
 
 def json_schema() -> dict:

@@ -177,18 +177,20 @@ def augmented(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Scaled, cropped and flipped images (B,3,h,w) and their masks (B,h,w); what lies outside of an image has no class.
 
-    ``settings``: ``scale`` [least, most], ``crop`` (side of a square, None: the whole image), ``flip``. Of all images of a step one
+    ``settings``: those of a learner: ``random_scale`` [least, most], and of its augmentation ``crop`` (side of a square, None: the
+    whole image) and ``flip``. Of all images of a step one
     scale is drawn, and a place of the crop and a flip for each.
     """
-    least, most = settings["scale"]
+    least, most = settings["random_scale"]
+    crop, flip = settings["augmentation"]["crop"], settings["augmentation"]["flip"]
     height, width = images.shape[2:]
     if least != 1 or most != 1:
         factor = least + (most - least) * torch.rand((), generator=generator).item()
         size = max(1, round(height * factor)), max(1, round(width * factor))
         images = interpolate(images.float(), size, mode="bilinear", align_corners=False).round().to(torch.uint8)
         masks = interpolate(masks[:, None].float(), size, mode="nearest-exact")[:, 0].to(torch.uint8)
-    if least != 1 or most != 1 or settings["crop"]:
-        rows, columns = (settings["crop"],) * 2 if settings["crop"] else (height, width)
+    if least != 1 or most != 1 or crop:
+        rows, columns = (crop, crop) if crop else (height, width)
         below, right = max(0, rows - images.shape[2]), max(0, columns - images.shape[3])
         images, masks = pad(images, (0, right, 0, below)), pad(masks, (0, right, 0, below), value=NO_CLASS)
         top = torch.randint(images.shape[2] - rows + 1, (len(images),), generator=generator).tolist()
@@ -198,7 +200,7 @@ def augmented(
             [image[:, y : y + rows, x : x + columns] for image, (y, x) in zip(images, places, strict=True)]
         )
         masks = torch.stack([mask[y : y + rows, x : x + columns] for mask, (y, x) in zip(masks, places, strict=True)])
-    if settings["flip"]:
+    if flip:
         flipped = send(torch.rand(len(images), generator=generator) < 0.5, images.device)
         images = torch.where(flipped[:, None, None, None], images.flip(3), images)
         masks = torch.where(flipped[:, None, None], masks.flip(2), masks)
@@ -266,7 +268,7 @@ def fit(
             order[-2:] = [torch.cat(order[-2:])]
         for batch in order:
             inputs, target = send(images[batch], device), send(masks[batch], device)
-            inputs, target = augmented(inputs, target, settings["augmentation"], generator)
+            inputs, target = augmented(inputs, target, settings, generator)
             with autocast(device, settings["precision"]):
                 logits = model(inputs)
             loss = pixel_loss(logits.float(), target, weight_C)

@@ -50,11 +50,12 @@ def read_weights(path: str) -> dict[str, torch.Tensor]:
 def load_backbone(network: nn.Module, path: str, head: str = "fc.") -> None:
     """Load local pre-trained weights, without those of the head, into a backbone.
 
-    Raises UserError if the file is missing or does not fit.
+    A file of a pre-training of this project (`dagal.learners.backbones.Backbone`) gives its network. Raises UserError if the file is missing or does not fit.
     """
     state = read_weights(path)
+    own = {name.removeprefix("network."): t for name, t in state.items() if name.startswith("network.")}
     try:
-        network.load_state_dict({name: t for name, t in state.items() if not name.startswith(head)})
+        network.load_state_dict({name: t for name, t in (own or state).items() if not name.startswith(head)})
     except Exception as error:  # whatever the shapes and names are
         reason = " ".join(str(error).split())[:200]
         raise UserError(

@@ -29,7 +29,7 @@ EXEMPLAR, SEARCH = 48, 96  # pixels of the crops, at one scale
 STRIDE, RESPONSE = 4, 13  # pixels of the search image from one shift to the next, and shifts per axis
 SCALE = 1.0375  # ratio of neighbouring scales
 PENALTY, DAMPING = 0.9745, 0.59  # of a change of scale (the authors' settings for three scales)
-WINDOW = 0.176  # weight of the cosine window, of a response in 0..1
+WINDOW = 0.4  # weight of the cosine window, where the responses of a detection go from 0 to 1 (the authors: .176)
 RADIUS = 2  # shifts from the middle that count as the object
 APART = 12  # frames between the crops of a pair, at most
 PAIRS = 64  # of a rendered clip
@@ -165,9 +165,12 @@ def step(images_T_3_H_W, which_M, templates_M, boxes_M_4, model: Siamese) -> tor
     responses = []
     for scale in (-1, 0, 1):
         search = sample(images_T_3_H_W, which_M, squares(boxes_M_4, SEARCH / EXEMPLAR * SCALE**scale), SEARCH, 1)
-        response = model.respond(templates_M, model.embed(search)).sigmoid()
-        responses.append(response if scale == 0 else PENALTY * response)
-    shift, scale = peak(torch.stack(responses, 1), WINDOW)
+        responses.append(model.respond(templates_M, model.embed(search)))
+    response = torch.stack(responses, 1)
+    low, high = response.amin((1, 2, 3), keepdim=True), response.amax((1, 2, 3), keepdim=True)
+    response = (response - low) / (high - low).clamp(min=1e-6)
+    response[:, ::2] *= PENALTY
+    shift, scale = peak(response, WINDOW)
     window = squares(boxes_M_4, 1)
     pixels = shift * (window[:, 2:] - window[:, :2]) * SCALE ** scale.round()[:, None] * STRIDE / EXEMPLAR
     return moved(boxes_M_4, pixels, SCALE ** (DAMPING * scale))
