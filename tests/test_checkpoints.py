@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_adversary import SETTINGS as ADVERSARY
 from test_detector import SETTINGS as DETECTOR
 from test_detector import build as build_detector
 from test_detector import frames
@@ -18,7 +19,7 @@ from test_embedding import fresh, some_data
 from test_learners import build, settings, toy_images
 from test_pseudo_labels import fixmatch
 
-from dagal.learners import architectures, checkpoints, detector, embedding, training, weights
+from dagal.learners import adversary, architectures, checkpoints, detector, embedding, training, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SGD = {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}
@@ -132,6 +133,35 @@ def test_a_killed_embedding_ends_the_same(kind, tmp_path, monkeypatch):
         fit(stored)
     found, found_losses = fit(checkpoint(stored.path))
     assert found_losses == losses and len(losses) == 3
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(found.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("kind", ["ta_vaal", "sraal"])
+def test_a_killed_adversary_ends_the_same(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (40, 1, 8, 8), dtype=np.uint8))
+    reads = {"labels_L": rng.integers(0, 3, 15), "probs_U": rng.dirichlet(np.ones(3), 25)} if kind == "sraal" else {}
+    chosen = ADVERSARY | {"kind": kind, "steps": 7, "discriminator_steps": 2, "batch_size": 8}
+
+    def fit(stored=None):
+        return adversary.train(
+            images[:15], images[15:], chosen, 0, torch.device("cpu"), channel_mean=[0.5], channel_std=[0.3], checkpoint=stored,
+            **reads,
+        )  # fmt: skip
+
+    class Dies(checkpoints.Checkpoint):
+        def after(self, step):
+            super().after(step)
+            if step == 4:
+                raise Killed
+
+    dies = Dies(tmp_path / "x.safetensors", lambda: "a", "step")
+    dies.seconds = 0
+    with pytest.raises(Killed):
+        fit(dies)
+    (expected, losses), (found, found_losses) = fit(), fit(checkpoint(dies.path))
+    assert found_losses == losses and len(losses["step"]) == 7
     for name, tensor in expected.state_dict().items():
         assert torch.equal(found.state_dict()[name], tensor), name
 

@@ -11,12 +11,13 @@ job = start()
 
 import torch  # noqa: E402  a chain that stopped needs none
 
-from dagal.learners import adversary, devices, inference  # noqa: E402
+from dagal.learners import adversary, checkpoints, devices, inference  # noqa: E402
 
 source, settings = job.input, job.params.adversary
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 settings = settings | {"steps": settings["steps"] + cycle * settings["added_steps"]}
 device = devices.prepare(job.gpu, job.params.threads)
+checkpoint = checkpoints.of(job, job.output.adversary, device, "step")
 job.ready()
 ids = unlabeled(source.split, source.labeled)
 at_U = np.searchsorted(ids, ranked(ids, job.params.ranked, seed, cycle + 1))  # what the next query ranks
@@ -44,7 +45,7 @@ with inference.inputs_of(source.inputs) as inputs:
         mean_C = std_C = None
     training_seed = seed_for(seed, "adversary", job.wildcards.cycle)
     networks, history = adversary.train(
-        *pools, settings, training_seed, device, channel_mean=mean_C, channel_std=std_C, **reads
+        *pools, settings, training_seed, device, channel_mean=mean_C, channel_std=std_C, checkpoint=checkpoint, **reads
     )
     every = pools[1] if len(at_U) == len(ids) else inference.images_of(inputs, ids, torch.device("cpu"))
     batches = (batch.to(device) for batch in every.split(4 * settings["batch_size"]))
@@ -52,4 +53,5 @@ with inference.inputs_of(source.inputs) as inputs:
 history["discriminator_loss"] = history.pop("discriminator")
 data = {"ids": ids, "discriminator": looks_labeled, **history}
 artifacts.write(job.output.adversary, adversary.ADVERSARY, job.origin, data)
+checkpoint.remove()
 print(f"{len(ids):,} unlabeled images: D from {looks_labeled.min():.4f} to {looks_labeled.max():.4f}")

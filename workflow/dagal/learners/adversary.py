@@ -19,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from dagal.acquisition.indicators import INDICATORS
 from dagal.artifacts import Kind
 from dagal.errors import UserError
+from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.inference import Stored
 from dagal.learners.optimizers import check_finite, stepper
 from dagal.learners.vae import VAE, Discriminator, draw_rank_columns
@@ -218,6 +219,7 @@ def train(
     channel_mean=None,
     channel_std=None,
     conditional: bool = True,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Adversary, dict[str, list[float]]]:
     """Train from scratch; returns the networks in evaluation mode, and the losses over the steps.
 
@@ -239,7 +241,7 @@ def train(
     Both pools pass the VAE in one batch: batch statistics of their own would show or hide the pool by themselves. A step's
     first update of the discriminator reuses the latents of its last update of the VAE, each further one draws a batch. The
     history holds ``step``, the terms of `vae_losses` and ``discriminator``: means over at most 200 stretches of the training.
-    O(steps batch_size), whatever the pool. Raises UserError if a pool is empty.
+    O(steps batch_size), whatever the pool. With a ``checkpoint`` it goes on where it was stored. Raises UserError if a pool is empty.
     """
     if not (len(images_L) and len(images_U)):
         raise UserError("an adversarial method needs labeled and unlabeled images; here one of the two pools is empty.")
@@ -252,7 +254,8 @@ def train(
     vae, discriminator = adversary.vae, adversary.discriminator
     vae_parameters, discriminator_parameters = list(vae.parameters()), list(discriminator.parameters())
     adam = {"name": "adam", "weight_decay": 0.0}
-    step_vae, step_discriminator = stepper(vae_parameters, adam), stepper(discriminator_parameters, adam)
+    state = []
+    step_vae, step_discriminator = stepper(vae_parameters, adam, state), stepper(discriminator_parameters, adam, state)
 
     # a stream for each purpose: what one kind draws and another does not moves none of the others
     purposes = ("labeled", "unlabeled", "noise", "supervised noise", "ranks")
@@ -280,8 +283,15 @@ def train(
         target_U = relabeled(probs_U[at_U.numpy()], settings["indicator"]) if sraal else torch.zeros(n)
         return vae.normalise(images), seen, labels, target_U.to(device)
 
+    names = ["reconstruction", "kl", "adversarial"]
+    names += ["supervised", "supervised_kl"] if vae.classifier is not None else []
+    names += ["discriminator"]
     values, report = [], Reporter(settings["steps"], "steps")
-    for step in range(settings["steps"]):
+    noises = [streams[purpose] for purpose in ("noise", "supervised noise", "ranks")]
+    done = checkpoint.follow(adversary, state, *noises, values=values) if checkpoint else 0
+    for _ in range(done * (settings["vae_steps"] + settings["discriminator_steps"] - 1)):  # the images that they saw
+        next(order_L), next(order_U)
+    for step in range(done, settings["steps"]):
         for _ in range(settings["vae_steps"]):
             images, seen, labels, target_U = draw(step)
             losses, latents_B_D = vae_losses(adversary, images, seen, labels, streams)
@@ -296,13 +306,15 @@ def train(
             losses["discriminator"] = discriminator_loss(logit_L, logit_U, target_U)
             losses["discriminator"].backward()
             step_discriminator(settings["lr"])
-        values.append(torch.stack(list(losses.values())).detach())
+        values.append(torch.stack([losses[name] for name in names]).detach())
         if (step + 1) % CHECKED_STEPS == 0 or step + 1 == settings["steps"]:
             newest = torch.stack(values[-CHECKED_STEPS:]).sum(0).tolist()
             key = f"lr of the adversary ({settings['lr']:g} now)"
             check_finite(newest, f"step {step + 1:,} of {settings['steps']:,} or shortly before", key)
-        report(step + 1, partial(said, losses, values[-1]))
-    return adversary.eval(), _history(torch.stack(values).double().cpu(), list(losses))
+        report(step + 1, partial(said, names, values[-1]))
+        if checkpoint:
+            checkpoint.after(step + 1)
+    return adversary.eval(), _history(torch.stack([row.to(device) for row in values]).double().cpu(), names)
 
 
 def said(names: Iterable[str], values: torch.Tensor) -> str:

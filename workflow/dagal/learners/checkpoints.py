@@ -25,23 +25,21 @@ class Checkpoint:
     It is asked for only when there is a file, or one to be written.
     """
 
-    def __init__(self, path: str | Path, key: Callable[[], str]):
-        self.path, self.key = Path(path), key
+    def __init__(self, path: str | Path, key: Callable[[], str], unit: str = "epoch"):
+        self.path, self.key, self.unit = Path(path), key, unit
         self.seconds, self.stored = float(os.environ.get(ENVIRONMENT, SECONDS)), time.monotonic()
         self.lists: dict[str, list] = {}
 
-    def follow(
-        self, model: nn.Module, state: list[torch.Tensor], generator: torch.Generator | None = None, **lists: list
-    ) -> int:
+    def follow(self, model: nn.Module, state: list[torch.Tensor], *generators: torch.Generator, **lists: list) -> int:
         """Say what the training consists of, and take all of it to where it was stored, in place; returns the epochs that are done.
 
-        ``state``: tensors of the optimizers (`optimizers.stepper`); ``generator``: what draws beside torch's own generators;
-        ``lists``: those that get numbers or arrays of one shape each epoch.
+        ``state``: tensors of the optimizers (`optimizers.stepper`); ``generators``: what draws beside torch's own generators;
+        ``lists``: those that get numbers or arrays of one shape each epoch. Of a training without epochs its steps are meant.
         """
         self.device = next(model.parameters()).device
         self.tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         self.tensors |= {f"optimizer.{place}": tensor for place, tensor in enumerate(state)}
-        self.generator, self.lists = generator, self.lists | lists
+        self.generators, self.lists = generators, self.lists | lists
         try:
             about, found = weights.read(self.path)
         except UserError:  # none, or damaged
@@ -58,9 +56,9 @@ class Checkpoint:
         torch.set_rng_state(found["random.cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(found["random.cuda"], self.device)
-        if generator:
-            generator.set_state(found["random.generator"])
-        print(f"going on after epoch {about['epoch']}, from {self.path}", flush=True)
+        for place, generator in enumerate(generators):
+            generator.set_state(found[f"random.{place}"])
+        print(f"going on after {self.unit} {about['epoch']}, from {self.path}", flush=True)
         return about["epoch"]
 
     def after(self, epoch: int) -> None:
@@ -71,8 +69,8 @@ class Checkpoint:
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
-        if self.generator:
-            tensors["random.generator"] = self.generator.get_state()
+        for place, generator in enumerate(self.generators):
+            tensors[f"random.{place}"] = generator.get_state()
         try:
             weights.write_tensors(self.path, tensors, {"key": self.key(), "epoch": epoch})
         except UserError as error:  # there may be room for the results
@@ -91,7 +89,7 @@ def stacked(values: list) -> torch.Tensor:
     )
 
 
-def of(job, output: str, device: torch.device) -> Checkpoint:
+def of(job, output: str, device: torch.device, unit: str = "epoch") -> Checkpoint:
     """The checkpoint of the training of a job whose result is the file ``output``, on a device."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
@@ -99,4 +97,4 @@ def of(job, output: str, device: torch.device) -> Checkpoint:
         made_of = [job.made_of(), torch.__version__, name, torch.get_num_threads()]
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
-    return Checkpoint(Path(output).with_suffix(".checkpoint.safetensors"), key)
+    return Checkpoint(Path(output).with_suffix(".checkpoint.safetensors"), key, unit)
