@@ -65,11 +65,11 @@ def scores(config, method, model, images, labels, ids, rest, statistics, seed, c
         return generator(seed, "score", cycle + 1).random(len(rest))
     if method == "learning_loss":
         return loss_U.astype(np.float64)
-    settings, reads, ids = config["adversaries"][method], {}, np.sort(ids)
+    settings, reads, ranks, ids = config["adversaries"][method], {}, None, np.sort(ids)
     if method == "ta_vaal":
         losses = (predicted(model, images[ids])[1], loss_U)
-        ranks_L, ranks_U = (torch.sigmoid(torch.from_numpy(loss)).numpy() for loss in losses)
-        reads = {"ranks_L": ranks_L, "ranks_U": ranks_U}
+        last = tuple(adversary.ranks_of(loss, settings) for loss in losses)
+        reads, ranks = {"ranks": [last]}, last[1][1].numpy()
     elif method == "sraal":
         reads = {"labels_L": labels[ids], "probs_U": probs_U}
     pools = [inference.to_tensor(images[rows], CPU) for rows in (ids, rest)]
@@ -77,7 +77,7 @@ def scores(config, method, model, images, labels, ids, rest, statistics, seed, c
     with contextlib.redirect_stdout(io.StringIO()):
         networks, _ = adversary.train(*pools, settings, seed_for(seed, "adversary", cycle), CPU, **reads)
     batches = torch.split(pools[1], 4 * settings["batch_size"])
-    return 1.0 - adversary.discriminate(networks, batches, reads.get("ranks_U")).astype(np.float64)
+    return 1.0 - adversary.discriminate(networks, batches, ranks).astype(np.float64)
 
 
 def chain(config, method, seed, images, labels, split_N):

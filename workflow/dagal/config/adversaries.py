@@ -29,9 +29,13 @@ class Adversary(Section):
     )
     batch_size: Whole = setting("Images of each pool per step.", 128, ge=2, papers="004: 128")
     vae_steps: Whole = setting("Updates of the VAE per step.", 2, ge=1, papers="VAAL's code: 2; 004's code: 1")
-    discriminator_steps: Whole = setting("Updates of the discriminator per step.", 1, ge=1, papers="both codes: 1")
+    discriminator_steps: Whole = setting(
+        "Updates of the discriminator per step.", 1, ge=1, papers="code of VAAL and of 004: 1"
+    )
     lr: Number = setting("Learning rate of both (Adam).", 0.0005, gt=0, papers="004: 0.0005; Caltech-101: 0.0001")
-    latent: Whole = setting("Dimensions of the latent.", 64, ge=1, papers="004: 64; Caltech-101: 128; both codes: 32")
+    latent: Whole = setting(
+        "Dimensions of the latent.", 64, ge=1, papers="004: 64; Caltech-101: 128; code of VAAL and of 004: 32"
+    )
     channels: Whole = setting(
         "Channels of the first convolution of the VAE, doubled up to 8 times; hidden units where images are smaller than 8 pixels.",
         128,
@@ -43,7 +47,7 @@ class Adversary(Section):
     reduction: Literal["mean", "sum"] = setting(
         "Whether the squared error is a mean over the values of an image (and the divergence one over the latent), or half their sum.",
         "mean",
-        papers="both codes: mean",
+        papers="004's code: mean; VAAL's: mean error, divergence summed over batch and latent",
     )
     beta: Number = setting(
         "Weight of the Kullback-Leibler divergence; for points 0.1 or less, for features of a backbone, whose variance is small, "
