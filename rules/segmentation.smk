@@ -1,6 +1,6 @@
 """Semantic segmentation: a segmenter, what it tells of the pool, and its measures.
 
-Needs images.h5, split.h5, labeled.h5, and the sealed truth.h5 (evaluate). Makes model.safetensors, predictions.h5, signals.h5,
+Needs images.h5, split.h5, labeled.h5, and the sealed truth.h5 (evaluate). Makes model.safetensors, predictions.h5, pixel_signals.h5,
 metrics.json.
 """
 
@@ -27,24 +27,24 @@ rule train:
         "{params.command}"
 
 
-rule signals:
+rule pixel_signals:
     input:
-        unpack(plan.reads("signals")),
+        unpack(plan.reads("pixel_signals")),
     output:
-        **plan.writes("signals"),
+        **plan.writes("pixel_signals"),
     log:
-        plan.log("signals"),
+        plan.log("pixel_signals"),
     conda:
-        plan.conda("signals")
-    threads: plan.threads("signals")
+        plan.conda("pixel_signals")
+    threads: plan.threads("pixel_signals")
     resources:
-        gpu=plan.gpu("signals"),
-        mem_mb=plan.memory("signals"),
-        runtime=plan.runtime("signals"),
+        gpu=plan.gpu("pixel_signals"),
+        mem_mb=plan.memory("pixel_signals"),
+        runtime=plan.runtime("pixel_signals"),
     params:
-        settings=plan.settings("signals"),
-        code=plan.code("signals"),
-        command=plan.command("signals"),
+        settings=plan.settings("pixel_signals"),
+        code=plan.code("pixel_signals"),
+        command=plan.command("pixel_signals"),
     shell:
         "{params.command}"
 

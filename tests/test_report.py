@@ -51,6 +51,7 @@ STUDIES = {
     "points in a plane": Study(load(SMALL | POINTS)),
     "camera traps": Study(load(SMALL | SURVEY)),
     "rendered videos": Study(load(VIDEOS)),
+    "masks": Study(load(written("experiments/segmentation_small.yaml"))),
 }
 
 

@@ -400,7 +400,9 @@ def test_a_study_of_all_methods_whose_hidden_masks_reach_nothing(tmp_path):
     queries = {name: artifacts.read(results / f"seed0/{name}/cycle1/query.h5", "query", "ids")[0] for name in METHODS}
     assert all(len(set(ids)) == 4 for ids in queries.values())
     (shares, entropies, ids), (balanced,) = (
-        artifacts.read(results / "seed0/start-small/cycle0/signals.h5", "signals", "class_shares", "entropy", "ids"),
+        artifacts.read(
+            results / "seed0/start-small/cycle0/pixel_signals.h5", "pixel_signals", "class_shares", "entropy", "ids"
+        ),
         artifacts.read(results / "seed0/entropy/cycle1/query.h5", "query", "ids"),
     )
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-5)

@@ -7,13 +7,13 @@ from dagal.tasks.segmentation.stages import STAGES
 
 # argument of a score or selector -> (kind of file, data set) of the signal that it stands for
 SIGNALS = {
-    "pixel_least_confidence_N": ("signals", "least_confidence"),
-    "pixel_margin_N": ("signals", "margin"),
-    "pixel_entropy_N": ("signals", "entropy"),
-    "pixel_bald_N": ("signals", "bald"),
-    "probs_N_C": ("signals", "class_shares"),
-    "embeddings_N_D": ("signals", "embeddings"),
-    "centers_L_D": ("signals", "labeled_embeddings"),
+    "pixel_least_confidence_N": ("pixel_signals", "least_confidence"),
+    "pixel_margin_N": ("pixel_signals", "margin"),
+    "pixel_entropy_N": ("pixel_signals", "entropy"),
+    "pixel_bald_N": ("pixel_signals", "bald"),
+    "probs_N_C": ("pixel_signals", "class_shares"),
+    "embeddings_N_D": ("pixel_signals", "embeddings"),
+    "centers_L_D": ("pixel_signals", "labeled_embeddings"),
 }
 
 METHODS = {

@@ -10,8 +10,8 @@ from dagal.artifacts import Kind
 
 BLOCK = 1 << 16  # pixels that are scored at a time
 
-SIGNALS_FILE = Kind(
-    "signals",
+PIXEL_SIGNALS = Kind(
+    "pixel_signals",
     1,
     {
         "ids": "unlabeled ids (n,), ascending",

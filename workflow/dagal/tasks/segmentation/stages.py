@@ -1,7 +1,7 @@
 """The steps of a study of segmentation, besides those that all tasks share (`dagal.plan.stages`)."""
 
 from dagal.tasks import Stage, gpu, learner, needs, threads
-from dagal.tasks.segmentation.signals import SIGNALS_FILE
+from dagal.tasks.segmentation.signals import PIXEL_SIGNALS
 
 OF_LABELED = ("labeled_embeddings",)
 
@@ -19,7 +19,7 @@ def train_reads(study, at) -> dict:
 def signal_settings(study, at) -> dict:
     """Which signals the methods of the branch read, and what they need."""
     read = {pair for method in study.asked_by(at.node) for pair in study.signals(method)}
-    wanted = [name for name in SIGNALS_FILE.datasets if ("signals", name) in read]
+    wanted = [name for name in PIXEL_SIGNALS.datasets if ("pixel_signals", name) in read]
     draws = {"draws": study.settings["signals"]["draws"]} if "bald" in wanted else {}
     return learner(study, at) | {"signals": wanted} | draws
 
@@ -40,9 +40,9 @@ STAGES = {
         gpu=gpu,
         environment="torch",
     ),
-    "signals": Stage(
-        "segment_signals",
-        {"signals": "{node}/signals.h5"},
+    "pixel_signals": Stage(
+        "pixel_signals",
+        {"pixel_signals": "{node}/pixel_signals.h5"},
         lambda study, at: node_reads(study, at, "model"),
         signal_settings,
         needs=needs.pool(),

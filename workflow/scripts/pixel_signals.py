@@ -7,7 +7,7 @@ from dagal import artifacts
 from dagal.learners import devices, inference, segmenter
 from dagal.pool import unlabeled
 from dagal.seeding import seed_for
-from dagal.tasks.segmentation.signals import PIXEL_SCORES, SIGNALS_FILE, reduced
+from dagal.tasks.segmentation.signals import PIXEL_SCORES, PIXEL_SIGNALS, reduced
 
 job = start()
 source, settings, wanted = job.input, job.params.learner, set(job.params.signals)
@@ -44,5 +44,5 @@ with artifacts.opened(source.images, "images", cached=False) as file:
     if "labeled_embeddings" in wanted:
         data |= {"labeled_ids": labeled_ids}
         data["labeled_embeddings"] = np.stack([embedding_D.cpu().numpy() for _, embedding_D in outputs(labeled_ids)])
-artifacts.write(job.output.signals, SIGNALS_FILE, job.origin, {"ids": ids, **data})
+artifacts.write(job.output.pixel_signals, PIXEL_SIGNALS, job.origin, {"ids": ids, **data})
 print(f"{', '.join(sorted(wanted))} of {len(ids):,} unlabeled images")
