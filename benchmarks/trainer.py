@@ -97,6 +97,8 @@ def plain(
     model = build(settings, shape).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     options = {"batch_size": settings["batch_size"], "num_workers": workers}
+    if workers:  # in a process that was spawned they would be spawned too, and import torch anew in each epoch
+        options["multiprocessing_context"] = "fork"
     seconds = []
     for _ in range(EPOCHS):
         started, total = time.perf_counter(), 0.0

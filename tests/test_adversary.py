@@ -468,8 +468,8 @@ def test_the_number_of_updates_follows_the_settings(monkeypatch):
     updates = []
     real = adversary.stepper
 
-    def counting(parameters, settings):
-        step = real(parameters, settings)
+    def counting(parameters, settings, state):
+        step = real(parameters, settings, state)
         at = len(updates)
         updates.append(0)
 
