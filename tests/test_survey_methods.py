@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from conftest import SMALL
+from test_batch_selectors import generator, some_probs
 
 from dagal import artifacts, config, tasks
 from dagal.acquisition import methods, scores
@@ -28,17 +29,6 @@ METHODS = [
     "exploration_p", "average_margin", "qbc_vote_entropy", "qbc_kl", "debal", "expected_gradient_length", "cluster_margin",
     "clue", "acs_fw", "alfa_mix", "uncertain_gcn", "core_gcn", "noise_stability", "waal",
 ]  # fmt: skip
-
-
-def generator(seed=0):
-    return np.random.default_rng(seed)
-
-
-def some_probs(*shape, n_classes=4, seed=0):
-    """Peaked distributions, some of them with exact zeros."""
-    probs = generator(seed).dirichlet(np.full(n_classes, 0.3), shape)
-    probs[probs < 1e-3] = 0
-    return probs / probs.sum(-1, keepdims=True)
 
 
 # all of them, through the files of a node

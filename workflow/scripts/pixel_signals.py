@@ -16,7 +16,8 @@ model = segmenter.load(source.model, device)
 job.ready()
 ids = unlabeled(source.split, source.labeled)
 labeled_ids = np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])
-data = {name: np.empty(len(ids)) for name in (*PIXEL_SCORES, "bald") if name in wanted}
+read = [name for name in PIXEL_SCORES if name in wanted]
+found = {name: [] for name in (*read, "class_shares", "embeddings") if name in wanted}
 with artifacts.opened(source.images, "images", cached=False) as file:
 
     def images(ids):
@@ -25,22 +26,18 @@ with artifacts.opened(source.images, "images", cached=False) as file:
     def outputs(ids):
         return segmenter.predict(model, images(ids), settings["precision"])
 
-    shares, embeddings = [], []
-    for row, (probs_C_H_W, embedding_D) in enumerate(outputs(ids)):
+    for probs_C_H_W, embedding_D in outputs(ids) if found else ():
         probs_C_P = probs_C_H_W.flatten(1).cpu().numpy()
-        for name, value in reduced(probs_C_P).items() if wanted & set(PIXEL_SCORES) else ():
-            if name in wanted:
-                data[name][row] = value
-        shares.append(probs_C_P.mean(1, dtype=np.float64))
-        embeddings.append(embedding_D.cpu().numpy())
-    if "class_shares" in wanted:
-        data["class_shares"] = np.stack(shares)
-    if "embeddings" in wanted:
-        data["embeddings"] = np.stack(embeddings)
+        of_image = reduced(probs_C_P, read) | {
+            "class_shares": probs_C_P.mean(1, dtype=np.float64), "embeddings": embedding_D.cpu().numpy(),
+        }  # fmt: skip
+        for name, values in found.items():
+            values.append(of_image[name])
+    data = {name: np.stack(values) for name, values in found.items()}
     if "bald" in wanted:
         seed = seed_for(int(job.wildcards.seed), "draws", job.wildcards.cycle)
         drawn = segmenter.mutual_information(model, images(ids), job.params.draws, seed, settings["precision"])
-        data["bald"][:] = [float(pixels_H_W.mean()) for pixels_H_W in drawn]
+        data["bald"] = np.array([float(pixels_H_W.mean()) for pixels_H_W in drawn])
     if "labeled_embeddings" in wanted:
         data |= {"labeled_ids": labeled_ids}
         data["labeled_embeddings"] = np.stack([embedding_D.cpu().numpy() for _, embedding_D in outputs(labeled_ids)])

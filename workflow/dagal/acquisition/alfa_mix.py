@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt, Le
 
-from dagal.acquisition.clusters import middles
+from dagal.acquisition.clusters import middles, to_unit_length
 from dagal.errors import UserError
 
 
@@ -42,8 +42,8 @@ def alfa_mix(
     is_middle_M = np.ones(len(found_M), bool)
     if 0 < budget < len(found_M):
         points_M_D = embeddings_N_D[found_M].astype(np.float32)
-        lengths_M_1 = np.linalg.norm(points_M_D, axis=1, keepdims=True)
-        is_middle_M = middles(points_M_D / np.where(lengths_M_1 > 0, lengths_M_1, 1), budget, rng)
+        to_unit_length(points_M_D)
+        is_middle_M = middles(points_M_D, budget, rng)
     chosen = found_M[is_middle_M]
     others = np.setdiff1d(np.arange(n_candidates), chosen)
     return np.concatenate([chosen, rng.permutation(others)])[:budget]

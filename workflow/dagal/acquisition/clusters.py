@@ -1,8 +1,14 @@
-"""What the selectors that cluster the candidates have in common."""
+"""What selectors that cluster the candidates, or compare them, have in common."""
 
 import numpy as np
 
 ROWS = 4096  # candidates compared with the cluster means at a time
+
+
+def to_unit_length(points_P_D: np.ndarray) -> None:
+    """Scale each point, in place, to length 1; one without length stays at 0."""
+    lengths_P_1 = np.linalg.norm(points_P_D, axis=1, keepdims=True)
+    points_P_D /= np.where(lengths_P_1 > 0, lengths_P_1, 1)
 
 
 def rank_in_group(group_N: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Le
 
+from dagal.acquisition.clusters import to_unit_length
 from dagal.errors import UserError
 
 
@@ -36,8 +37,7 @@ def exploration_p(
     if not np.isfinite(points_N_D).all():
         raise UserError("exploration_p needs finite embeddings; check the model for NaN or infinite outputs.")
     if normalize:
-        lengths_N_1 = np.linalg.norm(points_N_D, axis=1, keepdims=True)
-        points_N_D /= np.where(lengths_N_1 > 0, lengths_N_1, 1)
+        to_unit_length(points_N_D)
     squared_N = np.einsum("nd,nd->n", points_N_D, points_N_D, dtype=np.float64)
     inner_N, is_left_N = np.zeros(n_candidates), np.ones(n_candidates, bool)  # inner product with the sum of S
     chance, selected = exploration * decay ** (cycle - 1), np.empty(budget, np.int64)

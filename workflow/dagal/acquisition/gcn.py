@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from dagal.acquisition.clusters import to_unit_length
 from dagal.acquisition.descent import adam
 from dagal.acquisition.kcenter import kcenter_greedy
 from dagal.errors import UserError
@@ -130,8 +131,8 @@ def gradients(
 def unit_lengths(points_M_D: np.ndarray) -> np.ndarray:
     """The points with what is below 0 set to 0, as after a ReLU, scaled to unit length; a point without length stays at 0."""
     points_M_D = np.maximum(points_M_D, 0)
-    lengths_M_1 = np.linalg.norm(points_M_D, axis=1, keepdims=True)
-    return points_M_D / np.where(lengths_M_1 > 0, lengths_M_1, 1)
+    to_unit_length(points_M_D)
+    return points_M_D
 
 
 def inverse_degrees(points_M_D: np.ndarray) -> np.ndarray:

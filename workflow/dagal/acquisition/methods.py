@@ -189,15 +189,16 @@ def query(
     }  # fmt: skip
     with artifacts.opened(files["labeled"], "labeled") as file:
         context["n_classes"] = len(artifacts.attribute(file, "class_names"))
-        n_initial = int(np.sum(file["cycle"][()] == 0))
+        counts_C = None
         if "pixels" in file:  # the classes of an image share it
             pixels_L_C = file["pixels"][()]
             counts_C = (pixels_L_C / np.maximum(1, pixels_L_C.sum(1, keepdims=True))).sum(0)
-            context["required_C"] = required_per_class(counts_C, budget, n_initial, cycle)
-        if "labels" in file:
+        elif "labels" in file:
             counts_C = np.bincount(file["labels"][()], minlength=context["n_classes"])
-            context["required_C"] = required_per_class(counts_C, budget, n_initial, cycle)
             context["labels_L"] = file["labels"][()][np.argsort(file["ids"][()])]  # in the order of centers_L_D
+        if counts_C is not None:
+            n_initial = int(np.sum(file["cycle"][()] == 0))
+            context["required_C"] = required_per_class(counts_C, budget, n_initial, cycle)
     selected = function(**gather(function, files, ids, context, task), **options)
     # a selector may return a dataclass: the positions first, then the certificate
     certificate = dataclasses.asdict(selected) if dataclasses.is_dataclass(selected) else {"positions": selected}

@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from dagal.acquisition.clusters import to_unit_length
 from dagal.acquisition.distances import nearest_squared_distance
 from dagal.errors import UserError
 
@@ -44,8 +45,7 @@ def probcover(
     if not np.isfinite(points_M_D).all():
         raise UserError("probcover needs finite embeddings; check the model for NaN or infinite outputs.")
     if normalize:
-        lengths_M_1 = np.linalg.norm(points_M_D, axis=1, keepdims=True)
-        points_M_D /= np.where(lengths_M_1 > 0, lengths_M_1, 1)
+        to_unit_length(points_M_D)
     points_M_D -= points_M_D.mean(0)  # small norms keep distances accurate
     if radius is None:
         radius = pure_radius(points_M_D, n_classes, rng, purity, purity_sample)

@@ -6,6 +6,7 @@ import numpy as np
 from annotated_types import Ge
 
 from dagal.acquisition import distances
+from dagal.acquisition.clusters import to_unit_length
 from dagal.errors import UserError
 
 BLOCK_ENTRIES = 1 << 20  # 8 MB of float64
@@ -46,8 +47,7 @@ def typiclust(
     if not np.isfinite(points_M_D).all():
         raise UserError("typiclust needs finite embeddings; check the model for NaN or infinite outputs.")
     if normalize:
-        lengths_M_1 = np.linalg.norm(points_M_D, axis=1, keepdims=True)
-        points_M_D /= np.where(lengths_M_1 > 0, lengths_M_1, 1)
+        to_unit_length(points_M_D)
     points_M_D -= distances.middle(
         points_M_D
     )  # mini-batch k-means expands |x - y|^2 in float32: small norms keep it accurate

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, create_model
 
 from dagal.config.dataset import SOURCE
-from dagal.config.fields import File, Mistake, Number, Section, Seed, Variants, Whole, setting, shown
+from dagal.config.fields import File, Mistake, Number, Section, Seed, Variants, Whole, check_ascending, setting
 from dagal.config.learners import DEVICE, PRECISION, THREADS, Device, Precision, Widths
 from dagal.learners import IMAGE_NETWORKS
 
@@ -35,9 +35,7 @@ class Backbone(Section):
                 f"{key}.architecture", f"is {self.architecture!r}: must be one of {', '.join(IMAGE_NETWORKS)}."
             )
         for name in ("crop_scale", "blur_sigma"):
-            interval = getattr(self, name, (0, 0))
-            if interval[0] > interval[1]:
-                raise Mistake(f"{key}.{name}", f"is {shown(interval)}: give the smaller number first.")
+            check_ascending(f"{key}.{name}", getattr(self, name, (0, 0)))
 
 
 class OfMlp(Section):

@@ -264,6 +264,12 @@ def join(*names: str) -> str:
     return ".".join(filter(None, names))
 
 
+def check_ascending(key: str, values: list) -> None:
+    """Raise Mistake for an interval whose first number is the larger one."""
+    if values[0] > values[1]:
+        raise Mistake(key, f"is {shown(values)}: give the smaller number first.")
+
+
 def shown(value: Any) -> str:
     """A value in YAML's words."""
     if value is None:

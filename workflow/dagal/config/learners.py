@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dagal.config.fields import File, Mistake, Number, Section, Variants, Whole, part, setting, shown
+from dagal.config.fields import File, Mistake, Number, Section, Variants, Whole, check_ascending, part, setting
 from dagal.learners import LATER_SETTINGS
 
 Widths = Annotated[list[Annotated[Whole, Field(ge=1)]], Field(min_length=1)]
@@ -76,8 +76,8 @@ class Augmentation(Section):
     def check(self, key: str) -> None:
         if self.resized_crop and (self.pad or self.crop):
             raise Mistake(f"{key}.resized_crop", "is set beside pad or crop, another random crop; delete one of them.")
-        if self.resized_crop and self.resized_crop[0] > self.resized_crop[1]:
-            raise Mistake(f"{key}.resized_crop", f"is {self.resized_crop}: give the smaller number first.")
+        if self.resized_crop:
+            check_ascending(f"{key}.resized_crop", self.resized_crop)
 
     def plain(self) -> dict:
         """Without the key that came later, where it is not set: trainings without it stay what they were."""
@@ -370,5 +370,4 @@ class Segmenter(Learner):
                     f"{key}.augmentation.{name}",
                     "has no meaning for a segmenter, whose crop is padded as needed; delete it.",
                 )
-        if self.random_scale[0] > self.random_scale[1]:
-            raise Mistake(f"{key}.random_scale", f"is {shown(self.random_scale)}: give the smaller number first.")
+        check_ascending(f"{key}.random_scale", self.random_scale)

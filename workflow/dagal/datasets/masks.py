@@ -13,9 +13,8 @@ from dagal import MOST_PIXELS, artifacts, notes
 from dagal.datasets import folders, frames
 from dagal.datasets.archives import listing
 from dagal.datasets.decoding import ENDINGS, FORMATS, OF_PIXELS, counted, decoded, named
-from dagal.datasets.source import BATCH_BYTES, IMAGES, TRUTH, check_names, flush, write_images, write_origins
+from dagal.datasets.source import IMAGES, TRUTH, check_names, write_images, write_origins
 from dagal.errors import UserError
-from dagal.pace import Reporter
 from dagal.seeding import generator
 
 NO_CLASS = 255  # of a pixel: it counts nowhere
@@ -100,23 +99,16 @@ class MaskSource:
             )
             notes.tell(writer, *told)
         with artifacts.create(truth_path, TRUTH, origin, class_names=self.classes.names) as writer:
-            pixels_C = np.zeros(len(self.classes.names), np.int64)
             shape = (settings["height"], settings["width"]) if settings["height"] else tuple(sizes_N_2[0].tolist())
-            dataset, batch, report = writer.dataset("masks", (n, *shape), np.uint8), {}, Reporter(n, "masks")
-            for done, (row, mask) in enumerate(self._masks(sizes_N_2), 1):
-                batch[row] = padded(mask, *shape)
-                pixels_C += np.bincount(batch[row].ravel(), minlength=256)[: len(pixels_C)]
-                if len(batch) * mask.nbytes >= BATCH_BYTES:
-                    flush(dataset, batch)
-                report(done)
-            if batch:
-                flush(dataset, batch)
-        if absent := [name for name, pixels in zip(self.classes.names, pixels_C, strict=True) if not pixels]:
+            is_present = np.zeros(256, bool)
+            write_images(writer, n, self._masks(sizes_N_2, shape, is_present), "masks", "masks")
+        if absent := [name for number, name in enumerate(self.classes.names) if not is_present[number]]:
             print(f"no pixel is of class {', '.join(absent)}")
-        print(f"{n:,} masks of {len(pixels_C)} classes decoded")
 
-    def _masks(self, sizes_N_2: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """(row, class of each pixel) in the order of the files."""
+    def _masks(
+        self, sizes_N_2: np.ndarray, shape: tuple[int, int], is_present: np.ndarray
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """(row, class of each pixel), `padded` to a shape, in the order of the files; ``is_present`` (256,) notes which there are."""
         rows, missing = {name: row for row, name in enumerate(self.masks)}, set(self.masks)
         for name, data in folders._contents(self.path, rows):
             pixels, row = mask_pixels(data), rows[name]
@@ -128,7 +120,9 @@ class MaskSource:
                     f"{sizes_N_2[row, 0]} x {sizes_N_2[row, 1]}: a mask needs the size of its image, correct it."
                 )
             missing.discard(name)
-            yield row, self.classes.of(pixels, f"{self.path}/{name}")
+            mask = padded(self.classes.of(pixels, f"{self.path}/{name}"), *shape)
+            is_present[np.unique(mask)] = True
+            yield row, mask
         if missing:
             raise UserError(f"{named(sorted(missing))} cannot be read from {self.path}: put it there again.")
 

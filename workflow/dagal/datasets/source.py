@@ -160,12 +160,14 @@ def write_origins(writer: Writer, settings: dict, files: Sequence[str]) -> None:
             writer.dataset(name, values.shape, values.dtype)[...] = values
 
 
-def write_images(writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]], what: str = "images") -> None:
-    """Write ``n`` images of one shape, given as (row, uint8 image) in any order, in batches; prints progress."""
+def write_images(
+    writer: Writer, n: int, images: Iterator[tuple[int, np.ndarray]], what: str = "images", name: str = "images"
+) -> None:
+    """Write ``n`` images of one shape, given as (row, uint8 image) in any order, in batches, as the data set ``name``; prints progress."""
     dataset, batch, report = None, {}, Reporter(n, what)
     for done, (row, image) in enumerate(images, 1):
         if dataset is None:
-            dataset = writer.dataset("images", (n, *image.shape), np.uint8)
+            dataset = writer.dataset(name, (n, *image.shape), np.uint8)
         batch[row] = image
         if len(batch) * image.nbytes >= BATCH_BYTES:
             flush(dataset, batch)

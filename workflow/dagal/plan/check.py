@@ -43,13 +43,12 @@ def pool_size(study: Study) -> int | None:
         with artifacts.open_hdf5(split) as file:
             if file.attrs.get("params_hash") == artifacts.params_hash({"pool": settings["pool"]}):
                 return len(file["pool"])
-    rendered = study.rendered or settings["dataset"]["loader"] == "rendered_scenes"
-    if settings["dataset"]["loader"] in datasets.VIDEO_LOADERS or rendered:
-        if not rendered:
-            return None
+    if study.rendered or settings["dataset"]["loader"] == "rendered_scenes":
         from dagal.datasets import synthia_al
 
         return synthia_al.n_training_frames(settings["dataset"]) - settings["pool"]["initial"]["size"]
+    if settings["dataset"]["loader"] in datasets.VIDEO_LOADERS:
+        return None
     images = Path(study.clean_images)
     by_class = settings["pool"]["imbalance"]["kind"] != "none" or settings["pool"]["initial"]["kind"] == "balanced"
     if images.exists() and not by_class:

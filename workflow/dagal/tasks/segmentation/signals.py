@@ -3,6 +3,8 @@
 Nothing of the size of images x pixels x classes is ever held.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from dagal.acquisition import scores
@@ -40,11 +42,11 @@ PREDICTIONS = Kind(
 PIXEL_SCORES = ("least_confidence", "margin", "entropy")
 
 
-def reduced(probs_C_P: np.ndarray) -> dict[str, float]:
-    """Mean over the pixels of each of `PIXEL_SCORES`, from the class probabilities of an image: those of classification, pixel by pixel."""
-    sums, n = dict.fromkeys(PIXEL_SCORES, 0.0), probs_C_P.shape[1]
+def reduced(probs_C_P: np.ndarray, names: Iterable[str] = PIXEL_SCORES) -> dict[str, float]:
+    """Mean over the pixels of these of `PIXEL_SCORES`, from the class probabilities of an image: those of classification, pixel by pixel."""
+    sums, n = dict.fromkeys(names, 0.0), probs_C_P.shape[1]
     for start in range(0, n, BLOCK):
         probs_P_C = probs_C_P[:, start : start + BLOCK].T
-        for name in PIXEL_SCORES:
+        for name in sums:
             sums[name] += float(getattr(scores, name)(probs_P_C).sum())
     return {name: total / n for name, total in sums.items()}
