@@ -98,7 +98,7 @@ class Workflow:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs per rule of a dry run, `all` left out."""
-        done = self.snakemake("--dry-run", "--quiet", "rules", *arguments)
+        done = self.snakemake(*arguments, "--dry-run", "--quiet", "rules")
         table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", done.stdout + done.stderr, re.M | re.S)
         if not table:
             assert "Nothing to be done" in done.stdout + done.stderr

@@ -17,6 +17,8 @@ from dagal.config import load
 from dagal.config.checks import FEATURE_ARCHITECTURES
 from dagal.errors import UserError
 from dagal.learners import IMAGE_NETWORKS, NETWORKS, backbones, inference
+from dagal.plan import Study, graph
+from dagal.report import registry
 from dagal.tasks.classification import CLASSIFIERS
 
 CPU = torch.device("cpu")
@@ -124,6 +126,22 @@ def test_mistakes_of_learners_are_one_sentence(change, words):
     config = study()
     config["learners"]["mlp"] |= change
     refused(config, words)
+
+
+def test_a_learner_that_starts_from_a_backbone_of_the_study_sees_images():
+    config = study(methods={"random": {"learner": "whole"}})
+    config["backbones"] = {"own": {"architecture": "resnet18", **SIMSIAM}}
+    whole = SMALL["learners"]["mlp"] | {"architecture": "resnet18", "starts_from": "own", "freeze": True}
+    del whole["hidden_units"]
+    config["learners"] = {"whole": whole}
+    plan = Study(load(config))
+    node, file = plan.nodes()[0], "results/datasets/digits/backbones/own/backbone.safetensors"
+    reads = plan.stage("train").reads(plan, plan.at({"seed": "0", "branch": node.branch.name, "cycle": "0"}))
+    assert reads["weights"] == file and reads["inputs"] == plan.images(0)
+    assert plan.training_settings(node)["weights"] == file
+    assert graph.counts(graph.jobs(plan, registry.targets(plan)))["pretrain"] == 1
+    config["backbones"]["own"]["architecture"] = "resnet18_cifar"
+    refused(config, ["'learners.whole.starts_from' is 'own', whose architecture is 'resnet18_cifar'"])
 
 
 @pytest.mark.parametrize(

@@ -187,9 +187,7 @@ def test_nodes_limit_the_last_program(monkeypatch):
 @pytest.mark.parametrize(
     ("pool", "n", "n_classes", "weight", "gap"),
     [
-        (long_tailed, 45_000, 10, 0.6, 2e-5),
         (long_tailed, 45_000, 100, 2.0, 1e-4),
-        (fillable, 45_000, 10, 0.6, 3.5e-5),
         (fillable, 45_000, 100, 2.0, 7.8e-4),
     ],
 )
@@ -203,7 +201,7 @@ def test_large_pool_is_nearly_optimal(pool, n, n_classes, weight, gap):
     assert selection.objective < plain - 10
 
 
-@pytest.mark.parametrize("n", [12, 200, 1500])
+@pytest.mark.parametrize("n", [12, 200, 600])
 def test_order_of_the_samples_does_not_matter(n):
     score_N, probs_N_C, required_C, budget = long_tailed(n, 5, n // 6, seed=1)
     selection = class_balanced(score_N, probs_N_C, required_C, budget, 2.0)

@@ -56,6 +56,8 @@ def changed(path: str, value, study: dict = DEFAULT):
         ("pool.imbalance.factor", 0, ["'pool.imbalance.factor' is 0", "above 0"]),
         ("learners.mlp.augmentation", {"pad": 2, "resized_crop": [0.08, 1]}, ["resized_crop' is set beside pad"]),
         ("learners.mlp.augmentation", {"resized_crop": [1, 0.5]}, ["give the smaller number first"]),
+        ("learners.mlp.freeze", True, ["'learners.mlp.freeze' is set, but nothing is learnt before"]),
+        ("learners.mlp.starts_from", "net", ["'learners.mlp.starts_from' is 'net'; allowed: none"]),
         ("learners.mlp.dropout", 1, ["'learners.mlp.dropout' is 1", "below 1"]),
         ("learners.mlp.architecture", "vgg", ["'vgg'", "resnet18_cifar"]),
         ("learners.mlp.dropout", 0, ["'methods.bald'", "draws", "dropout"]),

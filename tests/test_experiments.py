@@ -391,7 +391,7 @@ DIGESTS = {
     "label_dispersion_cifar10": "e987df7dc0acdd3f",
     "class_balance_tiny_imagenet_if01": "7e14d819677ef3d0",
     "ta_vaal_caltech101": "57e89bddc314c375",
-    "low_budget_tiny_imagenet_10": "ce9524ecb0bc4ad4",
+    "low_budget_tiny_imagenet_10": "1e297af9e9d9f3fc",
     "synthia_al": "c222a0955cd3cd88",
     "camera_traps": "724813b1e472b9ae",
 }
@@ -441,14 +441,21 @@ def test_low_budget_settings(name):
     assert frozen["optimizer"] == {"name": "sgd", "lr": 30, "momentum": 0.9, "weight_decay": 0, "nesterov": False}
     assert (svm["architecture"], svm["C"]) == ("svm", 5)
     assert (scratch["architecture"], scratch["epochs"]) == (architecture, 100)
+    on_images, augmentation = (
+        config["learners"]["frozen_on_images"],
+        {"pad": 0, "crop": None, "flip": True, "resized_crop": [0.08, 1]},
+    )
+    assert (on_images["starts_from"], on_images["freeze"], on_images["architecture"]) == ("simsiam", True, architecture)
+    assert on_images["optimizer"] == frozen["optimizer"] and on_images["schedule"] == frozen["schedule"]
+    assert on_images["augmentation"] == scratch["augmentation"] == augmentation
     asked = {
         learner: [(m["score"], m["select"], m.get("adversary")) for m in methods.values() if m["learner"] == learner]
-        for learner in ("frozen", "svm", "scratch")
+        for learner in ("frozen", "frozen_on_images", "svm", "scratch")
     }
     kcenter = ("distance_to_labeled", "kcenter_greedy", None)
     alike = [("random", "top_k", None), ("entropy", "top_k", None), kcenter]
     assert asked["frozen"] == [*alike, ("unlike_labeled", "top_k", "features")]
-    assert asked["scratch"] == [*alike, ("unlike_labeled", "top_k", "vaal")]
+    assert asked["scratch"] == asked["frozen_on_images"] == [*alike, ("unlike_labeled", "top_k", "vaal")]
     assert asked["svm"] == [("random", "top_k", None), ("svm_min_margin", "top_k", None)]
     assert len(config["seeds"]) == 3
 

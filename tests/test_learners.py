@@ -14,6 +14,7 @@ import yaml
 from dagal.config import load
 from dagal.errors import UserError
 from dagal.learners import (
+    NETWORKS,
     architectures,
     augmentation,
     backbones,
@@ -148,6 +149,45 @@ def test_weights_of_a_pre_training_are_trained_end_to_end(tmp_path):
     assert all(torch.equal(value, expected[name]) for name, value in model.backbone.state_dict().items())
     model(torch.zeros(2, 3, 16, 16, dtype=torch.uint8)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_frozen_backbone_stays_as_it_has_started(tmp_path):
+    """Batch norm's statistics included; the head alone learns, from what `fit` shows it."""
+    from dagal.learners.training import fit
+
+    torch.manual_seed(2)
+    own = backbones.fresh(
+        {"kind": "simsiam", "architecture": "resnet18_cifar"}, (3, 8, 8), torch.zeros(3), torch.ones(3)
+    )
+    weights.write(tmp_path / "backbone.safetensors", own, {"backbone": {}})
+    changes = {"architecture": "resnet18_cifar", "weights": str(tmp_path / "backbone.safetensors"), "epochs": 2}
+    images = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
+    labels = torch.arange(12) % 3
+    for freeze in (True, False):
+        model = build((3, 8, 8), **changes)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        fit(model, images, labels, DEFAULT | changes | {"batch_size": 4, "freeze": freeze}, 0)
+        same = {name: torch.equal(value, before[name]) for name, value in model.state_dict().items()}
+        of_backbone = [equal for name, equal in same.items() if name.startswith("backbone.")]
+        assert all(of_backbone) if freeze else not any(of_backbone)
+        assert not same["head.weight"] and not same["head.bias"]
+
+
+def test_lenet_is_the_one_of_the_book():
+    """Convolution, ReLU, pooling, with channels first: the same outputs and gradients."""
+    torch.manual_seed(0)
+    network, size = NETWORKS.find("lenet")((1, 28, 28), {})
+    first, second, hidden, last = (m for m in network.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear))
+    images, parameters = torch.randn(5, 1, 28, 28), list(network.parameters())
+    values = torch.nn.functional.pad(images, [2] * 4)
+    for layer in (first, second):
+        weight = layer.weight.contiguous()
+        values = torch.nn.functional.max_pool2d(torch.conv2d(values, weight, layer.bias).relu(), 2)
+    expected = last(hidden(values.flatten(1)).relu()).relu()
+    found = network(images)
+    assert size == 84 and torch.allclose(found, expected, rtol=1e-5, atol=1e-7)
+    gradients = (torch.autograd.grad(output.square().sum(), parameters) for output in (found, expected))
+    assert all(torch.allclose(*pair, rtol=1e-4, atol=1e-7) for pair in zip(*gradients, strict=True))
 
 
 def test_resized_crop_against_torchvision_image_by_image():

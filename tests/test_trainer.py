@@ -236,7 +236,7 @@ def test_settings_that_came_later_rerun_nothing_at_their_defaults():
         return study.training_settings(study.nodes()[0])
 
     before = training_settings()
-    assert not {"compile", "deterministic"} & set(before)
-    assert training_settings(compile="auto", deterministic=True) == before
+    assert not {"compile", "deterministic", "freeze", "starts_from"} & set(before)
+    assert training_settings(compile="auto", deterministic=True, freeze=False, starts_from=None) == before
     assert training_settings(compile="on") == before | {"compile": "on"}
     assert training_settings(deterministic=False) == before | {"deterministic": False}

@@ -134,11 +134,20 @@ def check_backbones(study: dict) -> None:
         key = f"learners.{name}"
         if learner.get("finetune_every"):
             check_finetuning(key, learner, backbones)
+        for name in ("backbone", "starts_from"):
+            if learner.get(name) and learner[name] not in backbones:
+                allowed = ", ".join(backbones) or "none, as there is no 'backbones'"
+                raise Mistake(f"{key}.{name}", f"is {learner[name]!r}; allowed: {allowed}.")
+        if start := learner.get("starts_from"):
+            own, given = learner["architecture"], backbones[start]["architecture"]
+            if own != given or not own.startswith("resnet"):
+                raise Mistake(
+                    f"{key}.starts_from",
+                    f"is {start!r}, whose architecture is {given!r}: a learner of architecture {own!r} cannot start from its "
+                    "weights; only a ResNet can, from the same one.",
+                )
         if not learner.get("backbone"):
             continue
-        if learner["backbone"] not in backbones:
-            allowed = ", ".join(backbones) or "none, as there is no 'backbones'"
-            raise Mistake(f"{key}.backbone", f"is {learner['backbone']!r}; allowed: {allowed}.")
         if learner["architecture"] not in FEATURE_ARCHITECTURES:
             raise Mistake(
                 f"{key}.architecture",

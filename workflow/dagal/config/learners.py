@@ -238,6 +238,17 @@ class Classifier(Learner):
         None,
         papers="003, ch. 5",
     )
+    starts_from: str | None = setting(
+        "Name of the backbone with whose weights a ResNet of its architecture starts, to be trained on the images; by default from "
+        "`weights`, or from scratch.",
+        None,
+        papers="002, semi-supervised methods; 003, ch. 5",
+    )
+    freeze: bool = setting(
+        "Train the linear head alone, on augmented images that the backbone sees as it has started.",
+        False,
+        papers="003, ch. 5",
+    )
     finetune_every: Whole | None = setting(
         "Whenever the labels reach a multiple of it, the learner's backbone (`triplet` or `cross_entropy`) is trained further on "
         "them; the branch sees its features from there on. Supervised baselines keep the first.",
@@ -283,11 +294,24 @@ class Classifier(Learner):
         papers="Sohn et al. 2020",
     )
 
+    def plain(self) -> dict:
+        """Without the keys that came later, where they are not set."""
+        later = ("starts_from", "freeze")
+        return {name: value for name, value in super().plain().items() if name not in later or value}
+
     def check(self, key: str) -> None:
         super().check(key)
         if self.batch_size == 1 and self.loss_prediction:
             raise Mistake(
                 f"{key}.batch_size", "is 1, but loss_prediction compares the images of a step; make it at least 2."
+            )
+        if self.freeze and not (self.starts_from or self.weights):
+            raise Mistake(
+                f"{key}.freeze", "is set, but nothing is learnt before: set starts_from or weights, or delete it."
+            )
+        if self.starts_from and (self.weights or self.backbone):
+            raise Mistake(
+                f"{key}.starts_from", "is set beside weights or backbone, which say something else; delete one of them."
             )
         if self.pseudo_labels and self.fixmatch:
             raise Mistake(

@@ -86,6 +86,8 @@ def fit(
     weakly (as all images are) and strongly augmented, in one pass with the labeled ones; ``consistency_loss`` and ``confident``
     (the share of them over the threshold) are returned too.
 
+    With ``settings["freeze"]`` the backbone stays as it is, batch norm included.
+
     ``images`` (L,C,H,W) uint8 and ``labels`` (L,) int64 lie on the model's device. Order, augmentation and dropout follow
     ``seed``. A last batch of a single image is left out of its epoch (batch norm cannot train on it), unless all batches are.
     Raises UserError if the training diverges, or if batch norm has a single value per channel to work on. The device is
@@ -94,7 +96,10 @@ def fit(
     prediction, head = settings["loss_prediction"], model.loss_prediction
     fixmatch = settings["fixmatch"] if pool is not None and len(pool) else None
     repeated = fixmatch and fixmatch["steps_per_epoch"]
-    network, state = [p for name, p in model.named_parameters() if not name.startswith("loss_prediction.")], []
+    frozen = settings.get("freeze", False)
+    model.backbone.requires_grad_(not frozen)
+    apart = ("loss_prediction.", "backbone.") if frozen else ("loss_prediction.",)
+    network, state = [p for name, p in model.named_parameters() if not name.startswith(apart)], []
     step = stepper(network, settings["optimizer"], state)
     if head:
         step_head, modules = stepper(list(head.parameters()), settings["optimizer"], state), taps(model)
@@ -111,6 +116,7 @@ def fit(
     for epoch in range(done, settings["epochs"]):
         lr = learning_rate(settings["optimizer"], settings["schedule"], epoch, settings["epochs"])
         model.train()
+        model.backbone.train(not frozen)
         if head:
             stopped = stops if epoch >= prediction["share"] * settings["epochs"] else None
             head.requires_grad_(stopped != "head")

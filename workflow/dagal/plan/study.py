@@ -101,7 +101,8 @@ class Study:
         self.methods = settings["methods"]
         used = dict.fromkeys(method["learner"] for method in self.methods.values())
         self.learners = {name: settings["learners"][name] for name in used}
-        backbones = dict.fromkeys(learner["backbone"] for learner in self.learners.values() if learner.get("backbone"))
+        named = (learner.get(key) for learner in self.learners.values() for key in ("backbone", "starts_from"))
+        backbones = dict.fromkeys(filter(None, named))
         self.backbones = {name: settings["backbones"][name] for name in backbones}
         self.stopping = any(settings["stopping"].values())
         self.branches = {branch.name: branch for branch in self._branches()}
@@ -253,12 +254,13 @@ class Study:
         Where the job runs does not belong to them, nor what it sees (an input), nor what only other nodes of the branch do. A key
         that came later is left out where it changes nothing, so that it does not rerun what is finished.
         """
-        apart = ("device", "backbone", "finetune_every")
+        apart = ("device", "backbone", "starts_from", "finetune_every")
         settings = {
             key: value
             for key, value in self.learner_of(node).items()
             if key not in apart and not (key in LATER_SETTINGS and value == LATER_SETTINGS[key])
         }
+        settings["weights"] = self.weights(node) or None
         if prediction := settings.get("loss_prediction"):  # its later key
             settings["loss_prediction"] = {key: value for key, value in prediction.items() if value is not None}
         if node.branch.kind != "method" and "warm_start" in settings:
@@ -266,6 +268,18 @@ class Study:
         if not self.has_pseudo_labels(node) and "pseudo_labels" in settings:
             settings["pseudo_labels"] = None
         return settings
+
+    def weights(self, node: Node) -> str | list:
+        """The file of weights that a node's learner starts from, if any: those of a backbone of the study, or the user's."""
+        settings = self.learner_of(node)
+        if not settings.get("starts_from"):
+            return settings["weights"] or []
+        return self.weights_of_backbone(At(backbone=settings["starts_from"], seed=node.seed))
+
+    def weights_of_backbone(self, at: At) -> str:
+        """The file of a backbone's weights: the user's, or what its pre-training writes."""
+        settings = self.backbones[at.backbone]
+        return settings["weights"] if settings["kind"] == "file" else f"{self.backbone(at)}/backbone.safetensors"
 
     def warm_start(self, node: Node, file: str) -> str | list:
         """The file of the previous cycle's node that a warm start goes on from, if the learner does."""

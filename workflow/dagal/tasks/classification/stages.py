@@ -58,9 +58,7 @@ def embedding_reads(study, at) -> dict:
 
 
 def features_reads(study, at) -> dict:
-    settings = study.backbones[at.backbone]
-    weights = settings["weights"] if settings["kind"] == "file" else f"{study.backbone(at)}/backbone.safetensors"
-    return {"images": study.images(at.seed), "backbone": weights}
+    return {"images": study.images(at.seed), "backbone": study.weights_of_backbone(at)}
 
 
 def finetune_reads(study, at) -> dict:
@@ -94,7 +92,7 @@ def labeled_only_reads(study, at) -> dict:
         "split": study.split(at.seed),
         "labeled": study.path(at.node, "labeled"),
         "parent": study.warm_start(at.node, "labeled_only.safetensors"),
-        "weights": study.learner_of(at.node)["weights"] or [],
+        "weights": study.weights(at.node),
     }
 
 
