@@ -114,6 +114,23 @@ def test_crops_are_cut_from_their_images_and_files_hold_all_of_it(survey, tmp_pa
     assert datasets.train_counts(settings).sum() == traps.camera_trap(settings).n_train
 
 
+def test_whole_images_instead_of_crops(survey):
+    """One of each image with a detection, of the one species of its crops: c/4 shows two and b/2 none."""
+    source = traps.camera_trap(survey(content="images"))
+    assert [(source.files[row], source.class_names[source.labels[row]]) for row in np.argsort(source.files)] == [
+        ("a/0.jpg", "zebra"), ("a/1.jpg", "lion"), ("b/2.jpg", "empty"),
+    ]  # fmt: skip
+    assert (source.about["box"] == [0, 0, 1, 1]).all()
+    assert "left out 1 images that show several species" in source.notes
+    images = dict(source.images)
+    assert all(image.shape == (20, 40, 3) for image in images.values()) and len(images) == 3
+    one, two = (0, "box", 0.9), (0, "other", 0.95)
+    assert traps.whole_images([(*one, "lion"), (*two, "empty")]) == [(0, (0, 0, 1, 1), 0.95, "lion")]
+    assert traps.whole_images([(*one, "lion"), (*two, None)]) == [(0, (0, 0, 1, 1), 0.95, None)]
+    assert traps.whole_images([(*one, "lion"), (*two, "zebra")])[0][3] is None
+    assert "content" not in survey()  # no earlier data set is prepared again
+
+
 def test_crop_is_the_pixels_of_its_box(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (20, 40, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "x.png"), image)

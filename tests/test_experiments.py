@@ -21,6 +21,7 @@ COUNTS = {
     "cifar10_jpeg": [5000] * 10,
     "caltech101": [8125],
     "snapshot_serengeti": [676_451],
+    "snapshot_serengeti_images": [400_000],  # with a detection: their number is not printed
     "camera_traps_rendered": [608],
 }
 
@@ -144,6 +145,7 @@ PUBLISHED["camera_traps"] = {
     ],
 }  # fmt: skip
 PUBLISHED["camera_traps_cross_entropy"] = PUBLISHED["camera_traps"] | {"methods": ["random", "kcenter_greedy"]}
+PUBLISHED["camera_traps_full_images"] = PUBLISHED["camera_traps"]
 
 # thesis 003, ch. 5: initial set and budget, in percent of the training images
 LOW_BUDGET = {

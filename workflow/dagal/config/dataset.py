@@ -27,7 +27,7 @@ def check_pattern(pattern: str | None, key: str) -> None:
 
 class Dataset(Section):
     # keys that came later: left out where they are not set, so that data sets without them stay what they were
-    added: ClassVar = ("intensity", "background", "group_pattern", "group")
+    added: ClassVar = ("intensity", "background", "group_pattern", "group", "content")
 
     name: Name = setting("Name of the data set, also its folder in `results/datasets`.")
     loader: str = setting(
@@ -132,6 +132,12 @@ class CameraTraps(Images):
         papers="002, camera traps: 0.9",
         ge=0,
         le=1,
+    )
+    content: Literal["images"] | None = setting(
+        "What is classified. `images`: whole images with a detection, those of several species left out.",
+        None,
+        otherwise="the crops of the detections",
+        papers="002, camera traps, sec. 4.3.3: both",
     )
     group_by: Literal["location", "sequence", "image"] = setting(
         "What is not torn apart by the test set, which is made of whole locations, of whole sequences, or of images.",

@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,15 @@ def camera_trap(settings: dict) -> Source:
         for position, file in enumerate(names)
         for box, confidence in detections[file]
     ]
+    if settings.get("content") == "images":
+        crops = whole_images(crops)
     unknown = sum(species is None for *_, species in crops)
-    notes.append(f"left out {unknown:,} crops of images that show several species and say not where" if unknown else "")
+    what = (
+        "images that show several species"
+        if settings.get("content")
+        else "crops of images that show several species and say not where"
+    )
+    notes.append(f"left out {unknown:,} {what}" if unknown else "")
     crops = [crop for crop in crops if crop[3] is not None]
     if not crops:
         raise UserError(
@@ -153,6 +161,22 @@ def species_of(box: Box, animals: list[tuple[str, Box | None]]) -> str | None:
     if len(unlocated) > 1:
         return None
     return unlocated.pop() if unlocated else EMPTY
+
+
+def whole_images(crops: list[tuple]) -> list[tuple]:
+    """The crops (position, box, confidence, species) of each image as one, which is the whole image, of its surest detection.
+
+    Its species is that of its crops, `EMPTY` where all are, and None (unknown) where one is or there are several (002, camera traps,
+    sec. 4.3.3: full images are classified by one species).
+    """
+    found = []
+    for position, own in groupby(crops, key=lambda crop: crop[0]):
+        own = list(own)
+        species = {crop[3] for crop in own}
+        species = species - {EMPTY} or {EMPTY}
+        confidence = max(confidence for _, _, confidence, _ in own)
+        found.append((position, (0.0, 0.0, 1.0, 1.0), confidence, species.pop() if len(species) == 1 else None))
+    return found
 
 
 def intersection(one: Box, two: Box) -> float:
