@@ -16,13 +16,20 @@ COMMANDS = {
     "sheet": "dagal.inspect.sheet",
     "failures": "dagal.inspect.failures",
     "accept": "dagal.inspect.accept",
+    "status": "dagal.inspect.status",
+    "trace": "dagal.inspect.trace",
+    "diff": "dagal.inspect.diff",
+    "verify": "dagal.inspect.verify",
+    "usage": "dagal.inspect.usage",
+    "clean": "dagal.inspect.clean",
+    "export": "dagal.inspect.export",
     "break-even": "dagal.report.break_even",
     "camera-traps": "dagal.datasets.rendering.survey",
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 2 a mistake of the user (one sentence on stderr)."""
+    """Run one command; returns the exit code: 0 done, 1 if what was compared differs, 2 a mistake of the user (one sentence on stderr)."""
     parser = argparse.ArgumentParser(
         prog="dagal",
         description="Deep active learning as a DAG of files. Studies are run by `snakemake`; these commands write and check a "
@@ -45,11 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?", it does not crash
     try:
-        options.run(options)
+        return options.run(options) or 0
     except UserError as error:
         print(f"dagal: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":
