@@ -202,6 +202,19 @@ def test_the_first_difference_is_found_with_its_cause(made_once, folder, capsys)
     )
 
 
+def test_an_unfinished_and_a_stopped_study_are_told_as_such(made_once, folder):
+    (folder / "seed0/entropy/cycle1/scores.h5").unlink()
+    stopped = folder / "seed1/random/cycle2/model.safetensors"
+    stopped.unlink()
+    stopped.symlink_to("../cycle1/model.safetensors")
+    results = [opened(path) for path in (made_once, folder)]
+    first, second = diff.compared(*results, *(described(one.study) for one in results))[0]
+    assert first.what == ["scores.h5: is there in the first only"] and first.causes == [
+        "it is finished in one of them only"
+    ]
+    assert second.what == ["model.safetensors: is of a chain that had stopped in the second only"]
+
+
 def changed_study(folder, **changes):
     """Store other facts in the record of a study."""
     about = artifacts.read_json(folder / "study.json")

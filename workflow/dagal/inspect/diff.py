@@ -103,7 +103,9 @@ def compared(a: Results, b: Results, jobs_a: dict, jobs_b: dict) -> tuple[list[D
         if what:
             different.append(one)
             if not spoiled & inputs:
-                roots.append(Difference(one, what, list(causes(a, b, one, about_a, about_b))))
+                there = all(a.path(own).exists() == b.path(other).exists() for own, other in outputs)
+                why = list(causes(a, b, one, about_a, about_b)) if there else ["it is finished in one of them only"]
+                roots.append(Difference(one, what, why))
             spoiled |= {*made(about_a), *made(about_b)}
     return roots, different, counted
 
@@ -112,6 +114,9 @@ def of_pair(a: Path, b: Path) -> Iterator[str]:
     """`differences` of two files, which need not be there."""
     if a.exists() != b.exists():
         yield f"is there in the {'first' if a.exists() else 'second'} only"
+    elif a.is_symlink() or b.is_symlink():  # what the links of a stopped chain lead to is compared where it was made
+        if a.is_symlink() != b.is_symlink():
+            yield f"is of a chain that had stopped in the {'first' if a.is_symlink() else 'second'} only"
     elif a.exists() and artifacts.fingerprint(a) != artifacts.fingerprint(b):
         yield from differences(a, b)
 
@@ -125,13 +130,15 @@ def causes(a: Results, b: Results, one: Job, about_a: dict, about_b: dict) -> It
     if None not in codes and codes[0] != codes[1]:
         found.append(f"the code of {name} differs ({codes[0]} against {codes[1]})")
     found += [f"what it began with differs: {path}" for path in brought(a, b, about_a)]
-    if processors := processors_of(a, b, about_a, about_b):
-        found.append(f"it ran on another processor: {processors[0]} against {processors[1]}")
-    found += environments(a, b)
     if stage in GIVEN:
         found.append("other labels were given, as by people")
+    processors = [processor(results, about) for results, about in ((a, about_a), (b, about_b))]
+    if None not in processors and processors[0] != processors[1]:
+        found.append(f"it ran on another processor: {processors[0]} against {processors[1]}")
+    found += environments(a, b)
+    others = "the processor of one, which is not known, " if None in processors else ""
     yield from found or [
-        "of nothing that is on record: a GPU without deterministic algorithms, or a file that was changed by hand"
+        f"of nothing that is on record: {others}a GPU without deterministic algorithms, or a file that was changed by hand"
     ]
 
 
@@ -145,14 +152,10 @@ def brought(a: Results, b: Results, about: dict) -> Iterator[str]:
             yield path
 
 
-def processors_of(a: Results, b: Results, about_a: dict, about_b: dict) -> list[str]:
-    """The processors of a job in two studies, if they are known and differ."""
-    found = []
-    for results, about in ((a, about_a), (b, about_b)):
-        path = results.path(about["output"]["benchmark"])
-        if path.is_file():
-            found.append(artifacts.read_costs(path).get("processor"))
-    return found if len(found) == 2 and None not in found and found[0] != found[1] else []
+def processor(results: Results, about: dict) -> str | None:
+    """The processor that a job ran on, if it is on record."""
+    path = results.path(about["output"]["benchmark"])
+    return artifacts.read_costs(path).get("processor") if path.is_file() and not path.is_symlink() else None
 
 
 def environments(a: Results, b: Results) -> Iterator[str]:

@@ -161,7 +161,7 @@ def prediction(results: Results, node, method: str, sample: int) -> tuple[int | 
             continue
         if kind == "predictions":
             with artifacts.open_hdf5(path) as file:
-                if "probabilities" not in file or file["probabilities"].ndim != 2:
+                if "probabilities" not in file or "offsets" in file:  # of pixels or boxes
                     continue
                 probs_C = file["probabilities"][row]
             return int(probs_C.argmax()), float(probs_C.max())
