@@ -150,7 +150,8 @@ def summary(now: State) -> Iterator[str]:
     """Sentences on jobs, on time, and on what runs."""
     counts = ", ".join(f"{len(now.jobs[name]):,} {name}" for name in STATES if now.jobs[name])
     spent = sum(map(sum, now.spent.values()))
-    yield f"jobs: {counts}; the finished ones took {duration(spent)}, one after the other"
+    took = f"; the finished ones took {duration(spent)}, one after the other" if spent else ""
+    yield f"jobs: {counts}{took}"
     left = Counter(stage for name in ("running", "failed", "waiting") for stage, _ in now.jobs[name])
     if left and spent:
         elapsed = time.time() - now.run["started"] if now.run else 0.0

@@ -83,7 +83,8 @@ def end(study: Study) -> None:
         write(study)
     except UserError as error:  # a full disk may have ended the run
         print(f"dagal: {error}", file=sys.stderr)
-    running(study).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # gone, or on a disk that has become read-only
+        running(study).unlink()
     tell(study)
 
 
