@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from dagal import artifacts
 from dagal.errors import UserError
+from dagal.inspect.console import plain_console, plain_table
 from dagal.inspect.content import differences, flat, of_values
 from dagal.inspect.results import Results, described, made, opened, read, title
 from dagal.plan import record
@@ -180,14 +179,12 @@ def show_drift(a: Results, b: Results) -> None:
     """Print, for each method of both studies, the share of equal queries and the measures at the end."""
     measure = a.study.task.measures[0]
     header = ["method", "same queries: first", "all", f"{measure}: A", "B", "farthest"]
-    table = Table(*header, box=None, header_style="bold", pad_edge=False)
-    for column in table.columns:
-        column.no_wrap, column.justify = True, "left" if column.header == "method" else "right"
+    table = plain_table(*header, numbers=True)
     for row in drift(a, b, measure):
         table.add_row(row[0], *("" if value is None else f"{value:.3f}" for value in row[1:]))
     if table.row_count:
         print()
-        Console(highlight=False, markup=False).print(table)
+        plain_console().print(table)
 
 
 def drift(a: Results, b: Results, measure: str) -> Iterator[list]:

@@ -28,11 +28,13 @@ PACKED = (
     "**/query.csv",
     "**/stopping.json",
     "*.csv",
+    "**/*.tex",
     "report/**/*.html",
 )
 KINDS = {
     ".json": "application/json",
     ".csv": "text/csv",
+    ".tex": "application/x-tex",
     ".h5": "application/x-hdf5",
     ".html": "text/html",
     ".yaml": "application/yaml",

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from dagal import artifacts
 from dagal.errors import UserError
+from dagal.inspect.console import plain_console, plain_table, printable
 from dagal.inspect.failures import TAIL_BYTES, failure
 from dagal.inspect.progress import seconds_left
 from dagal.inspect.results import Results, described, named, title
@@ -62,7 +62,7 @@ def add_command(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    results, console = named(options.study), Console(highlight=False, markup=False)
+    results, console = named(options.study), plain_console()
     jobs = described(results.study)
     if not options.watch:
         console.print(rendered(results, jobs, state(results, jobs), options.lines))
@@ -136,11 +136,9 @@ def going_on(results: Results) -> dict | None:
 
 def rendered(results: Results, jobs: dict[Job, dict], now: State, lines: int) -> Group:
     """The state on the screen."""
-    table = Table("models of", *STATES, box=None, header_style="bold", pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for branch, counts in now.nodes.items():
-        table.add_row(branch, *(str(counts[name] or "") for name in STATES))
+    table = plain_table("models of", *STATES, numbers=True)
+    for branch in (name for name in results.study.branches if name in now.nodes):
+        table.add_row(branch, *(str(now.nodes[branch][name] or "") for name in STATES))
     total = sum(now.nodes.values(), Counter())
     table.add_row("all", *(str(total[name]) for name in STATES), style="bold")
     return Group(table, "", *summary(now), *(Text(line) for line in failed(results, jobs, now, lines)))
@@ -182,8 +180,4 @@ def tail(log: Path, lines: int) -> list[str]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_BYTES))
         text = file.read().decode(errors="replace").rstrip()
-    return (
-        ["".join(c if c.isprintable() else " " for c in line) for line in text.splitlines()[-lines:]]
-        if lines > 0
-        else []
-    )
+    return [printable(line) for line in text.splitlines()[-lines:]] if lines > 0 else []

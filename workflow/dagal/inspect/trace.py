@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from dagal import artifacts
 from dagal.acquisition.scores import label_dispersion
 from dagal.datasets.origins import origins
 from dagal.errors import UserError
+from dagal.inspect.console import plain_console, plain_table, printable
 from dagal.inspect.results import Results, opened
 from dagal.inspect.show import draw_sheet
 from dagal.query_table import TELLING, predicted
@@ -73,21 +72,23 @@ def run(options: argparse.Namespace) -> None:
     methods = [options.method] if options.method else list(study.methods)
     seeds = study.seeds if options.seed is None else [options.seed]
 
-    console, names = Console(highlight=False, markup=False), class_names(results)
+    names = class_names(results)
     origin = {name: values[0] for name, values in origins(images, np.array([sample])).items()}
     label = truth(results, sample)
-    print(f"sample {sample} of {images}" + "".join(f", {name} {value}" for name, value in origin.items()))
+    print(f"sample {sample} of {images}" + "".join(f", {name} {printable(value)}" for name, value in origin.items()))
     print(f"true class: {class_name(label, names)}" if label is not None else "true class: not one for the whole image")
     for seed in seeds:
         print(f"seed {seed}: {role(results, seed, sample)}")
     if options.picture:
         draw_sheet(pixels, [[f"id {sample}", str(origin.get("file", ""))]], options.picture)
         print(f"picture: {options.picture}")
+    print_chains([list(steps(results, sample, seed, method)) for method in methods for seed in seeds], names)
 
-    chains = [list(steps(results, sample, seed, method)) for method in methods for seed in seeds]
-    table = Table(
-        "method", "seed", "asked for", "classes predicted", "dispersion", box=None, header_style="bold", pad_edge=False
-    )
+
+def print_chains(chains: list[list[Step]], names: list[str]) -> None:
+    """A row for each chain, then one for each of its models."""
+    console = plain_console()
+    table = plain_table("method", "seed", "asked for", "classes predicted", "dispersion")
     for chain in chains:
         told = [step.predicted for step in chain if step.predicted is not None]
         spread = f"{label_dispersion(np.array(told)[:, None], max(told) + 1)[0]:.2f}" if len(told) > 1 else ""
@@ -95,16 +96,12 @@ def run(options: argparse.Namespace) -> None:
         table.add_row(chain[0].method, str(chain[0].seed), when(chain), classes, spread)
     print("\nover the cycles")
     console.print(table)
-    table = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
-    for column in table.columns:
-        column.no_wrap, column.justify = True, "left" if column.header == "method" else "right"
+    table = plain_table(*COLUMNS, numbers=True)
     for step in (step for chain in chains for step in chain):
         if any(value is not None for value in (step.predicted, step.score, step.place)):
             table.add_row(*cells(step, names))
     if table.row_count:
-        print(
-            "\nwhat the model of each cycle tells of it, its score and rank for the next query, and its place in that"
-        )
+        print("\nthe model of each cycle: what it predicted; then score, rank and place in the query after it")
         console.print(table)
 
 
@@ -210,4 +207,6 @@ def truth(results: Results, sample: int) -> int | None:
 def class_name(label: int | None, names: list[str]) -> str:
     if label is None:
         return ""
-    return f"{label} {names[label]}" if 0 <= label < len(names) and names[label] != str(label) else str(label)
+    return (
+        printable(f"{label} {names[label]}") if 0 <= label < len(names) and names[label] != str(label) else str(label)
+    )

@@ -5,12 +5,11 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
 
 from dagal import artifacts
 from dagal.errors import UserError
+from dagal.inspect.console import plain_console, plain_table
 from dagal.inspect.results import Results, described, made, opened
 from dagal.pace import duration
 from dagal.plan import record
@@ -29,14 +28,12 @@ def add_command(commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     results = opened(options.study)
-    table = Table("stage", "files", "bytes", "time of its jobs", box=None, header_style="bold", pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = plain_table("stage", "files", "bytes", "time of its jobs", numbers=True)
     rows = usage(results)
     for stage, (files, size, seconds) in sorted(rows.items(), key=lambda row: -row[1][1]):
         table.add_row(stage, f"{files:,}", decimal(size), duration(seconds) if seconds else "")
     table.add_row("in all", f"{sum(row[0] for row in rows.values()):,}", decimal(sum(row[1] for row in rows.values())))
-    Console(highlight=False, markup=False).print(table)
+    plain_console().print(table)
 
 
 def usage(results: Results) -> dict[str, list]:
