@@ -22,9 +22,10 @@ from dagal import artifacts, config, hardware, storage
 from dagal.__main__ import main
 from dagal.errors import UserError
 from dagal.inspect import clean, content, diff, export, status, trace, usage, verify
-from dagal.inspect.results import described, opened, read
+from dagal.inspect.results import Results, described, opened, read
 from dagal.plan import Study, environment, job, record
 
+ROOT = Path(__file__).parents[1]
 METHODS = {"random": {}, "entropy": {}, "label_dispersion": {}}
 
 
@@ -165,6 +166,18 @@ def test_trace_of_a_test_image_has_the_predictions_of_every_model(made_once, cap
 def test_trace_refuses_what_is_not_there(made_once, arguments, capsys):
     assert main(["trace", *(argument.format(made_once) for argument in arguments)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_trace_of_a_frame_takes_its_surest_detection(tmp_path):
+    study = Study(config.load(ROOT / "experiments/video_small.yaml"))
+    results, method = Results(tmp_path / study.results, study, {}), next(iter(study.methods))
+    node = study.node(study.seeds[0], method, 0)
+    data = {"ids": np.array([3, 5, 8]), "offsets": np.array([0, 2, 2, 3])}  # two boxes in frame 3, none in 5, one in 8
+    data["probabilities"] = np.array([[0.1, 0.5, 0.4], [0.0, 0.3, 0.7], [0.2, 0.8, 0.0]])  # the background comes first
+    artifacts.write(results.path(study.file(node, "detections.h5")), "detections", artifacts.provenance("x", {}), data)
+    artifacts.write(results.path(study.file(node, "predictions.h5")), "predictions", artifacts.provenance("x", {}), data)
+    found = [trace.prediction(results, node, method, frame) for frame in (3, 5, 8, 9)]
+    assert found == [(1, 0.7), (None, None), (0, 0.8), (None, None)]
 
 
 # ---------------------------------------------------------------------------------------------------------------- diff
