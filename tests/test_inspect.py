@@ -175,7 +175,9 @@ def test_trace_of_a_frame_takes_its_surest_detection(tmp_path):
     data = {"ids": np.array([3, 5, 8]), "offsets": np.array([0, 2, 2, 3])}  # two boxes in frame 3, none in 5, one in 8
     data["probabilities"] = np.array([[0.1, 0.5, 0.4], [0.0, 0.3, 0.7], [0.2, 0.8, 0.0]])  # the background comes first
     artifacts.write(results.path(study.file(node, "detections.h5")), "detections", artifacts.provenance("x", {}), data)
-    artifacts.write(results.path(study.file(node, "predictions.h5")), "predictions", artifacts.provenance("x", {}), data)
+    artifacts.write(
+        results.path(study.file(node, "predictions.h5")), "predictions", artifacts.provenance("x", {}), data
+    )
     found = [trace.prediction(results, node, method, frame) for frame in (3, 5, 8, 9)]
     assert found == [(1, 0.7), (None, None), (0, 0.8), (None, None)]
 
@@ -213,6 +215,20 @@ def test_the_first_difference_is_found_with_its_cause(made_once, folder, capsys)
     assert rows["entropy"][:2] == ["1.000", "1.000"] and float(rows["entropy"][-1]) == pytest.approx(
         metrics["accuracy"], abs=1e-3
     )
+
+
+def test_drift_is_counted_in_queries_and_measures(made_once, folder):
+    with edited(folder / "seed0/entropy/cycle1/query.h5") as file:
+        file["ids"][:4] = [70, 71, 72, 73]
+    metrics = artifacts.read_json(folder / "seed1/entropy/cycle2/metrics.json")
+    artifacts.write_json(
+        folder / "seed1/entropy/cycle2/metrics.json", metrics | {"accuracy": metrics["accuracy"] - 0.25}
+    )
+    rows = {row[0]: row[1:] for row in diff.drift(opened(made_once), opened(folder), "accuracy")}
+    first, every, one, other, farthest = rows["entropy"]  # of two seeds, one is as it was
+    assert (first, every) == (pytest.approx((0.6 + 1) / 2), pytest.approx((16 / 20 + 1) / 2))
+    assert one - other == pytest.approx(0.25 / 2) and farthest == pytest.approx(0.25)
+    assert rows["random"][:2] == [1, 1] and rows["random"][-1] == 0
 
 
 def test_an_unfinished_and_a_stopped_study_are_told_as_such(made_once, folder):

@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         description="Deep active learning as a DAG of files. Studies are run by `snakemake`; these commands write and check a "
         "study, look at the files that it leaves, or render files to try one on.",
         epilog="examples:\n  dagal new leaves\n  dagal config leaves.yaml\n  dagal methods entropy_cb\n"
-        "  dagal show results/digits/seed0/entropy/cycle1/query.h5\n  dagal sheet results/digits/seed0/entropy/cycle1/query.h5",
+        "  dagal show results/digits/seed0/entropy/cycle1/query.h5\n  dagal sheet results/digits/seed0/entropy/cycle1/query.h5\n"
+        "  dagal status config.yaml\n  dagal trace 100 results/digits",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"dagal {__version__}")
