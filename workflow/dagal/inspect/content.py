@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from safetensors.numpy import load_file
 
-from dagal import artifacts, storage
+from dagal import artifacts, files, storage
 from dagal.errors import UserError
 
 PROVENANCE = ("created_by", "params_hash", "dagal_version")  # say where a file comes from, not what is in it
@@ -28,6 +28,8 @@ def differences(a: str | Path, b: str | Path) -> Iterator[str]:
         raise UserError(f"{a} and {b} are of different kinds: compare files of one kind.")
     if a.suffix == ".h5":
         with artifacts.open_hdf5(a) as one, artifacts.open_hdf5(b) as other:
+            for file, path in ((one, a), (other, b)):
+                files.check_closed(file, path)
             yield from of_hdf5(one, other)
     elif a.suffix == ".json":
         yield from of_values(*(flat(without_provenance(artifacts.read_json(path))) for path in (a, b)))
