@@ -52,18 +52,17 @@ report: "workflow/report/workflow.rst"
 
 
 onstart:
-    record.write(study)
-    record.remove_leftovers(study)
+    record.begin(study)
 
 
 onsuccess:
     progress.stop()
-    record.tell(study)
+    record.end(study)
 
 
 onerror:
     progress.stop()
-    record.tell(study)
+    record.end(study)
     atexit.register(failures.tell, Path(), sys.stderr)  # below all that Snakemake has to say
 
 

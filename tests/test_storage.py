@@ -43,7 +43,7 @@ WRITERS = {
     "x.h5": lambda path: artifacts.write(path, "scores", ORIGIN, DATA, class_names=["a", "ö"]),
     "x.json": lambda path: artifacts.write_json(path, {"accuracy": 0.5, "per_class": list(range(3000))}),
     "x.csv": lambda path: artifacts.write_csv(path, ["method", "accuracy"], [["random", i / 7] for i in range(2000)]),
-    "x.tsv": lambda path: artifacts.write_costs(path, ["1.5", "0.25", "80.1", "NA", "NA"]),
+    "x.tsv": lambda path: artifacts.write_costs(path, ["1.5", "0.25", "80.1", "NA", "NA"], "made up, AVX2"),
     "x.safetensors": write_weights,
 }
 

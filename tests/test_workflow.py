@@ -1,10 +1,15 @@
 """The real workflow on a small study: what it refuses, and what a finished study makes again and what not."""
 
 import copy
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from conftest import SMALL, Workflow, copied_project
+
+from dagal import artifacts
+from dagal.__main__ import main
 
 
 def study(**changes):
@@ -85,6 +90,27 @@ def test_a_body_that_changes_runs_what_reaches_it_unless_it_is_accepted(finished
     assert finished.planned() == {} and finished.files("small/seed0/**/*.h5") == before
     finished.write(study(methods=SMALL["methods"] | {"margin": {}}))
     assert finished.planned()["train"] == 2  # what is missing is still made
+
+
+@pytest.mark.slow
+def test_a_finished_study_is_followed_and_cleaned(finished, monkeypatch, capsys):
+    monkeypatch.chdir(finished.folder)
+    about = artifacts.read_json("results/small/study.json")
+    (now,) = about["environments"]
+    costs = artifacts.read_costs("results/small/seed0/entropy/cycle1/train.benchmark.tsv")
+    assert costs["processor"] == now["processor"] and now["versions"]["torch"]
+    assert set(about["inputs"]) == {f"results/datasets/digits/{kind}.h5" for kind in ("images", "truth")}
+    assert not list(Path(".snakemake/dagal").glob("*.run.json"))
+    for command in (["status", "study.yaml"], ["verify", "results/small"], ["diff", *["results/small"] * 2]):
+        assert main(command) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^all +5 +0 +0 +0$", out, re.M) and " 0 damaged" in out and "made the same" in out
+
+    assert main(["clean", "results/small", "--yes"]) == 0
+    assert not Path("results/small/seed0/entropy/cycle1/model.safetensors").exists()
+    assert finished.planned() == {}
+    finished.write(study(cycles=3, methods=SMALL["methods"] | {"margin": {}}))
+    assert finished.planned()["train"] == 2 + 3  # what a cycle and a method more begin with is still there
 
 
 @pytest.mark.slow

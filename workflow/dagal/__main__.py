@@ -16,19 +16,27 @@ COMMANDS = {
     "sheet": "dagal.inspect.sheet",
     "failures": "dagal.inspect.failures",
     "accept": "dagal.inspect.accept",
+    "status": "dagal.inspect.status",
+    "trace": "dagal.inspect.trace",
+    "diff": "dagal.inspect.diff",
+    "verify": "dagal.inspect.verify",
+    "usage": "dagal.inspect.usage",
+    "clean": "dagal.inspect.clean",
+    "export": "dagal.inspect.export",
     "break-even": "dagal.report.break_even",
     "camera-traps": "dagal.datasets.rendering.survey",
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 2 a mistake of the user (one sentence on stderr)."""
+    """Run one command; returns the exit code: 0 done, 1 if what was compared differs, 2 a mistake of the user (one sentence on stderr)."""
     parser = argparse.ArgumentParser(
         prog="dagal",
         description="Deep active learning as a DAG of files. Studies are run by `snakemake`; these commands write and check a "
         "study, look at the files that it leaves, or render files to try one on.",
         epilog="examples:\n  dagal new leaves\n  dagal config leaves.yaml\n  dagal methods entropy_cb\n"
-        "  dagal show results/digits/seed0/entropy/cycle1/query.h5\n  dagal sheet results/digits/seed0/entropy/cycle1/query.h5",
+        "  dagal show results/digits/seed0/entropy/cycle1/query.h5\n  dagal sheet results/digits/seed0/entropy/cycle1/query.h5\n"
+        "  dagal status config.yaml\n  dagal trace 100 results/digits",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"dagal {__version__}")
@@ -45,11 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?", it does not crash
     try:
-        options.run(options)
+        return options.run(options) or 0
     except UserError as error:
         print(f"dagal: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

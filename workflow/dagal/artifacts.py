@@ -174,14 +174,14 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(storage.verified_table(path).decode(errors="surrogateescape"), newline="")))
 
 
-def write_costs(path: str | Path, values: Iterable[str]) -> None:
-    """Write what a job cost, in the columns of Snakemake's own benchmark files, `COSTS` and a checksum."""
-    rows = [[*COSTS, "checksum"], [*values, storage.FIELD]]
+def write_costs(path: str | Path, values: Iterable[str], processor: str) -> None:
+    """Write what a job cost, in the columns of Snakemake's own benchmark files, `COSTS`, its processor and a checksum."""
+    rows = [[*COSTS, "processor", "checksum"], [*values, processor, storage.FIELD]]
     storage.write_bytes(path, storage.with_field("".join("\t".join(row) + "\n" for row in rows).encode()))
 
 
 def read_costs(path: str | Path) -> dict[str, str]:
-    """What a job cost, by `COSTS`; "NA" where it is not known. Raises UserError if the file is damaged."""
+    """What a job cost, by `COSTS`, "NA" where it is not known, and on which ``processor``. Raises UserError if the file is damaged."""
     names, values = storage.verified_bytes(path).decode().splitlines()
     return dict(zip(names.split("\t"), values.split("\t"), strict=True))
 

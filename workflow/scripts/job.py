@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dagal import artifacts, storage  # noqa: E402
+from dagal import artifacts, hardware, storage  # noqa: E402
 from dagal.errors import UserError  # noqa: E402
 from dagal.plan import job as plan  # noqa: E402
 
@@ -90,14 +90,15 @@ def costs(started: float) -> tuple[float, float, float]:
 
 
 def write_costs(path: str, started: float, startup: list[float]) -> None:
-    """Write `costs` of the job, and seconds and memory of its start, "NA" if not told; a job that cannot write them has failed.
+    """Write `costs` of the job, seconds and memory of its start, "NA" if not told, and its processor; a job that cannot write them has failed.
 
     Snakemake samples the processes below its shell, too coarsely for short jobs, and never sees one that a warm server forked.
     """
     seconds, cpu_seconds, memory = costs(started)
     start = [f"{startup[0]:.4f}", f"{startup[1]:.2f}"] if startup else ["NA", "NA"]
     try:
-        artifacts.write_costs(path, [f"{seconds:.4f}", f"{cpu_seconds:.4f}", f"{memory:.2f}", *start])
+        values = [f"{seconds:.4f}", f"{cpu_seconds:.4f}", f"{memory:.2f}", *start]
+        artifacts.write_costs(path, values, hardware.processor())
     except UserError as error:  # which would change no exit status here
         explain(UserError, error, None)
         sys.stderr.flush()

@@ -95,11 +95,15 @@ def print_config(options: argparse.Namespace) -> None:
 
 def annotated(study: dict) -> str:
     """A resolved study as YAML with the place of each value, in the order of the documentation."""
-    study_of_file = {name: study[name] for name in Study.model_fields}
-    study_of_file["dataset"] = {"name": study["dataset"]["name"], "task": study["task"], **study["dataset"]}
-    lines = list(_lines(study_of_file, "", study.places))
+    lines = list(_lines(as_written(study), "", study.places))
     width = min(60, max(len(line) for line, _ in lines))
     return "".join(f"{line:<{width}}  # {place}\n" if place else f"{line}\n" for line, place in lines)
+
+
+def as_written(study: dict) -> dict:
+    """A resolved study with the keys of a file, in the order of the documentation."""
+    found = {name: study[name] for name in Study.model_fields if name in study}
+    return found | {"dataset": {"name": study["dataset"]["name"], "task": study["task"], **study["dataset"]}}
 
 
 def _lines(value: dict, key: str, places: dict):

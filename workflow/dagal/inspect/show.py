@@ -23,6 +23,7 @@ from rich.text import Text
 from dagal import artifacts, files, notes, storage
 from dagal.datasets.origins import origins
 from dagal.errors import UserError
+from dagal.inspect.console import plain_console, plain_table, printable
 
 SUMMARY_NUMBERS = 1_000_000
 SHOWN_COLUMNS, SHOWN_VALUES, SHOWN_CATEGORIES = 8, 12, 1000
@@ -62,7 +63,7 @@ def _count(text: str) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Print ``options.file``. Raises UserError if it is missing, of another format, or damaged."""
-    path, console = options.file, Console(highlight=False, markup=False, emoji=False)
+    path, console = options.file, plain_console()
     if not path.is_file():
         raise UserError(f"{path} is {'a folder' if path.is_dir() else 'missing'}; name a file.")
     if options.png and path.suffix in (".json", ".safetensors"):
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     except (BrokenPipeError, UserError):
         raise
     except Exception as error:  # damage inside a file can be told in any way
-        raise UserError(f"{path} cannot be read ({_printable(error)}); delete it and run again.") from None
+        raise UserError(f"{path} cannot be read ({printable(error)}); delete it and run again.") from None
 
 
 # ---------------------------------------------------------------------------------------------- other formats
@@ -107,10 +108,10 @@ def _show_safetensors(path: Path, console: Console) -> None:
         tensors = sorted(header.items(), key=lambda item: item[1]["data_offsets"])
         if tensors and tensors[-1][1]["data_offsets"][1] != size - 8 - length:
             raise ValueError("the data is cut off")
-        table = _table("tensor", "shape", "dtype", "size")
+        table = plain_table("tensor", "shape", "dtype", "size")
         for name, tensor in tensors:
             first, last = tensor["data_offsets"]
-            table.add_row(_printable(name), _shape(tensor["shape"]), str(tensor["dtype"]), decimal(last - first))
+            table.add_row(printable(name), _shape(tensor["shape"]), str(tensor["dtype"]), decimal(last - first))
         parameters = sum(math.prod(tensor["shape"]) for _, tensor in tensors)
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise UserError(f"{path} is no complete safetensors file ({error}); delete it and run again.") from None
@@ -138,7 +139,7 @@ def _show_hdf5(path: Path, console: Console, options: argparse.Namespace) -> Non
         _title(console, path, f"HDF5, {decimal(path.stat().st_size)}")
         _print_attributes(console, {name: value for name, value in attributes.items() if name != notes.ATTRIBUTE})
         for line in attributes.get(notes.ATTRIBUTE, []):
-            console.print(Text(f"note: {_printable(line)}", style="yellow"))
+            console.print(Text(f"note: {printable(line)}", style="yellow"))
         _print_contents(console, datasets)
         filled = {name: dataset for name, dataset in datasets.items() if dataset.size}
         _print_summaries(console, filled)
@@ -170,12 +171,12 @@ def _first(dataset: h5py.Dataset, n: int) -> np.ndarray:
 
 
 def _print_contents(console: Console, datasets: dict[str, h5py.Dataset]) -> None:
-    table = _table("data set", "shape", "dtype", "stored", "on disk", "description")
+    table = plain_table("data set", "shape", "dtype", "stored", "on disk", "description")
     for name, dataset in datasets.items():
         stored = dataset.compression or ("chunked" if dataset.chunks else "plain")
         description, units = (_cell(dataset.attrs.get(key, "")) for key in ("description", "units"))
         table.add_row(
-            Text(_printable(name), style="cyan"),
+            Text(printable(name), style="cyan"),
             "empty" if dataset.shape is None else _shape(dataset.shape),
             "str" if h5py.check_string_dtype(dataset.dtype) else str(dataset.dtype),
             stored,
@@ -188,7 +189,7 @@ def _print_contents(console: Console, datasets: dict[str, h5py.Dataset]) -> None
 
 def _print_summaries(console: Console, datasets: dict[str, h5py.Dataset]) -> None:
     """Range of every numeric data set; the mean of measurements only, that of ids or classes says nothing."""
-    table = _table("numbers", "min", "mean", "max", "not finite", "over", numbers=True)
+    table = plain_table("numbers", "min", "mean", "max", "not finite", "over", numbers=True)
     for name, dataset in datasets.items():
         if dataset.dtype.kind not in "iuf":
             continue
@@ -200,7 +201,7 @@ def _print_summaries(console: Console, datasets: dict[str, h5py.Dataset]) -> Non
             if dataset.dtype.kind == "f" or _is_images(dataset):
                 mean = _cell(finite.mean(dtype=np.float64))
         over = "all" if values.size == dataset.size else f"first {values.size:,} of {dataset.size:,}"
-        table.add_row(Text(_printable(name), style="cyan"), low, mean, high, str(values.size - finite.size), over)
+        table.add_row(Text(printable(name), style="cyan"), low, mean, high, str(values.size - finite.size), over)
     if table.row_count:
         console.print()
         console.print(table)
@@ -254,7 +255,7 @@ def _print_columns(
             _heading(console, f"{names[0]}: first {min(rows, length)} of {length}")
             console.print(Text(", ".join(columns[names[0]]) + more))
             continue
-        table = _table("", *columns, numbers=True)
+        table = plain_table("", *columns, numbers=True)
         for row, cells in enumerate(zip(*columns.values(), strict=True)):
             table.add_row(Text(str(row), style="dim"), *cells)
         _heading(console, f"first {min(rows, length)} of {length} rows")
@@ -267,7 +268,7 @@ def _print_corners(console: Console, datasets: dict[str, h5py.Dataset], rows: in
         if dataset.ndim not in (2, 3) or dataset.dtype.kind not in "iufb":
             continue
         corner = dataset[(0,) * (dataset.ndim - 2) + (slice(rows), slice(SHOWN_COLUMNS))]
-        table = _table("", *map(str, range(corner.shape[1])), numbers=True)
+        table = plain_table("", *map(str, range(corner.shape[1])), numbers=True)
         for row, values in enumerate(corner):
             table.add_row(Text(str(row), style="dim"), *map(_cell, values))
         matrix = f"{name}[0]" if dataset.ndim == 3 else name
@@ -354,19 +355,11 @@ def draw_sheet(images_N_H_W_C: np.ndarray, captions: list[list[str]], path: Path
 
 
 def _title(console: Console, path: Path, text: str) -> None:
-    console.print(Text.assemble((_printable(path), "bold"), f"  {text}"))
+    console.print(Text.assemble((printable(path), "bold"), f"  {text}"))
 
 
 def _heading(console: Console, text: str) -> None:
-    console.print(Text(f"\n{_printable(text)}", style="bold"))
-
-
-def _table(*names: str, numbers: bool = False) -> Table:
-    """Table without lines; with ``numbers`` all columns but the first are flush right."""
-    table = Table(*map(_printable, names), box=None, header_style="bold", pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right" if numbers else "left"
-    return table
+    console.print(Text(f"\n{printable(text)}", style="bold"))
 
 
 def _print_attributes(console: Console, attributes) -> None:
@@ -374,7 +367,7 @@ def _print_attributes(console: Console, attributes) -> None:
     for name, value in sorted(attributes.items(), key=str):
         values = [] if isinstance(value, h5py.Empty) else np.atleast_1d(value).ravel()
         more = f", ... ({len(values)} in all)" if len(values) > SHOWN_VALUES else ""
-        table.add_row(Text(_printable(name), style="cyan"), ", ".join(map(_cell, values[:SHOWN_VALUES])) + more)
+        table.add_row(Text(printable(name), style="cyan"), ", ".join(map(_cell, values[:SHOWN_VALUES])) + more)
     if table.row_count:
         console.print(table)
 
@@ -389,13 +382,8 @@ def _cell(value) -> str:
         value = value.decode(errors="replace")
     if isinstance(value, float | np.floating):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:.7g}"
-    return _printable(value)
+    return printable(value)
 
 
 def _shape(shape) -> str:
     return " x ".join(map(str, shape)) or "scalar"
-
-
-def _printable(value) -> str:
-    """Without control characters: a name in a file must not be able to steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in str(value))

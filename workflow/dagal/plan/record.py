@@ -4,23 +4,88 @@ Snakemake compares settings and code with its own records, which lie in the fold
 elsewhere, or renamed by hand, have none there, and Snakemake would take them whatever they were made with.
 """
 
+import contextlib
+import hashlib
 import os
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from dagal import __version__, artifacts, notes, storage
 from dagal.datasets import raw
 from dagal.errors import UserError
-from dagal.plan import job
+from dagal.plan import environment, job
 from dagal.plan.study import Study
 
 
 def write(study: Study) -> None:
-    """Record what the study is run with."""
-    about = {"dagal_version": __version__, "settings": study.settings, "code": code(study)}
+    """Record what the study is run with: when a run starts, and when it ends, as only then all inputs are there.
+
+    ``environments`` are those of all runs so far, each once.
+    """
+    try:
+        earlier = artifacts.read_json(path(study)).get("environments", [])
+    except UserError:  # none, or damaged
+        earlier = []
+    now = environment.now()
+    about = {"dagal_version": __version__, "settings": study.settings, "code": code(study), "inputs": inputs(study)}
+    about["environments"] = earlier if now in earlier else [*earlier, now]
     artifacts.write_json(path(study), about)
     artifacts.write_json(made_here(study), about)
+
+
+def inputs(study: Study) -> dict[str, str]:
+    """What tells the content of all that the study begins with from any other, by its path, as far as it is there.
+
+    Data sets are told by the checksums of their artifacts; their raw files by the SHA-256 of all names and hashes that were taken
+    when they were read; files of weights by their SHA-256.
+    """
+    found = {}
+    for folder in datasets(study):
+        with contextlib.suppress(UserError):  # missing, or damaged, of which the job that reads it tells
+            found |= {file: artifacts.fingerprint(file) for file in (f"{folder}/truth.h5", f"{folder}/images.h5")}
+            found |= raw_digest(folder)
+    sections = [*study.settings["learners"].values(), *study.settings["backbones"].values()]
+    for file in sorted({section["weights"] for section in sections if section.get("weights")}):
+        if Path(file).is_file():
+            found[file] = f"sha256:{raw.sha256(file)}"
+    return found
+
+
+def raw_digest(folder: str) -> dict[str, str]:
+    """SHA-256 of the names and hashes of the raw files that the images of a data set were made of, if they are on record."""
+    with artifacts.open_hdf5(f"{folder}/images.h5") as file:
+        if "raw_sha256" not in file:
+            return {}
+        lines = [name + b"\0" + digest for name, digest in zip(file["raw_file"], file["raw_sha256"], strict=True)]
+    digest = hashlib.sha256(b"\n".join(lines)).hexdigest()
+    return {f"{folder}/raw": f"sha256:{digest}"}
+
+
+def running(study: Study) -> Path:
+    """Says which process runs the study; it is gone when none does, unless that was killed."""
+    return job.FOLDER / f"{study.name}.run.json"
+
+
+def begin(study: Study) -> None:
+    """Record that this process runs the study."""
+    write(study)
+    remove_leftovers(study)
+    about = {"host": socket.gethostname(), "process": os.getpid(), "started": time.time()}
+    artifacts.write_json(running(study), about)
+
+
+def end(study: Study) -> None:
+    """Record what the study was run with, and that its run has ended; print what was told of its data sets."""
+    try:
+        write(study)
+    except UserError as error:  # a full disk may have ended the run
+        print(f"dagal: {error}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # gone, or on a disk that has become read-only
+        running(study).unlink()
+    tell(study)
 
 
 def tell(study: Study) -> None:
