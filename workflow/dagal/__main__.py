@@ -15,6 +15,7 @@ COMMANDS = {
     "show": "dagal.inspect.show",
     "sheet": "dagal.inspect.sheet",
     "failures": "dagal.inspect.failures",
+    "agreement": "dagal.inspect.agreement",
     "accept": "dagal.inspect.accept",
     "break-even": "dagal.report.break_even",
     "camera-traps": "dagal.datasets.rendering.survey",
