@@ -31,13 +31,14 @@ def decided(*given, folder=None):
         (["dog", "cat", "cat"], "cat"),
         (["cat", "dog", "fox"], None),
         (["cat", "cat", "dog", "dog"], None),
+        (["dog", "cat", "fox", "cat"], "cat"),
         (["cat", "unsure"], None),
         (["cat", "unsure", "cat"], "cat"),
         (["cat", "unsure", "unsure"], "unsure"),
         (["no_class", "unsure"], None),
     ],
 )
-def test_label_of_more_than_half_counts_and_all_else_waits(votes, label):
+def test_label_of_most_counts_and_a_tie_waits(votes, label):
     states = [vote if vote in answers.STATES else "labeled" for vote in votes]
     given = [
         answer(7, f"annotator {k}", state, label=vote if state == "labeled" else None)
@@ -46,6 +47,14 @@ def test_label_of_more_than_half_counts_and_all_else_waits(votes, label):
     counts = decided(*given)[7]
     found = counts and (counts["label"] or counts["state"])
     assert found == label
+
+
+def test_decision_settles_it():
+    given = [answer(7, name, label="cat") for name in ("a", "b")]
+    settled = answer(7, "c", label="dog") | {"source": "decision"}
+    assert decided(*given, settled)[7]["label"] == "dog"
+    later = answer(7, "d", label="fox") | {"source": "decision", "at": "2026-11-27T05:00:00Z"}
+    assert decided(later, *given, settled)[7]["label"] == "fox"
 
 
 BOX = [10, 10, 20, 20, "cat"]

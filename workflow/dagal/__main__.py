@@ -15,6 +15,8 @@ COMMANDS = {
     "show": "dagal.inspect.show",
     "sheet": "dagal.inspect.sheet",
     "failures": "dagal.inspect.failures",
+    "export-query": "dagal.labeling.exchange",
+    "import-answers": "dagal.labeling.exchange",
     "agreement": "dagal.inspect.agreement",
     "accept": "dagal.inspect.accept",
     "break-even": "dagal.report.break_even",

@@ -21,7 +21,7 @@ def add_command(commands) -> None:
         "agreement",
         help="how far several annotators agree",
         description="Print how far the annotators of a study agree (kappa, overlap of boxes and masks), how good each of them is by the "
-        "estimate of Dawid and Skene, and the images on which no more than half of them agree, which wait for another answer.",
+        "estimate of Dawid and Skene, and the images on which they differ, which wait for another answer.",
     )
     parser.add_argument("results", type=Path, metavar="results/STUDY", help="folder of the study")
     parser.add_argument("--names", action="store_true", help="print the names of the annotators")

@@ -10,25 +10,32 @@ from dagal.geometry import iou_matrix
 SAME_BOX = 0.5  # intersection over union of two boxes of one object
 # how alike two answers must be to be one; of classes and boxes entirely: no object may be missing or of another class
 SAME = {"label": 1.0, "boxes": 1.0, "mask": 0.8}
+DECISION = "decision"  # source of an answer that settles what annotators differ in, or corrects it
 NONE = 255  # a pixel of a mask without class
 CHANGE, MOST_ITERATIONS = 1e-9, 2000  # of a probability, with which Dawid and Skene's iteration ends
 
 
 def resolve(latest: dict[int, dict[str, dict]], folder: str | Path | None = None) -> dict[int, dict | None]:
-    """Id -> the answer that more than half of its annotators gave; None for a conflict, which waits for another answer.
+    """Id -> the answer that most of its annotators gave; None for a conflict, which waits for another answer: two have as many votes.
 
-    ``latest`` is what `answers.latest` returns. "unsure" and "no_class" are votes as classes are. Of boxes and masks that agree (`SAME`)
-    the one counts that is most like the others. Masks are read from ``folder``, that of the log.
+    ``latest`` is what `answers.latest` returns. An answer of the source `DECISION` beats all others, the last one of several. "unsure"
+    and "no_class" are votes as classes are. Of boxes and masks that agree (`SAME`) the one counts that is most like the others. Masks
+    are read from ``folder``, that of the log.
     """
-    decided = {}
-    for image, given in latest.items():
-        votes = list(given.values())
-        alike = [[similarity(one, other, folder) for other in votes] for one in votes] if len(votes) > 1 else [[1.0]]
-        least = next((SAME[kind(vote)] for vote in votes if vote["state"] == "labeled"), 1.0)
-        support = [(sum(value >= least for value in row), sum(row)) for row in alike]
-        best = max(range(len(votes)), key=support.__getitem__)  # the first of several
-        decided[image] = votes[best] if 2 * support[best][0] > len(votes) else None
-    return decided
+    return {image: _resolved(list(given.values()), folder) for image, given in latest.items()}
+
+
+def _resolved(votes: list[dict], folder: str | Path | None) -> dict | None:
+    if settled := [vote for vote in votes if vote["source"] == DECISION]:
+        return max(settled, key=lambda vote: vote["at"])
+    if len(votes) == 1:
+        return votes[0]
+    least = next((SAME[kind(vote)] for vote in votes if vote["state"] == "labeled"), 1.0)
+    alike_N_N = np.array([[similarity(one, other, folder) for other in votes] for one in votes])
+    support_N = (alike_N_N >= least).sum(1)
+    best = np.lexsort((-alike_N_N.sum(1), -support_N))[0]  # the first of several
+    others_N = support_N[alike_N_N[best] < least]
+    return votes[best] if (others_N < support_N[best]).all() else None
 
 
 def kind(answer: dict) -> str:

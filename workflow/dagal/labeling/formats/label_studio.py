@@ -1,0 +1,206 @@
+"""Label Studio: tasks with an id of our own, the interface to be pasted, and its native JSON of what was answered.
+
+Only the native export is read: it tells "nothing is on this image" from "not answered", and who answered.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from dagal import artifacts
+from dagal.labeling.formats import reading
+from dagal.labeling.formats.reading import Faulty, Format, Found
+from dagal.labeling.waiting import Waiting, write_images
+
+# what the interface calls the states, besides skipping, for which Label Studio has a button
+STATES = {"unsure": "unsure", "no class fits": "no_class"}
+TAGS = {"label": ("Choices", "Choice"), "boxes": ("RectangleLabels", "Label"), "mask": ("PolygonLabels", "Label")}
+OF_TYPE = {"choices": "label", "rectanglelabels": "boxes", "polygonlabels": "mask"}  # type of a result -> what it holds
+TRACKS = ("videorectangle", "timelinelabels")
+
+
+def write(waiting: Waiting, ids: list[int], folder: Path, suggestions: dict[int, tuple[str, float]]) -> str:
+    """``tasks.json``, ``interface.xml`` and the images, which Label Studio serves from its disk."""
+    write_images(waiting, ids, folder / "images")
+    tasks = []
+    for image in ids:
+        data = {"image": f"/data/local-files/?d=images/{waiting.names[image]}", "dagal_id": image}
+        tasks.append(
+            {"data": data} | ({"predictions": [_prediction(*suggestions[image])]} if image in suggestions else {})
+        )
+    artifacts.write_text(folder / "tasks.json", reading.as_json(tasks))
+    artifacts.write_text(folder / "interface.xml", interface(waiting))
+    return (
+        f"Start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={folder.absolute()}, "
+        "paste interface.xml as the labeling interface of a project, add its folder images as local storage without syncing it, "
+        "import tasks.json, and export as JSON."
+    )
+
+
+def _prediction(name: str, probability: float) -> dict:
+    result = {"from_name": "answer", "to_name": "image", "type": "choices", "value": {"choices": [name]}}
+    return {"model_version": "dagal", "score": probability, "result": [result]}
+
+
+def interface(waiting: Waiting) -> str:
+    """The labeling interface: the classes, the states that are answers too, and a comment."""
+    outer, inner = TAGS[waiting.field]
+    turning = ' canRotate="false"' if waiting.field == "boxes" else ""
+    single = ' choice="single"' if waiting.field == "label" else ""
+    classes = "\n".join(f"    <{inner} value={quoteattr(name)}/>" for name in waiting.class_names)
+    states = "\n".join(f"    <Choice value={quoteattr(name)}/>" for name in STATES)
+    return f"""<View>
+  <Image name="image" value="$image" zoom="true"/>
+  <{outer} name="answer" toName="image"{single}{turning}>
+{classes}
+  </{outer}>
+  <Choices name="state" toName="image" choice="single">
+{states}
+  </Choices>
+  <TextArea name="comment" toName="image" placeholder="comment"/>
+</View>
+"""
+
+
+def read(found: Found) -> None:
+    """Fill in the answers of a JSON export."""
+    tasks = reading.json_of(found.path)
+    if not isinstance(tasks, list):
+        raise reading.UserError(
+            f"{found.path} holds {reading.shown(tasks)} and no list of tasks: export from Label Studio as JSON."
+        )
+    for task in tasks:
+        with found.record(getattr(task, "line", 1)):
+            _read_task(found, task)
+
+
+def _read_task(found: Found, task: dict) -> None:
+    data = reading.value(task, "data", dict)
+    image = found.image_numbered(reading.value(data, "dagal_id", int), data.get("image"))
+    suggestion = _suggestion(task)
+    key = "completions" if "completions" in task else "annotations"  # of versions before 1.0
+    for annotation in reading.value(task, key, list):
+        with found.record(getattr(annotation, "line", task.line)):
+            answer = _read_annotation(found.waiting, annotation)
+            where = f"{found.path}, line {annotation.line}"
+            found.answer(where, image, **answer, suggestion=suggestion, **_about(annotation))
+
+
+def _suggestion(task: dict) -> str | None:
+    """The class that was suggested; exports may hold the numbers of predictions only."""
+    for prediction in task.get("predictions") or []:
+        try:
+            return str(prediction["result"][0]["value"]["choices"][0])
+        except (KeyError, IndexError, TypeError):
+            continue
+    return None
+
+
+def _about(annotation: dict) -> dict:
+    """Who answered, when, and how long it took."""
+    who = annotation.get("completed_by")
+    if isinstance(who, dict):
+        who = who.get("email") or who.get("id")
+    return {
+        "annotator": None if who is None else str(who),
+        "at": _time(annotation.get("updated_at") or annotation.get("created_at")),
+        "seconds": reading.seconds(annotation.get("lead_time")),
+    }
+
+
+def _time(text: object) -> str | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _read_annotation(waiting: Waiting, annotation: dict) -> dict:
+    """State, answer and comment of an annotation. Raises Faulty."""
+    if annotation.get("was_cancelled") or annotation.get("skipped"):
+        return {"state": "skipped"}
+    answers, states, comments = [], [], []
+    for item in reading.value(annotation, "result", list):
+        kind, inside = reading.value(item, "type", str), reading.value(item, "value", dict)
+        if kind == "textarea":
+            comments += [reading.comment(text) for text in _list(inside, "text")]
+        elif kind == "choices" and item.get("from_name") == "state":
+            states += _list(inside, "choices")
+        elif kind in TRACKS or "sequence" in inside:
+            raise Faulty(
+                "a track through a video says where its key frames are and not what is on the others: label frames."
+            )
+        elif OF_TYPE.get(kind) != waiting.field:
+            raise Faulty(f"here is an answer of type {reading.shown(kind)}: use the interface that was exported.")
+        else:
+            (name,) = _one(_list(inside, kind), "class")
+            answers.append((reading.class_named(waiting, name), item, inside))
+    said = {"comment": "\n".join(comments)} if comments else {}
+    if states:
+        (state,) = _one(states, "state")
+        if state not in STATES:
+            raise Faulty(
+                f"{reading.shown(state)} is no state ({', '.join(STATES)}): use the interface that was exported."
+            )
+        if answers:
+            raise Faulty(f"here are both {state!r} and a class: take one of them away.")
+        return {"state": STATES[state]} | said
+    return {"state": "labeled"} | OF_FIELD[waiting.field](waiting, answers) | said
+
+
+def _list(inside: dict, key: str) -> list:
+    found = reading.value(inside, key, (list, str))
+    return [found] if isinstance(found, str) else found
+
+
+def _one(found: list, what: str) -> list:
+    if len(found) != 1:
+        raise Faulty(f"here are {len(found)} names of a {what} where one is needed: choose one.")
+    return found
+
+
+def _label(waiting: Waiting, answers: list) -> dict:
+    _one(answers, "class")
+    return {"label": answers[0][0]}
+
+
+def _boxes(waiting: Waiting, answers: list) -> dict:
+    """Shares in percent of the image -> boxes in pixels. None of them: nothing is on the image."""
+    found = []
+    for name, item, inside in answers:
+        _check_view(waiting, item)
+        if reading.number(inside, "rotation", 0) % 360:
+            raise Faulty(f"box of {name!r} is rotated by {inside['rotation']:g} degrees: draw it upright.")
+        x, y, width, height = (reading.number(inside, key) / 100 for key in ("x", "y", "width", "height"))
+        rows, columns = waiting.size
+        corners = x * columns, y * rows, (x + width) * columns, (y + height) * rows
+        found.append(reading.box(waiting, corners, name))
+    return {"boxes": found}
+
+
+def _mask(waiting: Waiting, answers: list) -> dict:
+    if not answers:
+        raise Faulty("here is no polygon: draw one, or skip the image.")
+    regions = []
+    for name, item, inside in answers:
+        _check_view(waiting, item)
+        points = reading.value(inside, "points", list)
+        if not all(isinstance(point, list) and len(point) == 2 for point in points):
+            raise Faulty(f"polygon of {name!r} is no list of points x, y: export it again.")
+        rows, columns = waiting.size
+        scaled = [(reading.finite(x) / 100 * columns, reading.finite(y) / 100 * rows) for x, y in points]
+        regions.append((name, reading.polygon(waiting, scaled)))
+    return {"mask": reading.mask(waiting, regions)}
+
+
+def _check_view(waiting: Waiting, item: dict) -> None:
+    """Raise Faulty if the image was seen in another size, or turned."""
+    reading.check_size(waiting, item.get("original_width"), item.get("original_height"))
+    if reading.number(item, "image_rotation", 0) % 360:
+        raise Faulty(f"the image was turned by {item['image_rotation']:g} degrees: turn it back and draw again.")
+
+
+OF_FIELD = {"label": _label, "boxes": _boxes, "mask": _mask}
+FORMAT = Format(("label", "boxes", "mask"), write, read)
