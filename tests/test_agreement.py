@@ -223,7 +223,7 @@ def test_command_tells_conflicts_and_keeps_names_to_itself(tmp_path, capsys, mon
     assert main(["agreement", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "10 images answered by 3 annotators, 9 of them by several" in printed
-    assert "1 images in conflict" in printed and "1 dog, 1 cat" in printed
+    assert "1 image in conflict" in printed and "1 dog, 1 cat" in printed
     assert not any(name in printed for name in ("Anna", "Ben", "Cleo"))
     assert main(["agreement", str(tmp_path), "--names"]) == 0
     assert "Anna Muster" in capsys.readouterr().out

@@ -252,6 +252,36 @@ def test_label_studio_polygons(study, tmp_path):
     np.testing.assert_array_equal(mask, np.where(region(0, slice(5, 15), slice(10, 30)), 0, 255))
 
 
+def painted(region_H_W) -> list[int]:
+    """A mask as Label Studio packs what a brush leaves: a repeated run, or else a run of values, for each stretch of equal ones."""
+    values = np.repeat(np.where(region_H_W, 255, 0).ravel(), 4)
+    bits = f"{len(values):032b}00111" + "0010001101111111"
+    assert [int(bits[k : k + 8], 2) for k in (32, 40)] == [57, 27]  # as every export has it: 8 bits, and 3, 4, 8, 16
+    for value, run in itertools.groupby(values):
+        length = len(list(run))
+        if length <= 8:
+            bits += f"000{length - 1:03b}" + f"{value:08b}" * length
+        else:
+            bits += f"111{length - 1:016b}{value:08b}"
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[k : k + 8], 2) for k in range(0, len(bits), 8)]
+
+
+def test_label_studio_brush(study, tmp_path):
+    results, file = study("mask"), tmp_path / "export.json"
+    first, second = region(0, slice(5, 15), slice(10, 12)), region(0, slice(9, 30), slice(11, 40))
+    items = [
+        label_studio_result("brushlabels", format="rle", rle=painted(of), brushlabels=[name])
+        for of, name in ((first, "cat"), (second, "fox & hare"))
+    ]
+    tasks = [task(image, items, name) for image, name in zip(IDS, NAMES, strict=True)]
+    file.write_text(json.dumps(tasks))
+    command = "import-answers", results, file, "--format", "label_studio", "--annotator", "anna"
+    assert run(*command) == 0
+    mask = cv2.imread(str(results / "answers" / log(results)[0]["mask"]), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(mask, np.where(second, 1, np.where(first, 0, 255)))
+
+
 @pytest.mark.parametrize(("field", "line", "expected"), [
     ("boxes", "1 0.5 0.5 0.5 0.2", {"boxes": [[10, 12, 30, 18, "cat"]]}),
     ("mask", "1 0.25 0.2 0.75 0.2 0.75 0.5 0.25 0.5", None),
@@ -340,6 +370,8 @@ FAULTY = {  # (format, field), content: text, bytes, files, or what is written a
     "box that is no number": (LS_BOXES, json.dumps(of_frame([rectangle(x=float("nan"))])), "nan is no number of pixels"),
     "video track": (LS_BOXES, of_frame([{"type": "videorectangle", "value": {"sequence": [], "labels": ["cat"]}}]), "a track through a video"),
     "polygon outside": (("label_studio", "mask"), [task(result=[label_studio_result("polygonlabels", points=[[0, 0], [150, 0], [0, 50]], polygonlabels=["cat"])])], "point 60 0 leaves the image"),
+    "brush cut off": (("label_studio", "mask"), [task(result=[label_studio_result("brushlabels", rle=[0, 0, 18, 192, 57, 27, 255], brushlabels=["cat"])])], "what a brush painted is cut off"),
+    "brush of another image": (("label_studio", "mask"), [task(result=[label_studio_result("brushlabels", rle=[0, 0, 0, 64, 57, 27, 255], brushlabels=["cat"])])], "has 16 pixels and the image 1,200"),
     "no COCO": (COCO, [1], "is no COCO JSON"),
     "frame of another video": (COCO, coco_file(image={"file_name": "frame_000007.PNG"}), "'frame_000007.PNG' is no image that waits"),
     "resized image": (COCO, coco_file(image={"width": 640, "height": 640}), "the tool saw 640 x 640 pixels"),

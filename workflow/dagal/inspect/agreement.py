@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from dagal.datasets.decoding import counted
 from dagal.errors import UserError
 from dagal.labeling import agreement, answers
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     several = {image: given for image, given in latest.items() if len(given) > 1}
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(
-        f"{len(latest):,} images answered by {len(names)} annotator{'s' * (len(names) > 1)}, "
+        f"{counted(len(latest), 'image')} answered by {counted(len(names), 'annotator')}, "
         f"{len(several):,} of them by several"
     )
     if not several:
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
     labels = any(answer["label"] is not None for given in several.values() for answer in given.values())
     if labels:
         value, n, votes = fleiss(several)
-        console.print(f"Fleiss' kappa {_text(value)} ({n:,} images with {votes} answers each)")
+        console.print(f"Fleiss' kappa {_text(value)} ({counted(n, 'image')} with {votes} answers each)")
         probs, accuracy, images, classes = estimate(latest, names)
         table = Table("annotator", "answers", "right, by Dawid and Skene", box=None, padding=(0, 3, 0, 0))
         for name in names:
@@ -57,7 +58,9 @@ def run(options: argparse.Namespace) -> None:
         console.print(table)
     decided = agreement.resolve(several, log.parent)
     conflicts = [image for image, answer in decided.items() if answer is None]
-    console.print(f"{len(conflicts):,} images in conflict" + (", which wait for another answer" if conflicts else ""))
+    console.print(
+        f"{counted(len(conflicts), 'image')} in conflict" + (", waiting for another answer" if conflicts else "")
+    )
     if not conflicts:
         return
     table = Table(

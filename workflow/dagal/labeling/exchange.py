@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dagal import storage
+from dagal.datasets.decoding import counted
 from dagal.errors import UserError
 from dagal.labeling import agreement, answers, waiting
 from dagal.labeling.formats import FORMATS
@@ -77,7 +78,7 @@ def export(options: argparse.Namespace) -> None:
             f"nothing is left to be labeled of the {len(what.ids):,} images that wait in {options.results}."
         )
     advice = form.write(what, ids, out, what.suggestions() if options.suggestions else {})
-    print(f"{len(ids):,} images written to {out}.", advice, sep="\n")
+    print(f"{counted(len(ids), 'image')} written to {out}.", advice, sep="\n")
 
 
 def _check_holds(name: str, what: Waiting) -> None:
@@ -99,12 +100,11 @@ def take(options: argparse.Namespace) -> None:
         for problem in found.problems[:MOST_TOLD]:
             print(UserError(problem), file=sys.stderr)  # names in it cannot steer the terminal
         more = f", of which {MOST_TOLD} are told" if len(found.problems) > MOST_TOLD else ""
-        n = len(found.problems)
-        raise UserError(f"{path} has {n:,} problem{'s' * (n > 1)}{more}; nothing was taken in.")
+        raise UserError(f"{path} has {counted(len(found.problems), 'problem')}{more}; nothing was taken in.")
     _append(what.log, new)
     states = ", ".join(f"{n:,} {state.replace('_', ' ')}" for state, n in Counter(one["state"] for one in new).items())
     known = len(found.answers) - len(new)
-    print(f"{len(new):,} answers taken in{f' ({states})' if new else ''}, {known:,} were known.")
+    print(f"{counted(len(new), 'answer')} taken in{f' ({states})' if new else ''}, {known:,} were known.")
 
 
 def checked(
@@ -115,52 +115,56 @@ def checked(
     folder = found.waiting.log.parent
     last = {(answer["id"], answer["annotator"]): answer for answer in log}
     given: dict[tuple, dict] = {}
-    new = []
+    new, nameless = [], []
     for answer in found.answers:
-        where, who = answer["where"], annotator or answer.get("annotator")
-        if not who or len(who) > MOST_LETTERS or not who.isprintable() or not who.strip():
-            found.problem(
-                where, f"nobody is named who answered, in {MOST_LETTERS} letters or fewer: add --annotator NAME."
-            )
+        where, who = answer.pop("where"), annotator or answer.get("annotator") or ""
+        if not who.strip() or len(who) > MOST_LETTERS or not who.isprintable():
+            nameless.append(where)
             continue
         answer = answers.FIELDS | {name: value for name, value in answer.items() if value is not None}
         answer |= {"annotator": who, "at": answer.get("at") or now, "source": source}
-        key = answer["id"], who
+        image, key = answer["id"], (answer["id"], who)
         if key in given:
-            if not _same(answer, given[key], folder):
+            first, place = given[key]
+            if not _same(answer, first, folder):
+                place = place.removeprefix(f"{found.path}, ")
                 found.problem(
-                    where,
-                    f"another answer of the same annotator about id {answer['id']} stands at {_place(given[key], found)}: keep one.",
+                    where, f"another answer of the same annotator about id {image} stands at {place}: keep one."
                 )
             continue
-        given[key] = answer
+        given[key] = answer, where
         earlier = last.get(key)
         if earlier and earlier["state"] != "withdrawn" and _same(answer, earlier, folder):
             continue
         if earlier and earlier["state"] in answers.ANSWERED and not replace:
             found.problem(
                 where,
-                f"id {answer['id']} has another answer of this annotator, of {earlier['at']}: add --replace if this one is right.",
+                f"id {image} has another answer of this annotator, of {earlier['at']}: add --replace if this one is right.",
             )
         new.append(answer)
-    answered = {image for image, _ in given} | answers.latest(log).keys() | (found.seen if found.problems else set())
-    missing = [image for image in found.waiting.ids if image not in answered]
-    if missing and not partial:
-        hint = (
-            " (images without a box: --empty, if nothing is on them)"
-            if found.waiting.field == "boxes" and not found.empty
-            else ""
+    if nameless:
+        found.problem(
+            nameless[0],
+            f"nobody is named who gave {'this answer' if len(nameless) == 1 else f'{len(nameless):,} answers, of which this is the first'}, "
+            f"in {MOST_LETTERS} letters or fewer: add --annotator NAME.",
         )
+    answered = {image for image, _ in given} | answers.latest(log).keys() | (found.seen if found.problems else set())
+    if not partial:
+        _check_complete(found, answered)
+    return new
+
+
+def _check_complete(found: Found, answered: set[int]) -> None:
+    """Make a problem of the images that nobody has answered."""
+    what = found.waiting
+    missing = [image for image in what.ids if image not in answered]
+    if missing:
+        empty = what.field == "boxes" and not found.empty
         found.problem(
             str(found.path),
-            f"{len(missing):,} of the {len(found.waiting.ids):,} images that wait have no answer, such as {found.waiting.names[missing[0]]}: "
-            f"label them, or add --partial to have them wait{hint}.",
+            f"{len(missing):,} of the {len(what.ids):,} images that wait have no answer, such as {what.names[missing[0]]}: label them, "
+            f"or add --partial to have them wait{', or --empty if images without a box were looked at' if empty else ''}.",
         )
-    return [{name: value for name, value in answer.items() if name != "where"} for answer in new]
-
-
-def _place(answer: dict, found: Found) -> str:
-    return answer["where"].removeprefix(f"{found.path}, ")
 
 
 def _same(answer: dict, other: dict, folder: Path) -> bool:

@@ -76,6 +76,10 @@ def read(results: Path) -> Waiting:
     try:
         found = files.read_json(path)
         queries = found["queries"]
+        if found["task"] not in ANSWER:
+            raise UserError(
+                f"answers of the task {found['task']} are in no format of other tools ({', '.join(ANSWER)})."
+            )
         if not queries:
             raise UserError(f"no query of {results} waits for labels: run the study to go on.")
         return Waiting(

@@ -56,15 +56,15 @@ def read(found: Found) -> None:
         )
     except Faulty as fault:
         raise reading.UserError(f"{found.path} is no COCO JSON: {fault}") from None
-    names = _numbered(found, categories, lambda item: reading.value(item, "name", str))
-    ids = _numbered(found, images, lambda item: _image(found, item))
+    names = _numbered(found, categories, data.line, lambda item: reading.value(item, "name", str))
+    ids = _numbered(found, images, data.line, lambda item: _image(found, item))
     lines = {
         entry["id"]: entry.line for entry in images if isinstance(entry, dict) and isinstance(entry.get("id"), int)
     }
     objects: dict[int, list] = {}
     read_object = {"boxes": _box, "mask": _region}[found.waiting.field]
-    for item in annotations:
-        with found.record(getattr(item, "line", 1)):
+    for item in found.records(annotations, data.line):
+        with found.record(item.line):
             number = reading.value(item, "image_id", int)
             if number not in lines:
                 raise Faulty(f"image_id {number} is in no image of the file: export it again.")
@@ -83,11 +83,11 @@ def read(found: Found) -> None:
             found.answer(where, image, "labeled", mask=reading.mask(found.waiting, own))
 
 
-def _numbered(found: Found, records: list, what) -> dict:
+def _numbered(found: Found, records: list, line: int, what) -> dict:
     """The tool's number of each record -> what a function finds in it."""
     numbered = {}
-    for record in records:
-        with found.record(getattr(record, "line", 1)):
+    for record in found.records(records, line):
+        with found.record(record.line):
             number = reading.value(record, "id", int)
             if number in numbered:
                 raise Faulty(f"another record has the same id {number}: export it again.")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+import numpy as np
+
 from dagal import artifacts
 from dagal.labeling.formats import reading
 from dagal.labeling.formats.reading import Faulty, Format, Found
@@ -14,8 +16,17 @@ from dagal.labeling.waiting import Waiting, write_images
 
 # what the interface calls the states, besides skipping, for which Label Studio has a button
 STATES = {"unsure": "unsure", "no class fits": "no_class"}
-TAGS = {"label": ("Choices", "Choice"), "boxes": ("RectangleLabels", "Label"), "mask": ("PolygonLabels", "Label")}
-OF_TYPE = {"choices": "label", "rectanglelabels": "boxes", "polygonlabels": "mask"}  # type of a result -> what it holds
+# what holds the classes, in the interface: tag, tag of a class, attributes
+TAGS = {
+    "label": [("Choices", "Choice", 'name="answer" toName="image" choice="single"')],
+    "boxes": [("RectangleLabels", "Label", 'name="answer" toName="image" canRotate="false"')],
+    "mask": [
+        ("PolygonLabels", "Label", 'name="answer" toName="image"'),
+        ("BrushLabels", "Label", 'name="brush" toName="image"'),
+    ],
+}
+# type of a result -> what it holds
+OF_TYPE = {"choices": "label", "rectanglelabels": "boxes", "polygonlabels": "mask", "brushlabels": "mask"}
 TRACKS = ("videorectangle", "timelinelabels")
 
 
@@ -44,16 +55,20 @@ def _prediction(name: str, probability: float) -> dict:
 
 def interface(waiting: Waiting) -> str:
     """The labeling interface: the classes, the states that are answers too, and a comment."""
-    outer, inner = TAGS[waiting.field]
-    turning = ' canRotate="false"' if waiting.field == "boxes" else ""
-    single = ' choice="single"' if waiting.field == "label" else ""
-    classes = "\n".join(f"    <{inner} value={quoteattr(name)}/>" for name in waiting.class_names)
+    tags = "\n".join(
+        "\n".join(
+            [
+                f"  <{outer} {options}>",
+                *(f"    <{inner} value={quoteattr(name)}/>" for name in waiting.class_names),
+                f"  </{outer}>",
+            ]
+        )
+        for outer, inner, options in TAGS[waiting.field]
+    )
     states = "\n".join(f"    <Choice value={quoteattr(name)}/>" for name in STATES)
     return f"""<View>
   <Image name="image" value="$image" zoom="true"/>
-  <{outer} name="answer" toName="image"{single}{turning}>
-{classes}
-  </{outer}>
+{tags}
   <Choices name="state" toName="image" choice="single">
 {states}
   </Choices>
@@ -69,30 +84,32 @@ def read(found: Found) -> None:
         raise reading.UserError(
             f"{found.path} holds {reading.shown(tasks)} and no list of tasks: export from Label Studio as JSON."
         )
-    for task in tasks:
-        with found.record(getattr(task, "line", 1)):
+    for task in found.records(tasks, 1):
+        with found.record(task.line):
             _read_task(found, task)
 
 
 def _read_task(found: Found, task: dict) -> None:
     data = reading.value(task, "data", dict)
     image = found.image_numbered(reading.value(data, "dagal_id", int), data.get("image"))
-    suggestion = _suggestion(task)
+    suggestion = _suggestion(found.waiting, task)
     key = "completions" if "completions" in task else "annotations"  # of versions before 1.0
-    for annotation in reading.value(task, key, list):
-        with found.record(getattr(annotation, "line", task.line)):
+    for annotation in found.records(reading.value(task, key, list), task.line):
+        with found.record(annotation.line):
             answer = _read_annotation(found.waiting, annotation)
             where = f"{found.path}, line {annotation.line}"
             found.answer(where, image, **answer, suggestion=suggestion, **_about(annotation))
 
 
-def _suggestion(task: dict) -> str | None:
+def _suggestion(waiting: Waiting, task: dict) -> str | None:
     """The class that was suggested; exports may hold the numbers of predictions only."""
-    for prediction in task.get("predictions") or []:
+    for prediction in reading.value(task, "predictions", list, []):
         try:
-            return str(prediction["result"][0]["value"]["choices"][0])
+            name = prediction["result"][0]["value"]["choices"][0]
         except (KeyError, IndexError, TypeError):
             continue
+        if name in waiting.class_names:
+            return name
     return None
 
 
@@ -102,7 +119,7 @@ def _about(annotation: dict) -> dict:
     if isinstance(who, dict):
         who = who.get("email") or who.get("id")
     return {
-        "annotator": None if who is None else str(who),
+        "annotator": str(who) if isinstance(who, int | str) else None,
         "at": _time(annotation.get("updated_at") or annotation.get("created_at")),
         "seconds": reading.seconds(annotation.get("lead_time")),
     }
@@ -111,10 +128,10 @@ def _about(annotation: dict) -> dict:
 def _time(text: object) -> str | None:
     try:
         time = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        time = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, TypeError, ValueError):
         return None
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _read_annotation(waiting: Waiting, annotation: dict) -> dict:
@@ -125,7 +142,7 @@ def _read_annotation(waiting: Waiting, annotation: dict) -> dict:
     for item in reading.value(annotation, "result", list):
         kind, inside = reading.value(item, "type", str), reading.value(item, "value", dict)
         if kind == "textarea":
-            comments += [reading.comment(text) for text in _list(inside, "text")]
+            comments += map(reading.comment, _list(inside, "text"))
         elif kind == "choices" and item.get("from_name") == "state":
             states += _list(inside, "choices")
         elif kind in TRACKS or "sequence" in inside:
@@ -137,10 +154,10 @@ def _read_annotation(waiting: Waiting, annotation: dict) -> dict:
         else:
             (name,) = _one(_list(inside, kind), "class")
             answers.append((reading.class_named(waiting, name), item, inside))
-    said = {"comment": "\n".join(comments)} if comments else {}
+    said = {"comment": reading.comment("\n".join(comments))} if comments else {}
     if states:
         (state,) = _one(states, "state")
-        if state not in STATES:
+        if not isinstance(state, str) or state not in STATES:
             raise Faulty(
                 f"{reading.shown(state)} is no state ({', '.join(STATES)}): use the interface that was exported."
             )
@@ -182,17 +199,60 @@ def _boxes(waiting: Waiting, answers: list) -> dict:
 
 def _mask(waiting: Waiting, answers: list) -> dict:
     if not answers:
-        raise Faulty("here is no polygon: draw one, or skip the image.")
+        raise Faulty("here is neither polygon nor brush: draw, or skip the image.")
     regions = []
     for name, item, inside in answers:
         _check_view(waiting, item)
-        points = reading.value(inside, "points", list)
-        if not all(isinstance(point, list) and len(point) == 2 for point in points):
-            raise Faulty(f"polygon of {name!r} is no list of points x, y: export it again.")
-        rows, columns = waiting.size
-        scaled = [(reading.finite(x) / 100 * columns, reading.finite(y) / 100 * rows) for x, y in points]
-        regions.append((name, reading.polygon(waiting, scaled)))
+        region = _polygon if item["type"] == "polygonlabels" else _painted
+        regions.append((name, region(waiting, inside)))
     return {"mask": reading.mask(waiting, regions)}
+
+
+def _polygon(waiting: Waiting, inside: dict) -> np.ndarray:
+    """Pixels of points in percent of the image."""
+    points = reading.value(inside, "points", list)
+    if not all(isinstance(point, list) and len(point) == 2 for point in points):
+        raise Faulty("a polygon is no list of points x, y: export it again.")
+    rows, columns = waiting.size
+    return reading.polygon(
+        waiting, [(reading.finite(x) / 100 * columns, reading.finite(y) / 100 * rows) for x, y in points]
+    )
+
+
+def _painted(waiting: Waiting, inside: dict) -> np.ndarray:
+    """Pixels (H,W) bool that a brush left, from bytes as `label-studio-sdk` packs them: RGBA values of all pixels in runs.
+
+    32 bits say how many values there are, 5 how wide one is, 4 x 4 how wide the four lengths of runs are (each less one). A run has a bit
+    that says whether one value is repeated, 2 bits for the width of its length, the length less one, and its value or values.
+    """
+    packed, (rows, columns) = reading.value(inside, "rle", list), waiting.size
+    if not all(type(byte) is int and 0 <= byte < 256 for byte in packed):
+        raise Faulty("what a brush painted is not in bytes: export it again.")
+    bits, place = "".join(f"{byte:08b}" for byte in packed), 0
+
+    def take(n: int) -> int:
+        nonlocal place
+        place += n
+        if place > len(bits):
+            raise Faulty("what a brush painted is cut off: export it again.")
+        return int(bits[place - n : place], 2)
+
+    total, width, widths = take(32), take(5) + 1, [take(4) + 1 for _ in range(4)]
+    if total != rows * columns * 4:
+        raise Faulty(
+            f"what a brush painted has {total / 4:,g} pixels and the image {rows * columns:,}: export it again."
+        )
+    values, done = np.zeros(total, np.int64), 0
+    while done < total:
+        is_repeated, length = take(1), take(widths[take(2)]) + 1
+        values[done : done + length] = (
+            take(width) if is_repeated else [take(width) for _ in values[done : done + length]]
+        )
+        done += length
+    region = values.reshape(rows, columns, 4)[..., 3] > 0
+    if not region.any():
+        raise Faulty("a brush painted no pixel: paint, or take the region away.")
+    return region
 
 
 def _check_view(waiting: Waiting, item: dict) -> None:

@@ -54,6 +54,14 @@ class Found:
         except Faulty as fault:
             self.problem(f"{path or self.path}, line {line}", str(fault))
 
+    def records(self, items: list, line: int) -> Iterator["Record"]:
+        """The objects of a list that begins on a line; whatever else is in it becomes a problem."""
+        for item in items:
+            if isinstance(item, Record):
+                yield item
+            else:
+                self.problem(f"{self.path}, line {line}", f"here is {shown(item)} and no record: export it again.")
+
     def problem(self, where: str, what: str) -> None:
         self.problems.append(f"{where}: {what}")
 
