@@ -15,8 +15,9 @@ from pycocotools import mask as coco_mask
 from dagal import artifacts
 from dagal.__main__ import main
 from dagal.datasets.source import IMAGES
-from dagal.labeling import answers
-from dagal.labeling.formats import reading
+from dagal.errors import UserError
+from dagal.labeling import answers, waiting
+from dagal.labeling.formats import FORMATS, reading
 
 HEIGHT, WIDTH, IDS = 30, 40, [7, 2, 11]
 NAMES = ["000007_b_7.png", "000002_b_2.png", "000011_b_11.png"]
@@ -489,10 +490,64 @@ def test_export_refuses_what_a_format_cannot_hold(study, tmp_path, capsys):
     assert run("export-query", results, out, "--format", "csv", "--suggestions") == 2
     assert run("export-query", results, out, "--format", "csv", "--conflicts") == 2
     assert "nothing is left to be labeled" in capsys.readouterr().err
-    waiting = json.loads((results / "waiting.json").read_text())
-    (results / "waiting.json").write_text(json.dumps(waiting | {"queries": []}))
+    left = json.loads((results / "waiting.json").read_text())
+    (results / "waiting.json").write_text(json.dumps(left | {"queries": []}))
     assert run("export-query", results, out, "--format", "csv") == 2
     assert "no query of" in capsys.readouterr().err
     (results / "waiting.json").unlink()
     assert run("import-answers", results, out, "--format", "csv") == 2
     assert "waiting.json does not exist" in capsys.readouterr().err and not out.exists()
+
+
+POINTS = [[25, 20], [75, 20], [75, 50]]
+RUNS = {"size": [HEIGHT, WIDTH], "counts": [100, 50, 1050]}
+GOOD = {
+    "classes": (LS, [task(completed_by={"id": 1}, lead_time=1.5, updated_at="2026-11-26") | {"predictions": [{"result": task()["annotations"][0]["result"]}]}]),
+    "states": (LS, [task(result=[{**label_studio_result("choices", choices=["unsure"]), "from_name": "state"}, label_studio_result("textarea", text=["a"])])]),
+    "boxes": (LS_BOXES, of_frame([rectangle()])),
+    "polygons": (("label_studio", "mask"), [task(result=[label_studio_result("polygonlabels", points=POINTS, polygonlabels=["cat"])])]),
+    "brush": (("label_studio", "mask"), [task(result=[label_studio_result("brushlabels", rle=painted(region(0, 5)), brushlabels=["cat"])])]),
+    "boxes of COCO": (COCO, coco_file({"attributes": {"rotation": 0.0}, "iscrowd": 0})),
+    "polygons of COCO": (COCO_MASK, coco_file({"segmentation": [[10, 5, 30, 5, 30, 15]]}, {"file_name": NAMES[0]})),
+    "runs of COCO": (COCO_MASK, coco_file({"segmentation": RUNS}, {"file_name": NAMES[0]})),
+}  # fmt: skip
+ODD = [None, True, -1, 1e300, "a", [], {}, ["a", "b"], float("nan")]
+
+
+def places(found, at=()):
+    """The path to every value within a value."""
+    yield at
+    for key, inner in found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ():
+        yield from places(inner, (*at, key))
+
+
+def changed(found, at, odd):
+    if not at:
+        return odd
+    copied = found.copy()
+    copied[at[0]] = changed(found[at[0]], at[1:], odd)
+    return copied
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_odd_value_anywhere_is_a_problem_or_an_answer_and_never_a_crash(study, tmp_path, name):
+    (form, field), good = GOOD[name]
+    what, file, read = waiting.read(study(field)), tmp_path / "odd.json", FORMATS.find(form).read
+    file.write_text(json.dumps(good))
+    found = reading.Found(file, what)
+    read(found)
+    assert found.problems == [] and len(found.answers) == 1
+    refused = 0
+    for at in places(good):
+        for odd in ODD if "rle" not in at[:-1] else ["a", 300]:
+            file.write_text(json.dumps(changed(good, at, odd)))
+            found = reading.Found(file, what)
+            try:
+                read(found)
+            except UserError:
+                found.problems.append("the whole file")
+            refused += bool(found.problems)
+            for answer in found.answers:
+                assert answer["id"] == 7 and answer["state"] in answers.STATES
+                json.dumps({name: value for name, value in answer.items() if name != "mask"}, allow_nan=False)
+    assert refused > 50
