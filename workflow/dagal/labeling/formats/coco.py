@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dagal import artifacts
+from dagal.errors import UserError
 from dagal.labeling.formats import reading
 from dagal.labeling.formats.reading import Faulty, Format, Found
 from dagal.labeling.waiting import Waiting, write_images
@@ -55,7 +56,7 @@ def read(found: Found) -> None:
             reading.value(data, key, list) for key in ("categories", "images", "annotations")
         )
     except Faulty as fault:
-        raise reading.UserError(f"{found.path} is no COCO JSON: {fault}") from None
+        raise UserError(f"{found.path} is no COCO JSON: {fault}") from None
     names = _numbered(found, categories, data.line, lambda item: reading.value(item, "name", str))
     ids = _numbered(found, images, data.line, lambda item: _image(found, item))
     lines = {

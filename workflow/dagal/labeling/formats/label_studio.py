@@ -10,6 +10,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from dagal import artifacts
+from dagal.errors import UserError
 from dagal.labeling.formats import reading
 from dagal.labeling.formats.reading import Faulty, Format, Found
 from dagal.labeling.waiting import Waiting, write_images
@@ -81,7 +82,7 @@ def read(found: Found) -> None:
     """Fill in the answers of a JSON export."""
     tasks = reading.json_of(found.path)
     if not isinstance(tasks, list):
-        raise reading.UserError(
+        raise UserError(
             f"{found.path} holds {reading.shown(tasks)} and no list of tasks: export from Label Studio as JSON."
         )
     for task in found.records(tasks, 1):

@@ -24,7 +24,7 @@ MOST_LETTERS = 10_000  # of a comment
 MOST_NUMBER = 1e9  # of pixels or seconds
 ROUNDING = 0.5  # pixels by which a box may leave its image, as tools round
 NONE = 255  # a pixel of a mask without class
-# what tools make of a name: one that was uploaded to Label Studio has eight digits before it, Roboflow adds the ending and a hash
+# what tools make of a name: one that was uploaded to Label Studio has eight hexadecimal digits before it, Roboflow adds the ending and a hash
 RENAMED = re.compile(r"^(?:[0-9a-f]{8}-)?(.+?)(?:[._]png\.rf\.\w+)?\.\w+$", re.I)
 
 
@@ -34,9 +34,10 @@ class Faulty(ValueError):
 
 @dataclass
 class Found:
-    """What a file holds for the images that wait: answers, as `dagal.labeling.answers` has them, a mask (H,W) in place of its name,
+    """What a file holds for the images that wait: answers and problems.
 
-    each with the ``line`` or the file ``where`` it stands; and the problems. ``empty``: images without a box are answers.
+    An answer is as in `dagal.labeling.answers`, but for a mask (H,W) in place of its name, and says ``where`` it stands. With ``empty``
+    an image without a box is an answer in formats that cannot tell it from one that nobody looked at.
     """
 
     path: Path

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from dagal import artifacts
+from dagal.errors import UserError
 from dagal.labeling import answers
 from dagal.labeling.formats import reading
 from dagal.labeling.formats.reading import Faulty, Format, Found
@@ -38,9 +39,9 @@ def read(found: Found) -> None:
     needed = ["id", "label", *(CORNERS if found.waiting.field == "boxes" else ())]
     for name in needed:
         if name not in header:
-            raise reading.UserError(f"{found.path} has no column {name} (only {', '.join(header)}): add it.")
+            raise UserError(f"{found.path} has no column {name} (only {', '.join(header)}): add it.")
     if twice := next((name for name in header if name and header.count(name) > 1), None):
-        raise reading.UserError(f"{found.path} has column {twice} twice: leave one out.")
+        raise UserError(f"{found.path} has column {twice} twice: leave one out.")
     given: dict[tuple, list] = {}  # (id, annotator) -> its rows
     for line, cells in rows:
         if not any(cells):
@@ -66,7 +67,7 @@ def _rows(found: Found, reader):
         for cells in reader:
             yield reader.line_num, cells
     except csv.Error as error:
-        raise reading.UserError(f"{found.path}, line {reader.line_num}: not CSV ({error}): correct it.") from None
+        raise UserError(f"{found.path}, line {reader.line_num}: not CSV ({error}): correct it.") from None
 
 
 def _read_row(found: Found, row: dict[str, str]) -> tuple[int, dict | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dagal import artifacts
+from dagal.errors import UserError
 from dagal.labeling.formats import reading
 from dagal.labeling.formats.reading import Faulty, Format, Found
 from dagal.labeling.waiting import Waiting, write_images
@@ -27,12 +28,10 @@ def read(found: Found) -> None:
     """Fill in the answers of a folder of text files."""
     folder = found.path
     if not folder.is_dir():
-        raise reading.UserError(
-            f"{folder} is no folder: give the one with classes.txt and the .txt files of the images."
-        )
+        raise UserError(f"{folder} is no folder: give the one with classes.txt and the .txt files of the images.")
     lists = [path for name in LISTS for path in sorted(folder.rglob(name))]
     if not lists:
-        raise reading.UserError(f"{folder} holds no classes.txt, by which its numbers are classes: put it there.")
+        raise UserError(f"{folder} holds no classes.txt, by which its numbers are classes: put it there.")
     names = [line.strip() for line in reading.text_of(lists[0]).splitlines() if line.strip()]
     for path in sorted(folder.rglob("*.txt")):
         if path.name in BESIDES:
