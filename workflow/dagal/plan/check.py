@@ -43,6 +43,9 @@ def pool_size(study: Study) -> int | None:
         with artifacts.open_hdf5(split) as file:
             if file.attrs.get("params_hash") == artifacts.params_hash({"pool": settings["pool"]}):
                 return len(file["pool"])
+    if study.by_person:
+        counts = datasets.train_counts(settings["dataset"])
+        return None if counts is None else config.pool_size(settings, counts)
     if study.rendered or settings["dataset"]["loader"] == "rendered_scenes":
         from dagal.datasets import synthia_al
 

@@ -19,6 +19,12 @@ def answers(truth: h5py.File, ids: np.ndarray, oracle: dict, seed: int) -> dict[
     return {"labels": labels_n}
 
 
+def told(given: list[dict], class_names: list[str]) -> dict[str, np.ndarray]:
+    """``labels`` (n,) of the answers of people (`dagal.labeling.answers`) that name a class, in their order."""
+    number = {name: position for position, name in enumerate(class_names)}
+    return {"labels": np.array([number[answer["label"]] for answer in given], np.int64)}
+
+
 def mistaken(
     labels_n: np.ndarray, ids: np.ndarray, n_images: int, n_classes: int, settings: dict, seed: int
 ) -> np.ndarray:
