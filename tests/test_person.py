@@ -18,6 +18,8 @@ from dagal.pool import SPLIT, make_split, unlabeled
 from dagal.report import registry
 from dagal.tasks.classification.calibration import RANGE, folds, temperature, tempered
 from dagal.tasks.classification.measures import in_common, measured
+from dagal.tasks.detection import answers as boxes
+from dagal.tasks.segmentation import answers as masks
 
 CLASSES = ["cat", "dog", "elk"]
 PERSON = SMALL | {
@@ -67,11 +69,44 @@ def test_what_a_person_cannot_answer_is_refused(changes, words):
         study_of(**changes)
 
 
-def test_frames_and_masks_are_refused_with_a_sentence():
-    scenes = {"name": "rendered_scenes", "scale": 0.01}
-    learner = {"small": {"architecture": "segmenter_small", "epochs": 1}}
-    with pytest.raises(UserError, match="nobody can be asked in a study of segmentation yet"):
-        study_of(dataset=scenes, learners=learner, methods={"random": {}})
+SEGMENTS = {
+    "dataset": {"name": "scenes", "loader": "image_folder", "task": "segmentation", "labels": "none", "image_size": 64},
+    "pool": {"initial": {"size": 3}, "test": 2},
+    "learners": {"small": {"architecture": "segmenter_small", "epochs": 1}},
+}
+FRAMES = {
+    "dataset": {"name": "film", "loader": "video_folder", "labels": "none"},
+    "pool": {"initial": {"size": 3}, "test": 2},
+    "learners": {"small": {"architecture": "faster_rcnn_small", "epochs": 1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (FRAMES | {"pool": {"initial": {"size": 3}}}, "'pool.test' is missing: a study of detection measures"),
+        (FRAMES | {"dataset": {"name": "film", "loader": "mot"}}, "needs video_folder with 'labels: none'"),
+        (
+            SEGMENTS | {"dataset": {"name": "scenes", "loader": "mask_folder"}, "methods": {"random": {}}},
+            "needs image_folder",
+        ),
+        (FRAMES | {"methods": {"oracle_fp": {}}}, "'methods.oracle_fp' reads the hidden labels"),
+    ],
+)
+def test_frames_and_masks_have_rules_of_their_own(changes, words):
+    with pytest.raises(UserError, match=words.replace(".", r"\.")):
+        study_of(**changes)
+
+
+@pytest.mark.parametrize("changes", [FRAMES | {"methods": {"temporal_coherence": {}}}, SEGMENTS])
+def test_no_job_of_frames_or_masks_reads_the_truth(changes):
+    study = study_of(**changes)
+    jobs = graph.jobs(study, registry.targets(study))
+    files = {file for reads in jobs.values() for file in reads}
+    assert {Path(file).name for file in files if graph.made_by(study, file) is None} == {
+        "answers.json", "initial_answers.json", "test_answers.json"
+    }  # fmt: skip
+    assert study.truth not in files and graph.counts(jobs)["evaluate"] == 1 + 2 * len(study.methods)
 
 
 @pytest.mark.parametrize("held_out", [{"test": False, "validation": False}, {"test": True, "validation": True}])
@@ -305,6 +340,53 @@ def test_a_table_in_which_cells_are_empty(tmp_path, labels):
     files, split, given = prepared(settings, tmp_path)
     assert files == ["a.png", "b.png", "c.png"] and split.tolist() == [0, 0, int(labels == "some")]
     assert given == ({"a.png": "cat", "c.png": "dog"} if labels == "some" else {})
+
+
+def test_frames_without_boxes(tmp_path):
+    for place, name in enumerate(["a/0.png", "a/1.png", "b/0.png"]):
+        path = tmp_path / "film" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((40, 48, 3), 20 * place, np.uint8))
+    settings = study_of(**FRAMES | {"dataset": FRAMES["dataset"] | {"path": str(tmp_path / "film")}}).settings[
+        "dataset"
+    ]
+    datasets.prepare(settings, tmp_path / "images.h5", tmp_path / "given.h5", ORIGIN)
+    images, split, video = artifacts.read(tmp_path / "images.h5", "images", "images", "split", "video")
+    assert images.shape == (3, 40, 48, 3) and split.tolist() == [0, 0, 0] and video.tolist() == [0, 0, 1]
+    assert artifacts.read(tmp_path / "given.h5", "given", "ids")[0].tolist() == []
+
+
+def test_boxes_that_people_drew():
+    given = [{"boxes": [[1, 2, 3, 4, "dog"], [0, 0, 9, 9, "cat"]]}, {"boxes": []}, {"boxes": [[5, 5, 6, 6, "elk"]]}]
+    told = boxes.told(given, CLASSES, Path())
+    assert told["offsets"].tolist() == [0, 2, 2, 3] and told["box_labels"].tolist() == [1, 0, 2]
+    assert boxes.append(told, boxes.told([], CLASSES, Path()))["offsets"].tolist() == [0, 2, 2, 3]
+    ids = np.array([4, 0, 2])
+    known = boxes.known(told, ids, ids, 6)
+    assert known["offsets"].tolist() == [0, 0, 0, 1, 1, 3, 3]
+    assert known["boxes"].tolist() == [[5, 5, 6, 6], [1, 2, 3, 4], [0, 0, 9, 9]] and known["box_labels"].tolist() == [
+        2,
+        1,
+        0,
+    ]
+    with pytest.raises(UserError, match="image 5 of the test set has no label"):
+        boxes.known(told, ids, np.array([4, 0, 5, 2]), 6)
+
+
+def test_masks_that_people_painted(tmp_path):
+    mask = np.array([[0, 1], [255, 2]], np.uint8)
+    cv2.imwrite(str(tmp_path / "3-1.png"), mask)
+    told = masks.told([{"mask": "3-1.png"}], CLASSES, tmp_path)
+    np.testing.assert_array_equal(told["masks"], mask[None])
+    assert told["pixels"].tolist() == [[1, 1, 1]]
+    known = masks.known(told, np.array([1]), np.array([1]), 3)["masks"]
+    assert (known[[0, 2]] == 255).all() and (known[1] == mask).all()
+    more = masks.told([{"mask": "3-1.png"}], [*CLASSES, "fox"], tmp_path)
+    assert masks.append(told, more)["pixels"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]
+    assert masks.append(told, masks.told([], [*CLASSES, "fox"], tmp_path))["pixels"].tolist() == [[1, 1, 1, 0]]
+    for name, classes in (("3-1.png", CLASSES[:2]), ("4-1.png", CLASSES)):
+        with pytest.raises(UserError, match=f"{name} is no mask with a number of a class"):
+            masks.told([{"mask": name}], classes, tmp_path)
 
 
 def test_given_labels_are_the_first_ones_and_the_test_set_is_that_of_all_seeds():

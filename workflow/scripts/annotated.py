@@ -5,6 +5,7 @@ from job import start
 
 from dagal import artifacts
 from dagal.errors import UserError
+from dagal.labeling.answers import log_of
 
 job = start()
 closed = artifacts.read_json(job.input.answers)
@@ -31,7 +32,9 @@ is_labeled = np.array([answer["state"] == "labeled" for answer in given])
 ids, unanswered = asked[is_labeled], asked[~is_labeled]
 new = {"ids": ids, "cycle": np.full(len(ids), cycle)}
 new |= {"unanswered": unanswered, "unanswered_cycle": np.full(len(unanswered), cycle)}
-answers = job.task.told([answer for answer in given if answer["state"] == "labeled"], class_names)
+answers = job.task.told(
+    [answer for answer in given if answer["state"] == "labeled"], class_names, log_of(job.study.results).parent
+)
 if job.input.labeled:
     with artifacts.opened(job.input.labeled, "labeled") as file:
         labeled = artifacts.datasets(file)

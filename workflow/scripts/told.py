@@ -5,19 +5,16 @@ from job import start
 
 from dagal import artifacts
 from dagal.datasets.source import TRUTH
+from dagal.labeling.answers import log_of
 
 job = start()
 closed = artifacts.read_json(job.input.answers)
 with artifacts.opened(job.input.images, "images", cached=False) as file:
     n_images = len(file["split"])
-labeled = [
-    (image, answer)
-    for image, answer in zip(closed["ids"], closed["answers"], strict=True)
-    if answer["state"] == "labeled"
-]
-labels_N = np.full(n_images, -1, np.int64)
-labels_N[[image for image, _ in labeled]] = job.task.told([answer for _, answer in labeled], closed["class_names"])[
-    "labels"
-]
-artifacts.write(job.output.truth, TRUTH, job.origin, {"labels": labels_N}, class_names=closed["class_names"])
-print(f"{len(labeled):,} of {len(closed['ids']):,} images have a label")
+asked, given = np.array(closed["ids"], np.int64), closed["answers"]
+is_labeled = np.array([answer["state"] == "labeled" for answer in given])
+labeled = [answer for answer in given if answer["state"] == "labeled"]
+answers = job.task.told(labeled, closed["class_names"], log_of(job.study.results).parent)
+truth = job.task.known(answers, asked[is_labeled], asked, n_images)
+artifacts.write(job.output.truth, TRUTH, job.origin, truth, class_names=closed["class_names"])
+print(f"{len(labeled):,} of {len(given):,} images have a label")

@@ -19,6 +19,9 @@ FEATURE_ARCHITECTURES = ("linear", "mlp", "svm")
 
 PARTLY_LABELED = ("image_folder", "image_table")  # loaders of data of which some images may have a label
 
+# loader of what people draw boxes in, or paint
+UNLABELED_BY_TASK = {"detection": "video_folder", "segmentation": "image_folder"}
+
 WITHOUT_CLASS = ("detection", "segmentation")  # whose images have no class of their own
 
 
@@ -99,10 +102,17 @@ def check_oracle(study: dict) -> None:
 
 def check_person(study: dict) -> None:
     """Nothing that needs the labels of images that nobody has labeled."""
-    if tasks.find(study["task"]).told is None:
-        raise Mistake(
-            "oracle.kind", f"is person, and nobody can be asked in a study of {study['task']} yet; delete it."
-        )
+    task, loader = study["task"], study["dataset"]["loader"]
+    if tasks.find(task).told is None:
+        raise Mistake("oracle.kind", f"is person, and nobody can be asked in a study of {task}; delete it.")
+    if task in WITHOUT_CLASS:
+        if loader != UNLABELED_BY_TASK[task] or study["dataset"].get("labels") != "none":
+            raise Mistake(
+                "dataset.loader",
+                f"is {loader!r}, but where a person labels, a study of {task} needs {UNLABELED_BY_TASK[task]} with 'labels: none'.",
+            )
+        if not study["pool"].get("test"):
+            raise Mistake("pool.test", f"is missing: a study of {task} measures its models on a test set.")
     if not study["dataset"].get("labels"):
         raise Mistake("dataset.labels", "is missing: say which labels there are already, none, some or test.")
     if study["dataset"]["labels"] == "some" and study["dataset"]["loader"] not in PARTLY_LABELED:

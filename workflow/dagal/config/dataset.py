@@ -183,6 +183,9 @@ class Videos(Dataset):
 
 
 class FileVideos(Videos):
+    labels: Literal["none"] | None = setting(
+        "`none`: there are no boxes yet, with `oracle.kind: person` and `video_folder` only.", None, otherwise="boxes"
+    )
     group_pattern: str | None = setting(
         "Regular expression, searched in the path of each frame or video file below `dataset.path`: its first group in brackets, "
         "or else all that it matches, names what must not be torn apart (a camera, a place). The test videos are whole groups.",

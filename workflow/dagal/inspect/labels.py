@@ -52,7 +52,10 @@ def study_of(results: str) -> Study:
     path = Path(results) / "study.json"
     if not path.exists():
         raise UserError(f"{path} is not there: give the folder of a study that has been run, as results/leaves.")
-    study = Study(artifacts.read_json(path)["settings"])
+    settings, waits = artifacts.read_json(path)["settings"], Path(results) / waiting.FILE
+    if waits.exists():  # a run that had nothing to make has written no record, but may have met new classes
+        settings["oracle"]["classes"] = artifacts.read_json(waits)["class_names"]
+    study = Study(settings)
     if not study.by_person:
         raise UserError(f"{results} is a study with simulated annotators: nobody labels it.")
     return study
@@ -102,24 +105,26 @@ def chains(study: Study) -> list[str]:
                     break
                 known.append(artifacts.read_json(path))
             if known:
-                found.append(chain(f"{method}, seed {seed}", known, study.settings["budget"]))
+                measures = (study.task.measures[0], study.task.without_test)
+                measure = next((name for name in measures if known[-1].get(name) is not None), None)
+                found.append(chain(f"{method}, seed {seed}", known, measure, study.settings["budget"]))
     return found
 
 
-def chain(name: str, metrics: list[dict], budget: int) -> str:
-    """ "entropy, seed 0: 40 labels, test accuracy 0.612, ..." of the metrics of its nodes in their order."""
+def chain(name: str, metrics: list[dict], measure: str | None, budget: int) -> str:
+    """ "entropy, seed 0: 40 labels, accuracy 0.612, ..." of the metrics of its nodes in their order."""
     last = metrics[-1]
-    measure = "accuracy" if last["accuracy"] is not None else "cross_validated_accuracy"
-    words = {"accuracy": "test accuracy", "cross_validated_accuracy": "accuracy by cross-validation"}[measure]
-    told = [f"{last['labels']:,} labels", f"{words} {last[measure]:.3f}"]
-    if last["unanswered"]:
+    told, gain = [f"{last['labels']:,} labels"], None
+    if measure:
+        told.append(f"{measure.replace('_', ' ')} {last[measure]:.3f}")
+        gain = spending.expected_gain([one["labels"] for one in metrics], [one[measure] for one in metrics], budget)
+    if last.get("unanswered"):
         told.append(f"{last['unanswered']:,} answers without a label")
-    gain = spending.expected_gain([one["labels"] for one in metrics], [one[measure] for one in metrics], budget)
     if gain is not None:
         told.append(f"{budget:,} more may bring {gain:+.3f}")
-    if last["agreement"] is not None:
+    if last.get("agreement") is not None:
         told.append(f"{last['agreement']:.0%} of the predictions as before")
-    stable = reason_to_stop([None], [one["kappa"] for one in metrics[1:]], None, STABLE, None)
+    stable = reason_to_stop([None], [one.get("kappa") for one in metrics[1:]], None, STABLE, None)
     return f"{name}: {', '.join(told)}" + (f"; {stable}" if stable else "")
 
 

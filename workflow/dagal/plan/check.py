@@ -43,15 +43,15 @@ def pool_size(study: Study) -> int | None:
         with artifacts.open_hdf5(split) as file:
             if file.attrs.get("params_hash") == artifacts.params_hash({"pool": settings["pool"]}):
                 return len(file["pool"])
-    if study.by_person:
-        counts = datasets.train_counts(settings["dataset"])
-        return None if counts is None else config.pool_size(settings, counts)
     if study.rendered or settings["dataset"]["loader"] == "rendered_scenes":
         from dagal.datasets import synthia_al
 
         return synthia_al.n_training_frames(settings["dataset"]) - settings["pool"]["initial"]["size"]
     if settings["dataset"]["loader"] in datasets.VIDEO_LOADERS:
         return None
+    if study.by_person:
+        counts = datasets.train_counts(settings["dataset"])
+        return None if counts is None else config.pool_size(settings, counts)
     images = Path(study.clean_images)
     by_class = settings["pool"]["imbalance"]["kind"] != "none" or settings["pool"]["initial"]["kind"] == "balanced"
     if images.exists() and not by_class:

@@ -220,6 +220,6 @@ BY_PERSON = {
         "told",
         {"truth": "{seed_folder}/told.h5"},
         lambda study, at: {"images": study.clean_images, "answers": study.answers(at.seed, "test")},
-        looks_up=lambda study, at: [study.task.told],
+        looks_up=lambda study, at: [study.task.told, study.task.known],
     ),
 }

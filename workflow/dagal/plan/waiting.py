@@ -58,7 +58,7 @@ class Answers:
     """What people answered to a study."""
 
     def __init__(self, study: Study):
-        self.settings = study.settings["oracle"]
+        self.settings, self.told_as = study.settings["oracle"], study.task.told_as
         self.log = answers.log_of(study.results)
         every = answers.read(self.log)
         if all(answer["source"] != GIVEN for answer in every):
@@ -68,11 +68,15 @@ class Answers:
     def of(self, image: int) -> tuple[str, dict | None]:
         """`votes.decided` of an image. Raises UserError for a class that the study does not have."""
         state, content = votes.decided(self.latest.get(image, {}), self.settings["annotators"])
-        if content and content["state"] == "labeled" and content["label"] not in (None, *self.settings["classes"]):
-            raise UserError(
-                f"{self.log} has {content['label']!r} for image {image}, which is none of oracle.classes: add the class at their end, or "
-                "answer again."
-            )
+        if content and content["state"] == "labeled":
+            if content[self.told_as] is None:
+                raise UserError(f"{self.log} has an answer without {self.told_as} for image {image}: answer again.")
+            named = [content["label"]] if self.told_as == "label" else [box[4] for box in content["boxes"] or []]
+            if foreign := [name for name in named if name not in self.settings["classes"]]:
+                raise UserError(
+                    f"{self.log} has {foreign[0]!r} for image {image}, which is none of oracle.classes: add the class at their end, or "
+                    "answer again."
+                )
         return state, content
 
     def left(self, query: Query, state: str | None = None) -> list[int]:
@@ -202,8 +206,13 @@ def goals(study: Study) -> tuple[Study, list[str]]:
     common = min(found.cycles.values())
     reached = Study(study.settings | {"cycles": max(common, 0), "held_out": found.held_out})
     tables = registry.targets(reached) if common >= 0 else []
-    predicted = [reached.file(node, "predicted_labels.csv") for node in found.finished]
-    return reached, [*found.targets, *predicted, *tables]
+    return reached, [*found.targets, *predicted(study, found), *tables]
+
+
+def predicted(study: Study, found: Reach) -> list[str]:
+    """The tables of the whole pool at the ends of chains, where the task has such tables."""
+    name = "predicted_labels"
+    return [study.file(node, f"{name}.csv") for node in found.finished] if name in study.steps else []
 
 
 def write(study: Study) -> list[str]:
@@ -232,9 +241,13 @@ def lines(study: Study, found: Reach, listed: list[dict]) -> list[str]:
     """What is said at the end of a run."""
     told = new_classes(study, found)
     if not listed:
-        tables = [study.file(node, "predicted_labels.csv") for node in found.finished]
+        tables = predicted(study, found)
         if found.finished and all(Path(path).exists() for path in [*found.targets, *tables]):
-            return [*told, f"all labels are there; the labels of the whole pool, as predicted: {', '.join(tables)}"]
+            return [
+                *told,
+                "all labels are there"
+                + (f"; those of the whole pool, as predicted: {', '.join(tables)}" if tables else ""),
+            ]
         return [*told, "all answers that were asked for are there: run snakemake again to go on"]
     left = sorted({image for query in listed for image in query["left"]})
     told += [

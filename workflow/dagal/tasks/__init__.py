@@ -87,8 +87,11 @@ class Task:
     # steps by the names of their rules, and the files in rules/ that declare them
     stages: Mapping[str, Stage]
     rules: tuple[str, ...]
-    # (answers of people, names of the classes) -> answers, as `ask` has them; None while nobody can be asked
+    # (answers of people, names of the classes, folder of masks) -> answers, as `ask` has them; None where nobody can be asked
     told: Callable | None = None
+    told_as: str = "label"  # the field of an answer that a label is in (`dagal.labeling.answers`)
+    # (such answers, their ids, ids that were asked for, number of images) -> data sets of the truth that holds them
+    known: Callable | None = None
     # steps that a study has where a person labels, instead of or besides those above
     by_person: Mapping[str, Stage] = field(default_factory=dict)
     # (settings of a method, the study's settings) -> (kind of file, data set) of signals that are read besides those of score and selector

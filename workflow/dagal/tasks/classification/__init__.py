@@ -53,6 +53,7 @@ TASK = Task(
     ask=answers.answers,
     append=answers.append,
     told=answers.told,
+    known=answers.known,
     signals=SIGNALS,
     sealed=frozenset({"truth"}),
     methods=METHODS,
