@@ -50,7 +50,7 @@ class Reach:
     targets: list[str]
     waiting: list[Query]
     cycles: dict[tuple[int, str], int]
-    finished: list[Node]
+    finished: dict[tuple[int, str], Node]  # the last node of each chain that asks for nothing more
     held_out: dict[str, bool]
 
 
@@ -115,7 +115,7 @@ def check_names(before: list[str], now: list[str], query: Query) -> None:
 def reach(study: Study) -> Reach:
     """How far a study can go with the answers that are there; queries whose last answer came are closed."""
     known = Answers(study)
-    targets, waiting, cycles, finished, held_out = [], [], {}, [], {"test": False, "validation": False}
+    targets, waiting, cycles, finished, held_out = [], [], {}, {}, {"test": False, "validation": False}
     for seed in study.seeds:
         cycles |= {(seed, method): -1 for method in study.methods}
         targets.append(study.split(seed))
@@ -130,7 +130,7 @@ def reach(study: Study) -> Reach:
                 cycles[seed, method] = cycle
                 targets.append(study.path(node, "metrics"))
                 if cycle == study.cycles[-1] or has_stopped(study, node):
-                    finished.append(node)
+                    finished[seed, method] = node
                     break
                 query = query_of(study, seed, method, cycle + 1)
                 targets.append(query.table)
@@ -139,7 +139,7 @@ def reach(study: Study) -> Reach:
                 if not known.close(query):
                     waiting.append(query)
                     break
-    return Reach(list(dict.fromkeys(targets)), waiting, cycles, list(dict.fromkeys(finished)), held_out)
+    return Reach(list(dict.fromkeys(targets)), waiting, cycles, finished, held_out)
 
 
 def first_sets(study: Study, seed: int, held_out: dict[str, bool]) -> Iterator[Query]:
@@ -194,7 +194,7 @@ def goals(study: Study) -> tuple[Study, list[str]]:
     """The study as far as it can go, and the files that are to be made.
 
     Results from elsewhere have no record of what their tables were made of: a node that is missing is made in any case.
-    Where a person labels, tables and figures are of the cycles that all chains have reached. Mistakes end the program with a sentence.
+    Where a person labels, tables and figures are made when no chain waits any more, of the cycles that all have. Mistakes end the program with a sentence.
     """
     if not study.by_person:
         nodes = [*study.nodes(), *study.supervised()]
@@ -203,16 +203,20 @@ def goals(study: Study) -> tuple[Study, list[str]]:
         found = reach(study)
     except UserError as error:
         sys.exit(f"dagal: {error}")
-    common = min(found.cycles.values())
-    reached = Study(study.settings | {"cycles": max(common, 0), "held_out": found.held_out})
-    tables = registry.targets(reached) if common >= 0 else []
+    common = max(0, min(found.cycles.values()))
+    reached = Study(study.settings | {"cycles": common, "held_out": found.held_out})
+    tables = registry.targets(reached) if found.finished.keys() == found.cycles.keys() else []
     return reached, [*found.targets, *predicted(study, found), *tables]
 
 
 def predicted(study: Study, found: Reach) -> list[str]:
     """The tables of the whole pool at the ends of chains, where the task has such tables."""
     name = "predicted_labels"
-    return [study.file(node, f"{name}.csv") for node in found.finished] if name in study.steps else []
+    return (
+        [study.file(node, f"{name}.csv") for node in dict.fromkeys(found.finished.values())]
+        if name in study.steps
+        else []
+    )
 
 
 def write(study: Study) -> list[str]:
