@@ -1,6 +1,7 @@
 """The labels of a study that people label: what it waits for, what they cost and bring (``dagal progress``), and corrections (``dagal relabel``)."""
 
 import argparse
+from itertools import takewhile
 from pathlib import Path
 from typing import TextIO
 
@@ -96,18 +97,15 @@ def people(study: Study, log: list[dict]) -> list[str]:
 def chains(study: Study) -> list[str]:
     """A line for each chain that has a model: labels, performance, what the next batch may bring, and how stable predictions are."""
     found = []
-    for seed in study.seeds:
-        for method in study.methods:
-            known = []
-            for cycle in study.cycles:
-                path = Path(study.path(study.node(seed, method, cycle), "metrics"))
-                if not path.exists():
-                    break
-                known.append(artifacts.read_json(path))
-            if known:
-                measures = (study.task.measures[0], study.task.without_test)
-                measure = next((name for name in measures if known[-1].get(name) is not None), None)
-                found.append(chain(f"{method}, seed {seed}", known, measure, study.settings["budget"]))
+    for (seed, method), last in waiting.reach(
+        study
+    ).cycles.items():  # after a correction there may be older models beyond
+        paths = [Path(study.path(study.node(seed, method, cycle), "metrics")) for cycle in range(last + 1)]
+        known = [artifacts.read_json(path) for path in takewhile(Path.exists, paths)]
+        if known:
+            measures = (study.task.measures[0], study.task.without_test)
+            measure = next((name for name in measures if known[-1].get(name) is not None), None)
+            found.append(chain(f"{method}, seed {seed}", known, measure, study.settings["budget"]))
     return found
 
 
@@ -119,7 +117,7 @@ def chain(name: str, metrics: list[dict], measure: str | None, budget: int) -> s
         told.append(f"{measure.replace('_', ' ')} {last[measure]:.3f}")
         gain = spending.expected_gain([one["labels"] for one in metrics], [one[measure] for one in metrics], budget)
     if last.get("unanswered"):
-        told.append(f"{last['unanswered']:,} answers without a label")
+        told.append(f"{last['unanswered']:,} asked for in vain")
     if gain is not None:
         told.append(f"{budget:,} more may bring {gain:+.3f}")
     if last.get("agreement") is not None:

@@ -252,7 +252,8 @@ def lines(study: Study, found: Reach, listed: list[dict]) -> list[str]:
                 "all labels are there"
                 + (f"; those of the whole pool, as predicted: {', '.join(tables)}" if tables else ""),
             ]
-        return [*told, "all answers that were asked for are there: run snakemake again to go on"]
+        drawn = all(Path(study.split(seed)).exists() for seed in study.seeds)
+        return [*told, "all answers that were asked for are there: run snakemake again to go on"] if drawn else told
     left = sorted({image for query in listed for image in query["left"]})
     told += [
         f"{query.name} waits for {len(entry['left']):,} of {len(query.ids):,} labels"
