@@ -1,5 +1,6 @@
 # make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
 # make resume            the same after a kill or a power cut; make unlock alone says that no Snakemake runs here any more
+# make label IMAGES=photos CLASSES="cat dog" NAME=pets   from images without labels to the page on which you label them; and to go on
 # make run-video         the small study of rendered videos
 # make run-segmentation  the small study of rendered scenes with a class for every pixel
 # make run-camera-traps  the small study of rendered camera traps
@@ -13,7 +14,7 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run resume unlock run-video run-segmentation run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda fuzz bench bench-selection
+.PHONY: run label resume unlock run-video run-segmentation run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda fuzz bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
@@ -22,6 +23,13 @@ run: $(VENV)/.ready
 		|| $(SNAKEMAKE) --report $$study/report.html; } && \
 	echo "report: $$study/report.html" && \
 	echo "result table: $$study/summary.csv (all measurements: $$study/metrics.csv)"
+
+# IMAGES: a folder of images without labels; CLASSES: the names of their classes, between blanks
+NAME := labels
+
+label: $(VENV)/.ready
+	@[ -e $(NAME).yaml ] || $(PYTHON) -m dagal new $(NAME) --images $(IMAGES) --classes $(CLASSES)
+	@$(VENV)/bin/snakemake --configfile $(NAME).yaml --quiet rules && $(PYTHON) -m dagal label results/$(NAME)
 
 resume: unlock
 	@$(MAKE) --no-print-directory run

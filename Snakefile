@@ -21,9 +21,9 @@ if not workflow.overwrite_configfiles:
 sys.path.insert(0, str(Path(workflow.current_basedir) / "workflow"))
 sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
-from dagal.inspect import failures
+from dagal.inspect import failures, labels
 from dagal.inspect.progress import Progress
-from dagal.plan import record
+from dagal.plan import record, waiting
 from dagal.plan.check import planned
 from dagal.plan.job import FOLDER
 from dagal.plan.rules import Rules
@@ -34,14 +34,15 @@ files = workflow.overwrite_configfiles or "config.yaml"
 study, size = planned(files, dict(workflow.config_settings.config), trusted=workflow.touch)
 if workflow.is_main_process:
     record.tell_raw_changes(study)
+# where a person labels, the plan ends at the queries that wait
+reached, targets = waiting.goals(study)
 # cluster jobs start cold, and so do those of --use-conda, whose interpreters differ
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 warm = workflow.is_main_process and not with_conda
-plan = Rules(study, size, ancient, "python" if with_conda else sys.executable, warm, workflow)
+plan = Rules(reached, size, ancient, "python" if with_conda else sys.executable, warm, workflow)
 
 
-models = [study.path(node, "metrics") for node in [*study.nodes(), *study.supervised()]]
-progress = Progress(models)
+progress = Progress(path for path in targets if path.endswith("metrics.json"))
 quiet = workflow.output_settings.quiet or ()
 if workflow.is_main_process and Quietness.ALL not in quiet:
     progress.listen(logger, instead=Quietness.RULES in quiet)
@@ -66,6 +67,10 @@ onerror:
     atexit.register(failures.tell, Path(), sys.stderr)  # below all that Snakemake has to say
 
 
+if study.by_person and workflow.is_main_process:
+    atexit.register(labels.tell, study, sys.stderr)
+
+
 wildcard_constraints:
     **WILDCARDS,
 
@@ -79,12 +84,15 @@ for rules_of_task in study.task.rules:
     include: f"rules/{rules_of_task}"
 
 
+if study.by_person:
+
+    include: "rules/person.smk"
+
+
 include: "rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        registry.targets(study),
-        # results from elsewhere have no record of what their tables were made of: a node that is missing is made in any case
-        models,
+        targets,

@@ -3,7 +3,7 @@
 Needs metrics.json, scores, signals, queries and benchmark files of the nodes. Makes <results>/*.csv and <results>/figures/*.
 """
 
-for name, item in registry.items(study).items():
+for name, item in registry.items(reached).items():
 
     rule:
         name:

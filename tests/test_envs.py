@@ -32,6 +32,8 @@ TASKS = {name: tasks.find(name) for name in tasks.TASKS}
 STAGES = {
     **{(None, name): stage for name, stage in stages.STAGES.items()},
     **{(task.name, name): stage for task in TASKS.values() for name, stage in task.stages.items()},
+    **{("person", name): stage for name, stage in stages.BY_PERSON.items()},
+    **{(f"{task.name}, person", name): stage for task in TASKS.values() for name, stage in task.by_person.items()},
     **{(None, name): report_stage(ITEMS.find(name)) for name in ITEMS},
 }
 # (file, name, text) of every rule; the one of the report has the names of all items
@@ -106,8 +108,14 @@ def test_every_stage_of_a_task_has_one_rule_that_asks_for_what_it_declares(task)
             assert line in text or getattr(declared[name], setting) is default, (name, setting)
 
 
+def test_every_stage_that_only_a_person_has_has_a_rule():
+    declared = {**stages.BY_PERSON, **TASKS["classification"].by_person}
+    every = stages.STAGES | dict(TASKS["classification"].stages)
+    assert sorted(name for file, name, _ in RULES if file == "person.smk") == sorted(declared.keys() - every.keys())
+
+
 def test_every_rule_file_belongs_to_all_studies_or_a_task():
-    every = {"data.smk", "cycle.smk", "report.smk"}.union(*(task.rules for task in TASKS.values()))
+    every = {"data.smk", "cycle.smk", "report.smk", "person.smk"}.union(*(task.rules for task in TASKS.values()))
     assert {path.name for path in (ROOT / "rules").glob("*.smk")} == every == {file for file, _, _ in RULES}
 
 
@@ -130,8 +138,9 @@ def found_by_name(name: str, stage: Stage) -> list[tuple[str, str]]:
         found = ["dagal.acquisition.kcenter:kcenter_initial"]
     elif name in ("dataset", "source_dataset"):
         found = list(datasets.LOADERS.values())
-    elif name in ("initial", "supervised", "oracle"):
-        found = [function for one in TASKS.values() for function in (one.ask, one.append)]
+    elif name in ("initial", "supervised", "oracle", "told"):
+        asked = [function for one in TASKS.values() for function in (one.ask, one.append, one.told)]
+        found = [function for function in asked if function]
     elif name in parts:
         found = [
             methods.find(part, function, one)

@@ -415,6 +415,7 @@ def test_every_study_is_pinned():
     others = {
         "cifar10_smoke", "digits_class_balance", "digits_simsiam", "digits_two_model", "video_small", "camvid", "two_moons",
         "camera_traps_miniature", "segmentation_small", "camvid_segmentation", "cityscapes",
+        "label_digits",
     }  # fmt: skip
     assert set(STUDIES) == {*PUBLISHED, *LOW_BUDGET, *others}
 

@@ -14,6 +14,8 @@ COMMANDS = {
     "new": "dagal.config.commands",
     "show": "dagal.inspect.show",
     "sheet": "dagal.inspect.sheet",
+    "progress": "dagal.inspect.labels",
+    "relabel": "dagal.inspect.labels",
     "failures": "dagal.inspect.failures",
     "export-query": "dagal.labeling.exchange",
     "import-answers": "dagal.labeling.exchange",

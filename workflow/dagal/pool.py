@@ -86,7 +86,16 @@ def draw(labels_N: np.ndarray, size: int, kind: str, n_classes: int, rng: np.ran
     return np.sort(np.concatenate([order_N[shuffled_N == c][: wanted_C[c]] for c in range(n_classes)]))
 
 
-def draw_groups(group_N: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def drawn_at_random(
+    ids: np.ndarray, size: int, rng: np.random.Generator, group_N: np.ndarray | None, key: str
+) -> np.ndarray:
+    """Positions in ``ids`` of a set of ``size``, ascending; of whole groups where ``group_N`` tells them. ``key`` is that of the config."""
+    if group_N is not None and size:
+        return draw_groups(group_N[ids], size, rng, key)
+    return draw(np.zeros(len(ids), np.int64), size, "random", 1, rng)
+
+
+def draw_groups(group_N: np.ndarray, size: int, rng: np.random.Generator, key: str) -> np.ndarray:
     """Positions, ascending, of whole groups in random order, each taken if it still fits into ``size``. Raises UserError if none does."""
     names, size_G = np.unique(group_N, return_counts=True)
     taken, left = [], size
@@ -96,16 +105,18 @@ def draw_groups(group_N: np.ndarray, size: int, rng: np.random.Generator) -> np.
             left -= size_G[g]
     if not taken:
         raise UserError(
-            f"pool.validation is {size}, but the smallest of the {len(names):,} groups of training images has {size_G.min():,}: make it "
+            f"{key} is {size}, but the smallest of the {len(names):,} groups of training images has {size_G.min():,}: make it "
             "larger."
         )
     return np.flatnonzero(np.isin(group_N, taken))
 
 
 def unlabeled(split_path: str, labeled_path: str) -> np.ndarray:
-    """Ids of the pool that have no label yet, ascending."""
-    (pool,), (labeled,) = artifacts.read(split_path, "split", "pool"), artifacts.read(labeled_path, "labeled", "ids")
-    return np.setdiff1d(pool, labeled)
+    """Ids of the pool that may be asked for, ascending: those without label that nobody was asked for in vain."""
+    (pool,) = artifacts.read(split_path, "split", "pool")
+    with artifacts.opened(labeled_path, "labeled") as file:
+        asked = [file[name][()] for name in ("ids", "unanswered") if name in file]
+    return np.setdiff1d(pool, np.concatenate(asked))
 
 
 def part_of(n: int, batch_size: int, shard: int, shards: int) -> slice:
@@ -139,16 +150,27 @@ def make_split(
     seed: int,
     kcenter=None,
     group_N: np.ndarray | None = None,
+    given: np.ndarray | None = None,
 ) -> dict:
     """Ids of ``pool``, ``initial``, ``validation`` and ``test``, each ascending, the four disjoint.
 
     ``split_N`` is 0 for training, 1 for test and 2 for validation images. Where the data bring none of the last, the validation set is
     drawn first, at random, and of whole groups if ``group_N`` tells them; the imbalance is
     applied to what the initial draw leaves (``where: rest``, as in 003) or before that draw (``where: all``, as in 004).
+    Where a person labels, ``given`` (n,) are the ids whose label is known: those for training are the initial set, or the first of
+    it; a test set of ``settings["test"]`` is drawn before all else, the same for all seeds.
     ``kcenter(ids, size, start, rng)`` chooses positions for an initial set of that kind; without it, a random draw stands in.
     """
     initial, imbalance = settings["initial"], settings["imbalance"]
-    training = np.flatnonzero(split_N == 0)
+    training, test = np.flatnonzero(split_N == 0), np.flatnonzero(split_N == 1)
+    if given is not None:
+        # an image for testing that has no label is one of the pool
+        training, test = np.union1d(training, np.setdiff1d(test, given)), np.intersect1d(test, given)
+        free = np.setdiff1d(training, given)
+        if group_N is not None:
+            free = free[~np.isin(group_N[free], group_N[given])]
+        taken = free[drawn_at_random(free, settings.get("test", 0), generator(0, "test"), group_N, "pool.test")]
+        training, test = np.setdiff1d(training, taken), np.union1d(test, taken)
 
     brought = np.flatnonzero(split_N == 2)
     if len(brought) and settings["validation"]:
@@ -156,19 +178,19 @@ def make_split(
             f"pool.validation is {settings['validation']}, but the data set brings {len(brought):,} images for validation: delete it."
         )
     rng = generator(seed, "validation")
-    if group_N is not None and settings["validation"]:
-        drawn = draw_groups(group_N[training], settings["validation"], rng)
-    else:
-        drawn = draw(labels_N[training], settings["validation"], "random", n_classes, rng)
+    drawn = drawn_at_random(training, settings["validation"], rng, group_N, "pool.validation")
     validation, rest = np.concatenate([training[drawn], brought]), np.delete(training, drawn)
 
     share_C = kept_share(imbalance["kind"], imbalance["factor"], n_classes)
     imbalance_rng = generator(seed, "imbalance")
     if imbalance["where"] == "all":
         rest = rest[thin(labels_N[rest], share_C, imbalance_rng)]
-    rng, size = generator(seed, "initial"), initial["size"]
+    rng, size, known = generator(seed, "initial"), initial["size"], rest[:0]
+    if given is not None:
+        known = np.intersect1d(rest, given)
+        rest, size = np.setdiff1d(rest, known), max(0, size - len(known))
     by_kcenter = initial["kind"].startswith("kcenter")
-    if by_kcenter and kcenter and size <= len(rest):
+    if by_kcenter and kcenter and 0 < size <= len(rest):
         drawn = np.sort(kcenter(rest, size, min(initial["start"], size), rng))
     else:
         kind = "random" if by_kcenter else initial["kind"]
@@ -176,7 +198,7 @@ def make_split(
     chosen, pool = rest[drawn], np.delete(rest, drawn)
     if imbalance["where"] == "rest":
         pool = pool[thin(labels_N[pool], share_C, imbalance_rng)]
-    return {"pool": pool, "initial": chosen, "validation": validation, "test": np.flatnonzero(split_N == 1)}
+    return {"pool": pool, "initial": np.union1d(chosen, known), "validation": validation, "test": test}
 
 
 def add_noise(image_H_W_C: np.ndarray, settings: dict, std_C: np.ndarray, rng: np.random.Generator) -> np.ndarray:

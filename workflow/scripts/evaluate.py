@@ -4,7 +4,7 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
-from dagal.balance import l1_score
+from dagal.tasks.classification.measures import measured
 
 job = start()
 ids, probs_N_C = artifacts.read(job.input.predictions, "predictions", "ids", "probabilities")
@@ -17,23 +17,8 @@ with artifacts.opened(job.input.truth, "truth") as file:
     truth_N, pseudo_truth = (artifacts.rows(file["labels"], rows) for rows in (ids, pseudo_ids))
     class_names = artifacts.attribute(file, "class_names").tolist()
 
-n_classes, correct_N = len(class_names), probs_N_C.argmax(1) == truth_N
-in_class_C = np.bincount(truth_N[:n_test], minlength=n_classes)
-right_C = np.bincount(truth_N[:n_test], correct_N[:n_test], minlength=n_classes)
-accuracy_C = [float(right / n) if n else None for right, n in zip(right_C, in_class_C, strict=True)]
-labels_C = np.bincount(labels, minlength=n_classes)
-metrics = {
-    **job.origin,
-    "cycle": int(job.wildcards.cycle),
-    "labels": len(labels),
-    "accuracy": float(correct_N[:n_test].mean()),
-    "balanced_accuracy": float(np.mean([a for a in accuracy_C if a is not None])),
-    "validation_accuracy": float(correct_N[n_test:].mean()) if len(ids) > n_test else None,
-    "l1_score": float(l1_score(labels_C)),
-    "class_names": class_names,
-    "accuracy_per_class": accuracy_C,
-    "labels_per_class": labels_C.tolist(),
-}
+metrics = {**job.origin, "cycle": int(job.wildcards.cycle), "labels": len(labels)}
+metrics |= measured(probs_N_C.argmax(1), truth_N, np.arange(len(ids)) < n_test, labels, class_names)
 if job.input.pseudo:
     wrong = pseudo_truth != pseudo_labels
     metrics |= {"pseudo_labels": len(wrong), "pseudo_label_error": float(wrong.mean()) if len(wrong) else None}

@@ -18,7 +18,12 @@ job.ready()
 source, params = job.input, job.params
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 candidates, score_N = artifacts.read(source.scores, "scores", "ids", "score")
-budget, purpose, shard, parts = params.budget, ["select", cycle], job.wildcards.get("shard"), source.get("shards")
+purpose, shard, parts = ["select", cycle], job.wildcards.get("shard"), source.get("shards")
+with artifacts.opened(
+    source.labeled, "labeled"
+) as file:  # images of the last query that nobody could name are made up for
+    in_vain = np.sum(file["unanswered_cycle"][()] == cycle - 1) if "unanswered_cycle" in file else 0
+budget = min(params.budget + int(in_vain), max(params.budget, len(candidates)))
 if budget > len(candidates):
     raise UserError(f"budget {budget} is larger than the {len(candidates)} candidates left in cycle {cycle}.")
 if shard:

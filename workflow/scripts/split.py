@@ -1,4 +1,4 @@
-"""images.h5 + truth.h5 -> the pool, initial, validation and test ids of one seed."""
+"""images.h5 + truth.h5 (or, where a person labels, the labels that are given) -> the pool, initial, validation and test ids of one seed."""
 
 import importlib
 
@@ -11,9 +11,14 @@ from dagal.pool import SPLIT, channel_statistics, make_split, thumbnails
 
 job = start()
 seed = int(job.wildcards.seed)
-with artifacts.opened(job.input.truth, "truth") as file:
-    class_names = artifacts.attribute(file, "class_names")
-    labels_N = file["labels"][()] if "labels" in file else None
+given, labels_N = None, None
+if job.input.get("given"):
+    (given,) = artifacts.read(job.input.given, "given", "ids")
+    class_names = artifacts.attributes(job.input.given, "given")["class_names"]
+else:
+    with artifacts.opened(job.input.truth, "truth") as file:
+        class_names = artifacts.attribute(file, "class_names")
+        labels_N = file["labels"][()] if "labels" in file else None
 with artifacts.opened(job.input.images, "images", cached=False) as file:
 
     def kcenter(ids, size, start, rng):
@@ -26,10 +31,12 @@ with artifacts.opened(job.input.images, "images", cached=False) as file:
             features = thumbnails(file["images"], ids)
         return module.kcenter_initial(features, size, start, rng)
 
-    if labels_N is None:  # frames of videos have no class: nothing that needs one may be set for them
+    if (
+        labels_N is None
+    ):  # frames of videos have no class, and what is not labeled: nothing that needs one may be set for them
         labels_N = np.zeros(len(file["split"]), np.int64)
     group_N = file["group"][()] if "group" in file else None
-    split = make_split(file["split"][()], labels_N, len(class_names), job.params.pool, seed, kcenter, group_N)
+    split = make_split(file["split"][()], labels_N, len(class_names), job.params.pool, seed, kcenter, group_N, given)
     mean_C, std_C = channel_statistics(file["images"], np.union1d(split["pool"], split["initial"]))
 artifacts.write(
     job.output.split,

@@ -5,16 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
-from dagal import datasets
+from dagal import datasets, tasks
 from dagal.config.backbones import EMBEDDING_KINDS
 from dagal.config.dataset import may_download, reads_files, same_labels
 from dagal.config.fields import Mistake
 from dagal.config.loader import places_of
 from dagal.datasets.source import PUBLISHED_COUNTS
 from dagal.errors import UserError
+from dagal.labeling import by_person
 
 # architectures that learn on the features of a backbone
 FEATURE_ARCHITECTURES = ("linear", "mlp", "svm")
+
+PARTLY_LABELED = ("image_folder", "image_table")  # loaders of data of which some images may have a label
+
+# loader of what people draw boxes in, or paint
+UNLABELED_BY_TASK = {"detection": "video_folder", "segmentation": "image_folder"}
 
 WITHOUT_CLASS = ("detection", "segmentation")  # whose images have no class of their own
 
@@ -24,7 +30,7 @@ def check_combinations(study: dict) -> None:
     if study["study"] == "datasets":
         raise Mistake("study", "is 'datasets', where the prepared data sets lie; take another name.")
     check_pool_settings(study)
-    check_oracle(study)
+    (check_person if by_person(study) else check_oracle)(study)
     check_stopping(study)
     check_sources(study)
     check_backbones(study)
@@ -75,8 +81,14 @@ def check_balanced(study: dict, n_classes: int) -> None:
 
 
 def check_oracle(study: dict) -> None:
-    """Annotators who err, and noise in the images."""
+    """Annotators who err, noise in the images, and labels for all of them."""
     oracle = study["oracle"]
+    if study["dataset"].get("labels"):
+        raise Mistake(
+            "dataset.labels", "is for oracle.kind person only; delete it, or set oracle: {kind: person, ...}."
+        )
+    if study["pool"].get("test"):
+        raise Mistake("pool.test", "is for oracle.kind person only: the data set brings the test set; delete it.")
     if (oracle["noise"] == "none") != (oracle["rate"] == 0):
         raise Mistake(
             "oracle",
@@ -86,6 +98,36 @@ def check_oracle(study: dict) -> None:
     for key, kind in (("oracle.noise", oracle["noise"]), ("pool.noise", study["pool"]["noise"]["kind"])):
         if study["task"] in WITHOUT_CLASS and kind != "none":
             raise Mistake(key, f"is for classification only, not for {study['task']}; delete it.")
+
+
+def check_person(study: dict) -> None:
+    """Nothing that needs the labels of images that nobody has labeled."""
+    task, loader = study["task"], study["dataset"]["loader"]
+    if tasks.find(task).told is None:
+        raise Mistake("oracle.kind", f"is person, and nobody can be asked in a study of {task}; delete it.")
+    if task in WITHOUT_CLASS:
+        if loader != UNLABELED_BY_TASK[task] or study["dataset"].get("labels") != "none":
+            raise Mistake(
+                "dataset.loader",
+                f"is {loader!r}, but where a person labels, a study of {task} needs {UNLABELED_BY_TASK[task]} with 'labels: none'.",
+            )
+        if not study["pool"].get("test"):
+            raise Mistake("pool.test", f"is missing: a study of {task} measures its models on a test set.")
+    if not study["dataset"].get("labels"):
+        raise Mistake("dataset.labels", "is missing: say which labels there are already, none, some or test.")
+    if study["dataset"]["labels"] == "some" and study["dataset"]["loader"] not in PARTLY_LABELED:
+        raise Mistake(
+            "dataset.labels", f"is some, which is for {' and '.join(PARTLY_LABELED)} only; take none or test."
+        )
+    if study["pool"]["initial"]["kind"] in ("balanced", "class_uniform"):
+        raise Mistake(
+            "pool.initial.kind",
+            f"is {study['pool']['initial']['kind']}, which needs the class of every image; take random or kcenter.",
+        )
+    if study["pool"]["imbalance"]["kind"] != "none":
+        raise Mistake("pool.imbalance", "is simulated by the class of every image, which nobody has; delete it.")
+    if study["supervised"]:
+        raise Mistake("supervised", "needs labels of images that nobody was asked for; delete it.")
 
 
 def check_stopping(study: dict) -> None:
@@ -214,7 +256,10 @@ def pool_size(study: dict, counts_C: np.ndarray | Sequence[int]) -> int:
     with places_of(study):
         check_balanced(study, len(counts_C))
         try:
-            split = make_split(np.zeros(len(labels_N)), labels_N, len(counts_C), study["pool"], study["seeds"][0])
+            given = labels_N[:0] if by_person(study) else None
+            split = make_split(
+                np.zeros(len(labels_N)), labels_N, len(counts_C), study["pool"], study["seeds"][0], given=given
+            )
         except UserError as error:
             raise Mistake("pool", f"cannot be drawn: {error}") from None
     return len(split["pool"])

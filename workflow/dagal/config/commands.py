@@ -18,6 +18,43 @@ from dagal.errors import UserError
 from dagal.tasks import TASKS
 from dagal.tasks import find as find_task
 
+LABELING = """\
+# {name}: images that a person labels, and a model that says which of them to label next. Every key: docs/settings.md.
+# Run: snakemake --configfile {file}; then `dagal label results/{name}`, and again (docs/labeling.md).
+study: {name}
+
+dataset:
+  name: {name}
+  loader: image_folder
+  path: {images}
+  labels: none  # some: images in a folder of their class have that label
+  image_size: 64
+
+oracle:
+  kind: person
+  classes: {classes}  # new ones may be added at the end later
+
+pool:
+  test: 100  # labeled first, drawn at random: tells how good the model is; without it, cross-validation has to
+  initial: {{size: 50}}  # labels before the first query
+
+budget: 50  # labels per cycle
+cycles: 10  # as many as you like; make it smaller to end a study
+seeds: [0]
+
+learners:
+  resnet18:
+    architecture: resnet18
+    epochs: 60
+    batch_size: 32
+    optimizer: {{lr: 0.01, weight_decay: 0.0005}}
+    schedule: {{name: cosine}}
+    augmentation: {{pad: 4, flip: true}}
+
+methods:  # python -m dagal methods lists them
+  entropy:
+"""
+
 START = """\
 # {name}: what the study asks, and where its data comes from. Every key: docs/settings.md. Run: snakemake --configfile {file}
 study: {name}
@@ -81,11 +118,13 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "new",
         help="write a starting study",
         description="Write NAME.yaml, a commented study that runs as it is.",
-        epilog="example:\n  dagal new leaves",
+        epilog="examples:\n  dagal new leaves\n  dagal new leaves --images photos --classes healthy rust",
         formatter_class=keep,
     )
     parser.add_argument("name", metavar="NAME", help="name of the study: letters, digits and _")
-    parser.set_defaults(run=lambda options: print(new(options.name)))
+    parser.add_argument("--images", metavar="FOLDER", help="images without labels: a study that a person labels")
+    parser.add_argument("--classes", nargs="+", metavar="CLASS", help="names of the classes of these images")
+    parser.set_defaults(run=lambda options: print(new(options.name, options.images, options.classes)))
 
 
 def print_config(options: argparse.Namespace) -> None:
@@ -163,8 +202,16 @@ def _about(part: str, name: str, task: str) -> str:
     return f"{text}\n{''.join(options)}"
 
 
-def new(name: str) -> str:
-    """Write a starting study; what was written, in one sentence."""
+def new(name: str, images: str | None = None, classes: list[str] | None = None) -> str:
+    """Write a starting study, of a folder of images that a person labels if there is one; what was written, in one sentence."""
+    if images is not None and len(set(classes or [])) < 2:
+        raise UserError("--images needs the names of two classes or more, as in --classes healthy rust.")
+    if images is not None and not Path(images).exists():
+        raise UserError(f"{images} is not there: give the folder of the images.")
+    text = START if images is None else LABELING
+    values = (
+        {} if images is None else {"images": json.dumps(images), "classes": json.dumps(classes, ensure_ascii=False)}
+    )
     if not NAME.fullmatch(name):
         raise UserError(f"{name!r} is no name of a study: it may hold only letters, digits and _.")
     path = Path(f"{name}.yaml")
@@ -173,7 +220,7 @@ def new(name: str) -> str:
     first = f"# yaml-language-server: $schema={os.path.relpath(schema)}\n" if schema.exists() else ""
     try:
         with path.open("x") as file:
-            file.write(first + START.format(name=name, file=path))
+            file.write(first + text.format(name=name, file=path, **values))
     except FileExistsError:
         raise UserError(f"{path} exists already and is left as it is; take another name.") from None
     return f"{path} is written: change it, look at it with `dagal config {path}`, run it with `snakemake --configfile {path}`."

@@ -27,7 +27,7 @@ def check_pattern(pattern: str | None, key: str) -> None:
 
 class Dataset(Section):
     # keys that came later: left out where they are not set, so that data sets without them stay what they were
-    added: ClassVar = ("intensity", "background", "group_pattern", "group", "content")
+    added: ClassVar = ("intensity", "background", "group_pattern", "group", "content", "labels")
 
     name: Name = setting("Name of the data set, also its folder in `results/datasets`.")
     loader: str = setting(
@@ -62,6 +62,13 @@ class Dataset(Section):
 
 class Images(Dataset):
     label = "images"
+    labels: Literal["some", "test", "none"] | None = setting(
+        "Which labels there are, with `oracle.kind: person`. `none`: whatever the folders of images are called; `some`: images in a folder "
+        "(of a table: with a cell in the column `label`) have that class, those beside the folders, or in `unlabeled/`, have none; "
+        "`test`: those of the test part, of data that have a label for each image.",
+        None,
+        otherwise="every image has one",
+    )
     download: bool = setting(
         "Allow the official download (checksum verified) of CIFAR, MNIST, Fashion-MNIST and SVHN.", False
     )
@@ -182,6 +189,9 @@ class Videos(Dataset):
 
 
 class FileVideos(Videos):
+    labels: Literal["none"] | None = setting(
+        "`none`: there are no boxes yet, with `oracle.kind: person` and `video_folder` only.", None, otherwise="boxes"
+    )
     group_pattern: str | None = setting(
         "Regular expression, searched in the path of each frame or video file below `dataset.path`: its first group in brackets, "
         "or else all that it matches, names what must not be torn apart (a camera, a place). The test videos are whole groups.",

@@ -14,6 +14,7 @@ from dagal.acquisition import methods
 from dagal.config.fields import Mistake, Section, Variants, Whole, did_you_mean, requirement_of, setting, shown, words
 from dagal.config.video import SiamFC
 from dagal.errors import UserError
+from dagal.labeling import by_person
 from dagal.tasks import Task
 from dagal.tasks.classification.signals import OF_SVM
 
@@ -117,6 +118,8 @@ def complete(name: str, given: dict, study: dict) -> dict:
         )
     read = methods.signals(settings, task)
     kinds, signals = {kind for kind, _ in read}, {signal for _, signal in read}
+    if by_person(study) and kinds & task.sealed:
+        raise Mistake(key, "reads the hidden labels, which nobody has where a person labels: delete it.")
     if "adversary" in kinds:
         settings.setdefault("adversary", name)
         if settings["adversary"] not in study["adversaries"]:

@@ -1,8 +1,10 @@
 """The pool: initial labeled set, validation set, noise and simulated imbalance; and the annotators."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from dagal.config.fields import Number, Section, Whole, part, setting
+from pydantic import Field
+
+from dagal.config.fields import Number, Section, Variants, Whole, part, setting
 
 
 class Initial(Section):
@@ -69,6 +71,13 @@ class Pool(Section):
         ge=0,
         papers="001: 300",
     )
+    test: Whole | None = setting(
+        "Images of a test set, with `oracle.kind: person` only: drawn at random before anything else and never by a method, the same for "
+        "all seeds, and labeled first.",
+        None,
+        ge=1,
+        otherwise="the labeled images of the test part of the data set, if it has some",
+    )
     noise: Noise = part(
         "Noise added to the images of the unlabeled pool, drawn once per seed and stored in `seed<s>/images.h5`; Gaussian noise as "
         "numbers of 16 bits, which it needs below 0 and above 255.",
@@ -77,8 +86,18 @@ class Pool(Section):
     )
     imbalance: Imbalance = part("Which classes of the pool are thinned; the test set stays as it is.", Imbalance)
 
+    def plain(self) -> dict:
+        """Without a key that came later, where it is not set."""
+        return {name: value for name, value in super().plain().items() if (name, value) != ("test", None)}
 
-class Oracle(Section):
+
+class Simulated(Section):
+    label = "simulated"
+    kind: Literal["simulated"] = setting(
+        "Who labels: annotators that are simulated from the labels of the data set, or a person, for whom each chain of cycles waits "
+        "at its query ([labeling](labeling.md)).",
+        "simulated",
+    )
     noise: Literal["none", "symmetric", "pair"] = setting(
         "`symmetric`: a wrong label is any other class alike; `pair`: it is the next class (class-dependent).", "none"
     )
@@ -86,3 +105,36 @@ class Oracle(Section):
     annotators: Whole = setting(
         "Annotators of each image; the class that most of them give is taken, ties at random.", 1, ge=1
     )
+
+    def plain(self) -> dict:
+        """Without the kind, as settings were before there was another one."""
+        return {name: value for name, value in super().plain().items() if name != "kind"}
+
+
+class Person(Section):
+    label = "person"
+    kind: Literal["person"] = setting("Who labels.")
+    classes: list[Annotated[str, Field(min_length=1, max_length=200)]] = setting(
+        "Names of the classes. New ones may be added at the end while a study goes on, and none may be renamed, moved or deleted: "
+        "models know a class from the next query of their chain on.",
+        min_length=2,
+        unique=True,
+    )
+    annotators: Whole = setting(
+        "Annotators who must answer for each image; the answer of most of them counts, and a tie waits for a decision.",
+        1,
+        ge=1,
+    )
+    suggestions: bool = setting(
+        "Whether the labeling page may show what the model takes an image for; it biases those who label.", False
+    )
+
+
+class OracleVariants(Variants):
+    """Who labels; whoever says nothing has them simulated."""
+
+    def prepare(self, value: dict, context: dict) -> dict:
+        return {"kind": "simulated", **value}
+
+
+ORACLE = OracleVariants("kind", lambda: {"simulated": Simulated, "person": Person})

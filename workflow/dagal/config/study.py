@@ -23,7 +23,7 @@ from dagal.config.fields import (
     whole,
 )
 from dagal.config.methods import METHOD
-from dagal.config.pool import Oracle, Pool
+from dagal.config.pool import ORACLE, Pool, Simulated
 from dagal.config.video import Video
 
 
@@ -168,8 +168,9 @@ class Study(Section):
         unique=True,
         papers="all: 3 repeats or more",
     )
-    oracle: Oracle = part(
-        "Simulated annotators of classes, who may err. Test and validation sets keep their true labels.", Oracle
+    oracle: Annotated[Section, ORACLE] = part(
+        "Who labels: simulated annotators of classes, who may err (test and validation sets keep their true labels), or a person.",
+        Simulated,
     )
     backbones: dict[str, Annotated[Section, BACKBONE]] = part(
         "Frozen networks by name, which a learner names to learn on their features.", dict, papers="003, ch. 5"

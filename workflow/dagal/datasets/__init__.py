@@ -61,11 +61,14 @@ def looked_up(settings: dict) -> list:
 
 
 def train_counts(settings: dict) -> np.ndarray | None:
-    """Training images per class (C,), of masks their number (1,), without decoding any; None if the raw data are missing or unusable."""
-    if settings["loader"] in PUBLISHED_COUNTS:
+    """Training images per class (C,), of masks and where a person labels their number (1,), without decoding any; None if the raw data are missing or unusable."""
+    if settings["loader"] in PUBLISHED_COUNTS and settings.get("labels") in (None, "test"):
         return np.array(PUBLISHED_COUNTS[settings["loader"]])
     try:
         source = LOADERS.find(settings["loader"])(settings)
+        if settings.get("labels"):  # an image for testing that has no label is one of the pool
+            is_given_N = np.isin(np.arange(len(source.labels)), source.given(settings["labels"]))
+            return np.array([source.n_train + (~is_given_N[source.n_train :]).sum()])
         return np.array([source.n_train]) if settings["loader"] in MASK_LOADERS else count(source)
     except UserError:
         return None

@@ -18,6 +18,7 @@ from dagal.errors import UserError
 from dagal.files import contents
 
 TEST_FRACTION = 0.2
+UNLABELED = "unlabeled"  # folder of images without a label, beside those of classes
 CALTECH_TEST_FRACTION = 1019 / 9144  # TA-VAAL: 8,125 training and 1,019 test images of all 102 folders
 # what the folders of the parts of a data set are called, in any case
 PARTS = {"train": ("train", "training"), "test": ("test", "testing"), "val": ("val", "valid", "validation")}
@@ -26,8 +27,48 @@ Classes = dict[str, list[Entry]]
 
 
 def image_folder(settings: dict) -> Source:
-    """Class-named folders at ``path``, with or without train/ and test/ (or val/) above them."""
-    return of_classes(Path(settings["path"]), settings)
+    """Class-named folders at ``path``, with or without train/ and test/ (or val/) above them; or images of which some have a label."""
+    read = partly_labeled if settings.get("labels") in ("some", "none") else of_classes
+    return read(Path(settings["path"]), settings)
+
+
+def partly_labeled(path: Path, settings: dict) -> Source:
+    """All images below ``path``. With labels some, the folder that one is in, or the first of them, is its class.
+
+    Those beside the folders and below `UNLABELED` have none. Folders train and test (or val) may stand above; nothing is drawn for
+    testing.
+    """
+    found = []
+    for parts, name in sorted(listing(path).entries, key=lambda entry: entry[1]):
+        if not _is_image(parts):
+            continue
+        folders, is_test = parts[:-1], False
+        if folders and folders[0].lower() in (*PARTS["train"], *PARTS["test"], *PARTS["val"]):
+            is_test = folders[0].lower() not in PARTS["train"]
+            folders = folders[1:]
+        labeled = settings["labels"] == "some" and folders and folders[0].lower() != UNLABELED
+        found.append((is_test, folders[0] if labeled else None, name))
+    if not found:
+        raise UserError(f"{path} holds no image ({' '.join(ENDINGS)}): put some there.")
+    found.sort(key=lambda one: one[0])
+    notes = []
+    folders = sorted({folder for _, folder, _ in found if folder is not None})
+    class_names, names = _class_names(path, folders, notes), [name for *_, name in found]
+    labels = np.array([-1 if folder is None else folders.index(folder) for _, folder, _ in found], np.int64)
+    n_train = sum(not is_test for is_test, *_ in found)
+    about, pattern = {}, settings.get("group_pattern")
+    if pattern:
+        about = groups.about(groups.of_names(pattern, names, path), np.arange(len(names)) >= n_train, path)
+    notes.append(f"{counted(int((labels >= 0).sum()), 'image')} with a label, {(labels < 0).sum():,} without")
+    return Source(
+        class_names=class_names,
+        labels=labels,
+        n_train=n_train,
+        images=_images(path, names, settings, labels, n_train, notes),
+        about=about,
+        files=_below(path, settings, names),
+        notes=notes,
+    )
 
 
 def of_classes(path: Path, settings: dict) -> Source:

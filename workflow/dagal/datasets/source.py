@@ -42,6 +42,15 @@ IMAGES = Kind(
     },
 )
 
+GIVEN = Kind(
+    "given",
+    1,
+    {
+        "ids": "images whose label the data set brings (n,), ascending",
+        "labels": "class of each of them (n,), position in the attribute class_names",
+    },
+)
+
 TRUTH = Kind(
     "truth",
     1,
@@ -62,7 +71,7 @@ class Source:
     """A data set, listed but not yet decoded: rows 0 .. n_train-1 are for training, the rest for testing, and the last for validation."""
 
     class_names: list[str]
-    labels: np.ndarray  # (N,) int64, positions in class_names
+    labels: np.ndarray  # (N,) int64, positions in class_names, -1 none
     n_train: int
     images: Iterator[tuple[int, np.ndarray]]  # (row, uint8 image: RGB (H,W,3), gray (H,W) or (H,W,1)), any order
     about: dict[str, np.ndarray] = field(default_factory=dict)  # what else images.h5 holds
@@ -72,7 +81,7 @@ class Source:
     notes: list[str] = field(default_factory=list)  # lines for the user, complete when all images are decoded
 
     def write(self, settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
-        """Write images.h5 and truth.h5. Raises UserError if these are not the published images, or differ in size."""
+        """Write images.h5 and truth.h5, or, where a person labels, the labels that are `given` instead of the truth. Raises UserError if these are not the published images, or differ in size."""
         check_names(self.class_names, settings.get("path"))
         published = PUBLISHED_COUNTS.get(settings["loader"])
         if published is not None and not np.array_equal(count(self), published):
@@ -93,8 +102,20 @@ class Source:
             write_images(writer, n, fitted(self, settings))
             write_origins(writer, settings, self.files)
             notes.tell(writer, *self.notes)
+        if settings.get("labels"):
+            ids = self.given(settings["labels"])
+            data = {"ids": ids, "labels": self.labels[ids]}
+            names = np.array(self.class_names, h5py.string_dtype())
+            artifacts.write(truth_path, GIVEN, origin, data, class_names=names)
+            return
         truth = {"labels": self.labels, **self.sealed}
         artifacts.write(truth_path, TRUTH, origin, truth, class_names=self.class_names)
+
+    def given(self, labels: str) -> np.ndarray:
+        """Ids, ascending, of the images whose label may be used where a person labels (`dataset.labels`)."""
+        rows = np.arange(len(self.labels))
+        known = {"none": False, "some": True, "test": (rows >= self.n_train) & (rows < len(rows) - self.n_validation)}
+        return np.flatnonzero(known[labels] & (self.labels >= 0))
 
 
 def check_names(class_names: Sequence[str], path: str | Path) -> None:

@@ -1,6 +1,7 @@
 """Tables of images: CSV, TSV or Parquet with a path and a label in each row, and Parquet with the images in it.
 
-Columns, in any case: ``path`` (or ``file_name``), below the folder of the table; ``label``; and, where wanted, ``split`` (train, test,
+Columns, in any case: ``path`` (or ``file_name``), below the folder of the table; ``label``, in which, where a person labels, cells may be
+empty; and, where wanted, ``split`` (train, test,
 val), ``validation`` (yes or no) and ``group``. Parquet as the `datasets` library writes it has a column ``image`` instead of the path,
 and the names of the classes in its schema.
 """
@@ -53,13 +54,13 @@ def image_table(settings: dict) -> Source:
         else:
             table, contents = text_table(path, settings), partial(files_beside, path)
     notes: list[str] = []
-    check(table, path)
+    check(table, path, all_labeled=settings.get("labels") in (None, "test"))
     labels, class_names = classes(table.label)
     part_N = parts(table, labels, settings, path)
     order = np.argsort(part_N, kind="stable")
     names, labels = [table.path[row] for row in order], labels[order]
     counts = np.bincount(part_N, minlength=3)
-    if not counts[0] or not counts[1]:
+    if not counts[0] or not (counts[1] or settings.get("labels") in ("some", "none")):
         raise UserError(
             f"{path} has no image for {'training' if not counts[0] else 'testing'}: correct its column split."
         )
@@ -105,6 +106,8 @@ def text_table(path: Path, settings: dict) -> Table:
 def chosen(columns: dict[str, list[str]], settings: dict, path: Path) -> Table:
     """The columns that are read. Raises UserError where one is missing."""
     place = next((name for name in PATHS if name in columns), None)
+    if settings.get("labels") in ("some", "none") and place:
+        columns = {"label": [""] * len(columns[place])} | columns
     for name in (place or "path", "label", *([settings["group"].lower()] if settings.get("group") else [])):
         if name not in columns:
             raise UserError(f"{path} has no column {name} (only {', '.join(map(readable, columns))}): add it.")
@@ -202,11 +205,11 @@ def images_inside(root: Path, column: str, names: Collection[str]) -> Iterator[t
                     row += 1
 
 
-def check(table: Table, path: Path) -> None:
-    """Raises UserError for a table without rows, rows without path or label, and files that stand twice."""
+def check(table: Table, path: Path, all_labeled: bool) -> None:
+    """Raises UserError for a table without rows, rows without path or, if ``all_labeled``, label, and files that stand twice."""
     if not table.path:
         raise UserError(f"{path} has no row: add one for each image.")
-    for name, values in (("path", table.path), ("label", table.label)):
+    for name, values in (("path", table.path), *([("label", table.label)] if all_labeled else [])):
         if "" in values:
             raise UserError(f"{path} has no {name} in row {values.index('') + 2}: fill it in, or delete the row.")
     if len(set(table.path)) < len(table.path):
@@ -216,11 +219,11 @@ def check(table: Table, path: Path) -> None:
 
 
 def classes(labels: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Class of each row (N,) int64, and the names of the classes: in the order of numbers where all are, else of the alphabet."""
-    names = sorted(set(labels))
+    """Class of each row (N,) int64, -1 for an empty cell, and their names: in the order of numbers where all are, else of the alphabet."""
+    names = sorted({*labels} - {""})
     if all(re.fullmatch(r"-?\d{1,18}", name) for name in names):
         names.sort(key=int)
-    place = {name: position for position, name in enumerate(names)}
+    place = {name: position for position, name in enumerate(names)} | {"": -1}
     return np.array([place[label] for label in labels], np.int64), names
 
 
@@ -252,7 +255,7 @@ def parts(table: Table, labels_N: np.ndarray, settings: dict, path: Path) -> np.
             raise UserError(f"{path} has validation {word!r} in row {row + 2}: it must be yes or no.")
         if word.lower() in YES and part_N[row] == 0:
             part_N[row] = 2
-    if (part_N == 1).any():
+    if (part_N == 1).any() or settings.get("labels") in ("some", "none"):
         return part_N
     fraction = settings.get("test_fraction") or TEST_FRACTION
     rest = np.flatnonzero(part_N == 0)

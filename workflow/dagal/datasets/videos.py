@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import h5py
 import numpy as np
 
 from dagal import artifacts, notes, seeding
@@ -25,6 +26,7 @@ from dagal.datasets.frames import basis, decode, fit, frames_in_header, is_video
 from dagal.datasets.groups import named_by
 from dagal.datasets.records import MOST_NUMBER, Records, named
 from dagal.datasets.source import (
+    GIVEN,
     IMAGES,
     NOT_ANNOTATED,
     TRUTH,
@@ -333,9 +335,11 @@ def _unlisted(settings: dict, groups: dict) -> tuple[dict, Counter]:
 def video_folder(settings: dict) -> VideoSource:
     """Videos, each a folder of frames or a video file, with COCO JSON; train/ and test/ (or val/) above them if wanted.
 
-    The boxes are in NAME.json beside the video or in one annotations.json. Frames of a video file are found by
+    Where a person labels there may be no boxes. Elsewhere they are in NAME.json beside the video or in one annotations.json. Frames of a video file are found by
     `frame_id` or the number in `file_name`, counted from 0 as CVAT does.
     """
+    if settings.get("labels") == "none":
+        settings = settings | {"unlisted": "keep"}
     path, class_names, videos, parsed, records = Path(settings["path"]), {}, {}, {}, Records(settings)
     layout = "put one folder of frames or one video file (.mp4, .mkv, .avi or such) for each video there, and its boxes as NAME.json beside it"
     if not path.is_dir():
@@ -540,20 +544,22 @@ def _source(
     path, kept = settings["path"], _kept(settings, class_names)
     videos = {key: _usable(key[1], found, archive is None, records) for key, found in videos.items()}
     lines = [*lines, *records.notes()]
-    videos = _parts(settings, {key: found for key, found in videos.items() if found}, lines)
-    # what a test frame shows must be known
-    videos = {key: [frame for frame in found if frame.annotated or not key[0]] for key, found in videos.items()}
+    unlabeled = settings.get("labels") == "none"
+    if not unlabeled:
+        videos = _parts(settings, {key: found for key, found in videos.items() if found}, lines)
+        # what a test frame shows must be known
+        videos = {key: [frame for frame in found if frame.annotated or not key[0]] for key, found in videos.items()}
     keys = sorted((key for key, found in videos.items() if found), key=lambda key: (key[0], _natural(key[1])))
     ordered = [videos[key] for key in keys]
     frames = [frame for video in ordered for frame in video]
     label = {name: position for position, name in enumerate(kept)}
     objects = [[item for item in frame.objects if item[0] in label] for frame in frames]
     flat = list(itertools.chain.from_iterable(objects))
-    if not flat:
+    if not flat and not unlabeled:
         raise UserError(
             f"{path} has no box of a class to keep ({', '.join(kept)}): simulated annotation needs true boxes."
         )
-    if n := sum(not frame.annotated for frame in frames):
+    if (n := sum(not frame.annotated for frame in frames)) and not unlabeled:
         lines.append(
             f"kept {n:,} frames of training videos without annotation: they are in no pool, as a simulated annotator cannot be asked "
             "for them"
@@ -564,6 +570,8 @@ def _source(
     files, numbers = [frame.file for frame in frames], [frame.number for frame in frames]
     split_N = np.repeat(np.array([test for test, _ in keys], dtype=np.uint8), lengths)
     split_N[[not frame.annotated for frame in frames]] = NOT_ANNOTATED
+    if unlabeled:
+        split_N[:] = 0
     orientation_N = np.ones(len(frames), np.uint8)
     return VideoSource(
         class_names=kept,
@@ -571,7 +579,7 @@ def _source(
         video_N=np.repeat(np.arange(len(keys)), lengths),
         frame_N=np.array(numbers, dtype=np.int64),
         split_N=split_N,
-        boxes_M_4=np.array([item[2:] for item in flat], dtype=np.float32),
+        boxes_M_4=np.array([item[2:] for item in flat], dtype=np.float32).reshape(-1, 4),
         box_labels_M=np.array([label[item[0]] for item in flat], dtype=np.int64),
         tracks_M=np.array([item[1] for item in flat], dtype=np.int64),
         offsets_N=np.cumsum([0, *map(len, objects)], dtype=np.int64),
@@ -692,7 +700,7 @@ def _ends(settings: dict, videos: _Videos, fraction: float, lines: list[str]) ->
 
 
 def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path, origin: dict) -> None:
-    """Write frames and boxes to images.h5 and truth.h5 at ``settings`` height x width, padded with zeros.
+    """Write frames and boxes to images.h5 and truth.h5 (where a person labels: no label to given.h5) at ``settings`` height x width, padded with zeros.
 
     Without either, frames keep the size of the first, which all must have; without one, it follows from the shape of
     the first frame. Boxes are scaled and turned like their frame and clipped to it; those under a pixel wide or high are left
@@ -713,6 +721,10 @@ def prepare_videos(source: VideoSource, settings: dict, images_path, truth_path,
             writer.file["split"].attrs["description"] += f", {NOT_ANNOTATED} not annotated and in neither"
         write_origins(writer, settings, source.files)
         notes.tell(writer, *source.notes, *lines)
+    if settings.get("labels"):
+        nothing = {"ids": np.zeros(0, np.int64), "labels": np.zeros(0, np.int64)}
+        artifacts.write(truth_path, GIVEN, origin, nothing, class_names=np.array([], h5py.string_dtype()))
+        return
     row_M = np.repeat(np.arange(len(source.video_N)), np.diff(source.offsets_N))
     data = {
         "boxes": boxes_M_4[kept_M].astype(np.float32),
@@ -781,7 +793,7 @@ def _placed(
         corners = " ".join(f"{value:g}" for value in source.boxes_M_4[m].tolist())
         records.skip(f"the box {corners} of {_place(source, row_M[m])} is outside of it")
     lines = records.notes()
-    if not kept_M.any():
+    if len(row_M) and not kept_M.any():
         raise UserError(
             f"{settings['path']} has no box that lies in its frame: correct the boxes or the sizes in the annotations."
         )

@@ -19,6 +19,7 @@ The last answer of an annotator about an image counts.
 import json
 import os
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dagal.errors import UserError
@@ -91,3 +92,8 @@ def latest(answers: Iterable[dict]) -> dict[int, dict[str, dict]]:
         if answer["state"] in ANSWERED:
             found.setdefault(image, {})[annotator] = answer
     return found
+
+
+def now() -> str:
+    """The time of an answer, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

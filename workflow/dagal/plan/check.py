@@ -49,6 +49,9 @@ def pool_size(study: Study) -> int | None:
         return synthia_al.n_training_frames(settings["dataset"]) - settings["pool"]["initial"]["size"]
     if settings["dataset"]["loader"] in datasets.VIDEO_LOADERS:
         return None
+    if study.by_person:
+        counts = datasets.train_counts(settings["dataset"])
+        return None if counts is None else config.pool_size(settings, counts)
     images = Path(study.clean_images)
     by_class = settings["pool"]["imbalance"]["kind"] != "none" or settings["pool"]["initial"]["kind"] == "balanced"
     if images.exists() and not by_class:

@@ -1,8 +1,10 @@
-"""The steps that studies of all tasks share: data, the first labels, and score -> select -> oracle."""
+"""The steps that studies of all tasks share: data, the first labels, and score -> select -> oracle; and those where a person labels."""
+
+from dataclasses import replace
 
 from dagal import datasets
 from dagal.query_table import TELLING
-from dagal.tasks import QUERY_CYCLE, Stage, needs
+from dagal.tasks import QUERY_CYCLE, Stage, needs, nothing
 
 
 def split_reads(study, at) -> dict:
@@ -182,5 +184,42 @@ STAGES = {
         group=query,
         stopped_by="before",
         goes_on=True,
+    ),
+}
+
+
+# ------------------------------------------------------------------------------------------------------ a person labels
+
+
+def given_reads(study, at) -> dict:
+    found = split_reads(study, at)
+    del found["truth"]
+    return found | {"given": f"{study.dataset}/given.h5"}
+
+
+def first_answers(study, at) -> dict:
+    return {"labeled": [], "answers": study.answers(at.seed, "initial")}
+
+
+def answers_to_query(study, at) -> dict:
+    files = {"labeled": study.path(study.parent(at.node), "labeled"), "query": study.path(at.node, "query")}
+    return files | {"answers": study.answers(at.node)}
+
+
+def told(study, at) -> list:
+    return [study.task.told, study.task.append, study.task.labeled.schema]
+
+
+# no job of a study that a person labels reads the truth: there is no such file
+BY_PERSON = {
+    "dataset": replace(STAGES["dataset"], writes={"images": "{dataset}/images.h5", "given": "{dataset}/given.h5"}),
+    "split": replace(STAGES["split"], reads=given_reads),
+    "initial": replace(STAGES["initial"], script="annotated", reads=first_answers, settings=nothing, looks_up=told),
+    "oracle": replace(STAGES["oracle"], script="annotated", reads=answers_to_query, settings=nothing, looks_up=told),
+    "told": Stage(
+        "told",
+        {"truth": "{seed_folder}/told.h5"},
+        lambda study, at: {"images": study.clean_images, "answers": study.answers(at.seed, "test")},
+        looks_up=lambda study, at: [study.task.told, study.task.known],
     ),
 }

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from dagal import tasks
 from dagal.acquisition import methods
+from dagal.labeling import by_person
 from dagal.learners import LATER_SETTINGS
 from dagal.plan import stages
 from dagal.report import registry
@@ -95,7 +96,17 @@ class Study:
         self.settings = settings
         self.name = settings["study"]
         self.task = tasks.find(settings["task"])
-        self.steps = stages.STAGES | dict(self.task.stages)
+        self.by_person = by_person(settings)
+        # where a person labels, the splits tell which of these sets there are (`dagal.plan.waiting`)
+        self.held_out = settings.get("held_out", {"test": True, "validation": True})
+        self.measures = self.task.measures
+        if self.by_person and not self.held_out["test"]:
+            self.measures = (self.task.without_test, *self.task.measures)
+        self.steps = (
+            stages.STAGES
+            | dict(self.task.stages)
+            | (stages.BY_PERSON | dict(self.task.by_person) if self.by_person else {})
+        )
         self.seeds = settings["seeds"]
         self.cycles = range(settings["cycles"] + 1)
         self.methods = settings["methods"]
@@ -210,6 +221,14 @@ class Study:
 
     def split(self, seed: int) -> str:
         return f"{self.seed_folder(seed)}/split.h5"
+
+    def answers(self, at: "Node | int", purpose: str = "query") -> str:
+        """The file of the answers to a query, or to the ``initial`` or ``test`` set of a seed: written when the last one is there."""
+        return self.file(at, "answers.json") if purpose == "query" else f"{self.seed_folder(at)}/{purpose}_answers.json"
+
+    def told(self, seed: int) -> str:
+        """The truth, as far as people told it, about the test and the validation set of a seed."""
+        return f"{self.seed_folder(seed)}/told.h5"
 
     def stop_set(self, seed: int) -> str:
         return f"{self.seed_folder(seed)}/stop_set.h5"

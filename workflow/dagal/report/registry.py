@@ -65,7 +65,23 @@ ITEMS = Registry(
 def items(study) -> dict[str, Item]:
     """The tables and figures that a study has, in the order of `ITEMS`."""
     found = {name: ITEMS.find(name) for name in ITEMS}
-    return {name: item for name, item in found.items() if item.when(study) and item.variants(study)}
+    found = {name: item for name, item in found.items() if item.when(study) and item.variants(study)}
+    return without_truth(found, study) if study.by_person else found
+
+
+def without_truth(found: dict[str, Item], study) -> dict[str, Item]:
+    """Those that need no hidden labels, which nobody has where a person labels, nor a table that is made from them."""
+    missing, reads = {study.truth}, {}
+    for name, item in found.items():
+        values = item.reads(study, study.at(item.variants(study)[0])).values()
+        reads[name] = {path for value in values for path in ([value] if isinstance(value, str) else value)}
+    while dropped := [name for name in reads if reads[name] & missing]:
+        for name in dropped:
+            del reads[name]
+            missing |= {
+                study.pattern(path) for path in {**found[name].writes, **found[name].writes_besides(study)}.values()
+            }
+    return {name: found[name] for name in reads}
 
 
 def targets(study) -> list[str]:

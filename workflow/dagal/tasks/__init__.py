@@ -1,7 +1,7 @@
 """What can be learned, one folder for each task; and what a step of the DAG is."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dagal.artifacts import Kind
 from dagal.registry import Registry
@@ -79,12 +79,21 @@ class Task:
     default: Mapping[str, str]
     # numbers in metrics.json: what performance is measured by comes first
     measures: tuple[str, ...]
+    # where a person labels and there is no test set, what performance is measured by instead
+    without_test: str = field(default="", kw_only=True)
     per_class: str  # the first of them for each class
     # architecture -> typed section of its settings
     learners: Registry
     # steps by the names of their rules, and the files in rules/ that declare them
     stages: Mapping[str, Stage]
     rules: tuple[str, ...]
+    # (answers of people, names of the classes, folder of masks) -> answers, as `ask` has them; None where nobody can be asked
+    told: Callable | None = None
+    told_as: str = "label"  # the field of an answer that a label is in (`dagal.labeling.answers`)
+    # (such answers, their ids, ids that were asked for, number of images) -> data sets of the truth that holds them
+    known: Callable | None = None
+    # steps that a study has where a person labels, instead of or besides those above
+    by_person: Mapping[str, Stage] = field(default_factory=dict)
     # (settings of a method, the study's settings) -> (kind of file, data set) of signals that are read besides those of score and selector
     reads_besides: Callable = lambda method, settings: []
     # (settings of a method, kind of signal) -> the file's name without ending
@@ -95,7 +104,11 @@ class Task:
         """labeled.h5: grows by appending, in the order in which the labels came."""
         ids = {"ids": "labeled ids (L,) in the order in which they were labeled"}
         cycle = {"cycle": "cycle in which each id was labeled (L,), 0 = initial set"}
-        return Kind("labeled", 1, ids | dict(self.answer) | cycle)
+        unanswered = {
+            "unanswered": "ids that people were asked for and gave no label to (U,), in that order; only where a person labels",
+            "unanswered_cycle": "cycle in which each of these was asked for (U,)",
+        }
+        return Kind("labeled", 1, ids | dict(self.answer) | cycle | unanswered)
 
 
 def learner(study, at) -> dict:

@@ -10,6 +10,7 @@ from dagal.report.tables import metrics
 LABELS = {
     "accuracy": ("labeled samples", "test accuracy"),
     "validation_accuracy": ("labeled samples", "validation accuracy"),
+    "cross_validated_accuracy": ("labeled samples", "accuracy by cross-validation"),
     "mean_ap": ("annotated frames", "mean AP at IoU .5 (test)"),
 }
 
@@ -93,7 +94,7 @@ def reads(study, at):
 
 def settings(study, at):
     plots = study.settings["plots"]
-    return {"dpi": plots["dpi"], "band": plots.get("band", "sd"), "measure": study.task.measures[0]}
+    return {"dpi": plots["dpi"], "band": plots.get("band", "sd"), "measure": study.measures[0]}
 
 
 ITEM = figure_item(

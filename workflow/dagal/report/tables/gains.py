@@ -59,7 +59,7 @@ ITEM = Item(
     make=make,
     reads=lambda study, at: {"metrics": study.table("metrics")},
     writes={"gains": "{results}/gains.csv"},
-    settings=lambda study, at: {"pairs": pairs(study.methods), "measure": study.task.measures[0]},
+    settings=lambda study, at: {"pairs": pairs(study.methods), "measure": study.measures[0]},
     when=lambda study: study.settings["cycles"] > 0 and bool(pairs(study.methods)),
     caption="""
     What each method gains in every cycle, mean and standard deviation over seeds of the differences seed by seed: over the random

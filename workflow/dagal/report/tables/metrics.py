@@ -49,7 +49,7 @@ ITEM = Item(
     settings=lambda study, at: {
         "study": study.name,
         "methods": study.overview(),
-        "measured": list(study.task.measures),
+        "measured": list(study.measures),
         "per_class": study.task.per_class,
     },
     caption="""

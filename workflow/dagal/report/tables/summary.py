@@ -97,7 +97,7 @@ ITEM = Item(
     make=make,
     reads=reads,
     writes={"summary": "{results}/summary.csv", "labels_needed": "{results}/labels_needed.csv"},
-    settings=lambda study, at: {"measure": study.task.measures[0]},
+    settings=lambda study, at: {"measure": study.measures[0]},
     caption="""
     Mean and standard deviation over seeds of the final accuracy and of the area under the budget curve (trapezoid over the
     label range, divided by it). *Labels saved*: how many labels fewer than random a method needs for random's final

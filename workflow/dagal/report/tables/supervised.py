@@ -20,7 +20,7 @@ ITEM = Item(
     settings=lambda study, at: {
         "study": study.name,
         "baselines": [(node.branch.learner, node.branch.size, node.seed) for node in study.supervised()],
-        "measured": list(study.task.measures),
+        "measured": list(study.measures),
     },
     when=lambda study: bool(study.supervised()),
     caption="""

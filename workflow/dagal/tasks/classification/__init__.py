@@ -4,7 +4,7 @@ from dagal.registry import Registry
 from dagal.tasks import Task
 from dagal.tasks.classification import answers
 from dagal.tasks.classification.signals import ADVERSARY_READS, SIGNALS, file_of, reads_besides
-from dagal.tasks.classification.stages import STAGES
+from dagal.tasks.classification.stages import BY_PERSON, STAGES
 
 __all__ = ["ADVERSARY_READS", "TASK"]
 
@@ -52,16 +52,20 @@ TASK = Task(
     answer={"labels": "label given to each id (L,)"},
     ask=answers.answers,
     append=answers.append,
+    told=answers.told,
+    known=answers.known,
     signals=SIGNALS,
     sealed=frozenset({"truth"}),
     methods=METHODS,
     default={"select": "top_k", "draws": "dropout"},
     measures=("accuracy", "balanced_accuracy", "validation_accuracy", "l1_score"),
+    without_test="cross_validated_accuracy",
     per_class="accuracy_per_class",
     learners=Registry(
         dict.fromkeys(CLASSIFIERS, "dagal.config.learners:Classifier") | {"svm": "dagal.config.learners:Svm"}
     ),
     stages=STAGES,
+    by_person=BY_PERSON,
     rules=("images.smk", "classification.smk", "signals.smk", "backbones.smk", "balance.smk", "stopping.smk"),
     reads_besides=reads_besides,
     file_of=file_of,

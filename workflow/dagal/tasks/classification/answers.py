@@ -1,5 +1,7 @@
 """What annotators give for images: a class each, right or wrong."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 
@@ -17,6 +19,19 @@ def answers(truth: h5py.File, ids: np.ndarray, oracle: dict, seed: int) -> dict[
         n_classes = len(artifacts.attribute(truth, "class_names"))
         labels_n = mistaken(labels_n, ids, len(truth["labels"]), n_classes, oracle, seed)
     return {"labels": labels_n}
+
+
+def told(given: list[dict], class_names: list[str], masks: Path) -> dict[str, np.ndarray]:
+    """``labels`` (n,) of the answers of people (`dagal.labeling.answers`) that name a class, in their order."""
+    number = {name: position for position, name in enumerate(class_names)}
+    return {"labels": np.array([number[answer["label"]] for answer in given], np.int64)}
+
+
+def known(answers: dict[str, np.ndarray], ids: np.ndarray, asked: np.ndarray, n_images: int) -> dict[str, np.ndarray]:
+    """``labels`` (N,) of all images, -1 where nobody gave one."""
+    labels_N = np.full(n_images, -1, np.int64)
+    labels_N[ids] = answers["labels"]
+    return {"labels": labels_N}
 
 
 def mistaken(

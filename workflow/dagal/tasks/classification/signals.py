@@ -80,6 +80,24 @@ SIGNALS_FILE = Kind(
     },
 )
 
+POOL_PREDICTIONS = Kind(
+    "pool_predictions",
+    1,
+    {
+        "ids": "ids of the images of the pool that have no label (n,), ascending",
+        "probabilities": "class probabilities of the final model (n,C)",
+    },
+)
+
+CROSS_VALIDATION = Kind(
+    "cross_validation",
+    1,
+    {
+        "ids": "labeled ids (L,) in the order in which they were labeled",
+        "probabilities": "class probabilities of a model that was trained without the image (L,C)",
+    },
+)
+
 TRAJECTORY = Kind(
     "trajectory",
     1,

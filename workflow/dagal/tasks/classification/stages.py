@@ -219,6 +219,42 @@ def adversary_settings(study, at) -> dict:
     return {"adversary": settings, "ranked": ranked, "threads": threads(study, at)}
 
 
+# ------------------------------------------------------------------------------------------------------ a person labels
+
+
+def assess_reads(study, at) -> dict:
+    """What the models of a node and of the one before predict, and what people told of its test, validation or labeled images."""
+    node, parent = at.node, study.parent(at.node)
+    return {
+        "predictions": study.path(node, "predictions"),
+        "labeled": study.path(node, "labeled"),
+        "split": study.split(at.seed),
+        "truth": study.told(at.seed) if any(study.held_out.values()) else [],
+        "cross_validation": [] if study.held_out["test"] else study.file(node, "cross_validation.h5"),
+        "pool": [study.file(one, "pool_predictions.h5") for one in (parent, node) if one],
+    }
+
+
+def folds_reads(study, at) -> dict:
+    files = pool(study, at)
+    del files["model"]
+    return files | {"weights": study.learner_of(at.node)["weights"] or []}
+
+
+def predicted_labels_reads(study, at) -> dict:
+    """The probabilities are calibrated on the validation set, or else by cross-validation."""
+    node, has_validation = at.node, study.held_out["validation"]
+    return {
+        "images": study.clean_images,
+        "labeled": study.path(node, "labeled"),
+        "pool": study.file(node, "pool_predictions.h5"),
+        "split": study.split(at.seed),
+        "predictions": study.path(node, "predictions") if has_validation else [],
+        "truth": study.told(at.seed) if has_validation else [],
+        "cross_validation": [] if has_validation else study.file(node, "cross_validation.h5"),
+    }
+
+
 # ----------------------------------------------------------------------------------------- balance, stopping, analyses
 
 
@@ -519,5 +555,37 @@ STAGES = {
         stopping_reads,
         stopping_settings,
         goes_on=True,
+    ),
+}
+
+BY_PERSON = {
+    "pool_predictions": of_pool("pool_predictions", "pool_predictions", stopped_by="before", goes_on=True),
+    "cross_validation": Stage(
+        "cross_validation",
+        {"cross_validation": "{node}/cross_validation.h5"},
+        folds_reads,
+        learner,
+        network,
+        needs=needs.train,
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+        stopped_by="before",
+        goes_on=True,
+    ),
+    "evaluate": Stage(
+        "assess",
+        {"metrics": "{node}/metrics.json"},
+        assess_reads,
+        log="{node}/evaluate",
+        needs=needs.answers,
+        stopped_by="before",
+        goes_on=True,
+    ),
+    "predicted_labels": Stage(
+        "predicted_labels",
+        {"table": "{node}/predicted_labels.csv"},
+        predicted_labels_reads,
+        needs=needs.answers,
     ),
 }

@@ -3,7 +3,7 @@
 from dagal.registry import Registry
 from dagal.tasks import Task
 from dagal.tasks.detection import answers
-from dagal.tasks.detection.stages import STAGES
+from dagal.tasks.detection.stages import BY_PERSON, STAGES
 
 # argument of a score or selector -> (kind of file, data set) of the signal that it stands for
 SIGNALS = {
@@ -52,6 +52,9 @@ TASK = Task(
     },
     ask=answers.answers,
     append=answers.append,
+    told=answers.told,
+    told_as="boxes",
+    known=answers.known,
     signals=SIGNALS,
     sealed=frozenset({"errors"}),
     methods=METHODS,
@@ -60,6 +63,7 @@ TASK = Task(
     per_class="ap_per_class",
     learners=Registry(dict.fromkeys(DETECTORS, "dagal.config.learners:Detector")),
     stages=STAGES,
+    by_person=BY_PERSON,
     rules=("videos.smk", "detection.smk"),
     file_of=file_of,
 )

@@ -1,5 +1,7 @@
 """The steps of a study of detection, besides those that all tasks share (`dagal.plan.stages`)."""
 
+from dataclasses import replace
+
 from dagal.tasks import Stage, gpu, learner, needs, threads
 
 # tracker of temporal coherence -> optical flow behind it, where it is not the study's own
@@ -135,3 +137,11 @@ STAGES = {
         needs=needs.frames(seconds=2),
     ),
 }
+
+
+def told_reads(study, at) -> dict:
+    """What `evaluate` reads where a person labels."""
+    return STAGES["evaluate"].reads(study, at) | {"truth": study.told(at.seed)}
+
+
+BY_PERSON = {"evaluate": replace(STAGES["evaluate"], reads=told_reads)}

@@ -3,7 +3,7 @@
 from dagal.registry import Registry
 from dagal.tasks import Task
 from dagal.tasks.segmentation import answers
-from dagal.tasks.segmentation.stages import STAGES
+from dagal.tasks.segmentation.stages import BY_PERSON, STAGES
 
 # argument of a score or selector -> (kind of file, data set) of the signal that it stands for
 SIGNALS = {
@@ -38,6 +38,9 @@ TASK = Task(
     },
     ask=answers.answers,
     append=answers.append,
+    told=answers.told,
+    told_as="mask",
+    known=answers.known,
     signals=SIGNALS,
     sealed=frozenset({"truth"}),
     methods=METHODS,
@@ -46,5 +49,6 @@ TASK = Task(
     per_class="iou_per_class",
     learners=Registry(dict.fromkeys(SEGMENTERS, "dagal.config.learners:Segmenter")),
     stages=STAGES,
+    by_person=BY_PERSON,
     rules=("segmentation.smk",),
 )
