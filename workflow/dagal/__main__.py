@@ -16,6 +16,7 @@ COMMANDS = {
     "sheet": "dagal.inspect.sheet",
     "failures": "dagal.inspect.failures",
     "accept": "dagal.inspect.accept",
+    "label": "dagal.labeling.label",
     "break-even": "dagal.report.break_even",
     "camera-traps": "dagal.datasets.rendering.survey",
 }
