@@ -226,7 +226,7 @@ class BoxesMode {
     }
     stage.overlay.replaceChildren(...parts);
     const said = this.boxes.map((box, place) => `${place === this.chosen ? "▸ " : ""}${work.classes[box[4]]}`).join(", ");
-    this.app.describe(`${this.boxes.length} ${this.boxes.length === 1 ? "box" : "boxes"}${said ? `: ${said}` : ""}`);
+    this.app.describe(`${counted(this.boxes)}${said ? `: ${said}` : ""}`);
     this.app.refreshTools();
   }
 }

@@ -25,7 +25,10 @@ class App {
 
   // ------------------------------------------------------------------------------------------------------ commands
 
-  /** What keys and buttons do; `quiet` ones have no button, and those whose `when` is false are passed over. */
+  /**
+   * What keys and buttons do; `quiet` ones have no button, those whose `when` is false are passed over, and those that are there
+   * `always` go on when all images are answered.
+   */
   commonCommands() {
     const { stage } = this;
     const look = (keys, text, ...how) => ({ keys, text, quiet: true, run: (key) => stage.adjust(...how[keys.indexOf(key)]) });
@@ -33,27 +36,28 @@ class App {
       { keys: ["?"], text: "Unsure", run: () => this.give("unsure"), group: "answers", when: () => !this.isSheet },
       { keys: ["n"], text: "No class fits", run: () => this.give("no_class"), group: "answers", when: () => !this.isSheet },
       { keys: ["s"], text: "Skip", run: () => this.give("skipped"), group: "answers", when: () => !this.isSheet },
-      { keys: ["u", "Backspace"], text: "Undo", run: () => this.undo(), group: "answers" },
+      { keys: ["u", "Backspace"], text: "Undo", run: () => this.undo(), group: "answers", always: true },
       { keys: ["c"], text: "Comment", run: () => byId("comment").focus(), quiet: true, when: () => !this.isSheet },
-      { keys: ["ArrowLeft", "PageUp"], text: "Image before", run: () => this.go(-1), quiet: true, when: () => !this.isSheet },
+      { keys: ["ArrowLeft", "PageUp"], text: "Image before", run: () => this.go(-1), quiet: true, always: true, when: () => !this.isSheet },
       { keys: ["ArrowRight", "PageDown"], text: "Image after", run: () => this.go(1), quiet: true, when: () => !this.isSheet },
       { keys: ["+", "="], text: "Larger", run: () => stage.zoom(1.25), quiet: true },
       { keys: ["-"], text: "Smaller", run: () => stage.zoom(0.8), quiet: true },
       { keys: ["Home"], text: "Whole image", run: () => stage.fit(), quiet: true },
-      { keys: ["m"], text: "Move by dragging", run: () => this.moveByDragging(), pressed: () => stage.moving, group: "tools", when: () => !this.isSheet },
+      { keys: ["m"], text: "Move by dragging", run: () => this.moveByDragging(), pressed: () => stage.moving, when: () => this.mode.down && !this.isSheet },
       look(["(", ")"], "Less, more contrast", ["contrast", 0.87], ["contrast", 1.15]),
       look(["<", ">"], "Darker, brighter", ["brightness", 0.87], ["brightness", 1.15]),
       { keys: ["/"], text: "Find a class", run: () => byId("find").focus(), quiet: true, when: () => !byId("find").hidden },
-      { keys: ["h"], text: "Keys", run: () => this.help(), quiet: true },
+      { keys: ["h"], text: "Keys", run: () => this.help(), quiet: true, always: true },
     ];
   }
 
   ofClasses() {
     const accept = () => this.give("labeled", { label: this.item.suggestion });
-    return [{ keys: ["Enter"], text: "Accept the suggestion", run: accept, when: () => this.shown(this.item) !== null }];
+    return [{ keys: ["Enter"], text: "Accept", run: accept, main: true, when: () => this.shown(this.item) !== null }];
   }
 
   get active() {
+    if (this.isDone) return this.common.filter((command) => command.always);
     const own = this.isSheet ? this.sheet : this.mode;
     return [...own.commands, ...this.common].filter((command) => !command.when || command.when());
   }
@@ -70,7 +74,7 @@ class App {
     if (target.matches("button") && (key === "Space" || (key === "Enter" && !isTile))) return; // the button's own
     const command = this.active.find((one) => one.keys.includes(key));
     const place = this.isSheet || this.isDone ? -1 : this.keys.findIndex((keys) => keys.includes(key));
-    if (command && !(this.isDone && !["u", "Backspace", "h", "ArrowLeft", "PageUp"].includes(key))) command.run(key);
+    if (command) command.run(key);
     else if (place >= 0) this.choose(place);
     else return;
     event.preventDefault();
@@ -201,7 +205,7 @@ class App {
     this.describe(own && own.state !== "withdrawn" ? `Your answer: ${own.label ?? own.state.replace("_", " ")}` : "");
     const suggestion = this.shown(item);
     byId("suggestion").hidden = suggestion === null;
-    byId("suggestion").textContent = work.task === "detection" ? `The model suggests ${suggestion?.length} boxes (dashed).`
+    byId("suggestion").textContent = work.task === "detection" ? `The model suggests ${counted(suggestion || [])} (dashed).`
       : `The model suggests: ${suggestion} (${Math.round(100 * item.probability)} %)`;
     this.refreshClasses();
     this.mode.show(item, own?.state === "labeled" ? own : null);
@@ -288,9 +292,9 @@ class App {
     const button = (command) => {
       const attributes = { type: "button", onclick: () => command.run(command.keys[0]), class: command.main ? "main" : null };
       if (command.pressed) attributes["aria-pressed"] = String(Boolean(command.pressed()));
-      return make("button", attributes, command.text, make("kbd", {}, command.keys[0]));
+      return make("button", attributes, make("span", { class: "name" }, command.text), make("kbd", {}, command.keys[0].replace("Delete", "Del")));
     };
-    const shown = this.active.filter((command) => !command.quiet && !(this.isDone && command.text !== "Undo"));
+    const shown = this.active.filter((command) => !command.quiet);
     byId("tools").replaceChildren(...shown.filter((command) => command.group !== "answers").map(button));
     byId("answers").replaceChildren(...shown.filter((command) => command.group === "answers").map(button));
   }

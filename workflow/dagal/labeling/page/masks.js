@@ -73,24 +73,31 @@ class MasksMode {
     return this.erasing ? NONE : this.app.current;
   }
 
-  /** A click, or the space bar at the cursor. */
+  /** A click, or the space bar at the cursor: undone as one, with the stroke that may follow. */
   at(point) {
+    this.isStroke = false;
     if (this.polygon) {
       const { width, height } = this.app.work;
       this.polygon.push([clamp(point.x, 0, width), clamp(point.y, 0, height)]);
       this.redraw();
     } else {
-      const part = this.partAt(point);
-      if (part >= 0) this.change((i) => this.parts[i] === part);
+      this.paint([this.partAt(point)]);
     }
   }
 
+  paint(parts) {
+    const painted = new Set(parts);
+    painted.delete(-1);
+    if (painted.size) this.change((i) => painted.has(this.parts[i]));
+  }
+
   /** Gives the pixels for which `inside` is true the current class. */
-  change(inside, stroke = false) {
+  change(inside) {
     const { value } = this, painted = [];
     for (let i = 0; i < this.mask.length; i++) if (this.mask[i] !== value && inside(i)) painted.push(i);
     if (!painted.length) return;
-    if (!stroke) this.before.push(this.mask.slice());
+    if (!this.isStroke) this.before.push(this.mask.slice());
+    this.isStroke = true;
     for (const i of painted) this.mask[i] = value;
     this.colour();
     this.redraw();
@@ -136,12 +143,14 @@ class MasksMode {
       }
     }
     this.polygon = [];
+    this.isStroke = false;
     this.change((i) => inside[i]);
     this.redraw();
   }
 
   fill() {
     if (this.erasing) this.erase();
+    this.isStroke = false;
     this.change((i) => this.mask[i] === NONE);
   }
 
@@ -156,10 +165,13 @@ class MasksMode {
   }
 
   move(point, pressed) {
+    const { x, y } = this.cursor, steps = Math.ceil(Math.hypot(point.x - x, point.y - y));
     this.cursor = point;
-    const part = this.partAt(point), new_ = part !== this.hovered;
-    if (pressed && !this.polygon && part >= 0 && new_) this.change((i) => this.parts[i] === part, true);
-    if (new_ || this.polygon) this.redraw();
+    if (pressed && !this.polygon) { // a fast hand skips pixels
+      const way = [...Array(steps + 1).keys()].map((k) => k / Math.max(steps, 1));
+      this.paint(way.map((share) => this.partAt({ x: x + share * (point.x - x), y: y + share * (point.y - y) })));
+    }
+    if (this.polygon || this.partAt(point) !== this.hovered) this.redraw();
   }
 
   colour() {

@@ -87,6 +87,10 @@ function fromRuns(runs, values) {
   return values;
 }
 
+function counted(boxes) {
+  return `${boxes.length} ${boxes.length === 1 ? "box" : "boxes"}`;
+}
+
 function duration(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;

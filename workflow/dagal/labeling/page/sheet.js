@@ -7,7 +7,7 @@ class Sheet {
     Object.assign(this, { app, singly: new Set(), group: [] });
     this.root = byId("sheet");
     this.commands = [
-      { keys: ["Enter"], text: "Confirm all but the marked", run: () => this.confirm(), main: true },
+      { keys: ["Enter"], text: "Confirm all but the marked", run: () => this.confirm(), quiet: true },
       { keys: ["Space"], text: "Mark as another class", run: () => document.activeElement.click(), quiet: true },
       { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], text: "Move between images", run: (key) => this.step(key), quiet: true },
     ];
