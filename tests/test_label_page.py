@@ -212,6 +212,8 @@ def test_a_sheet_of_look_alikes(page, served, tmp_path):
         "const order = document.getElementById('order'); order.value = 'sheet'; order.dispatchEvent(new Event('change'))"
     )
     page.until("app.isSheet")
+    page.press(ENTER, "u")  # a sheet is undone as one
+    assert page.text("pace").startswith("2 of 32")
     for _ in range(9):  # sheets of 0 to 8: all right
         page.press(ENTER)
     assert [item["id"] for item in page.driver.execute_script("return app.sheet.group")] == [4, 9, 12, 19, 29]
@@ -275,6 +277,36 @@ def test_a_mask_of_superpixels_and_a_polygon(page, served, tmp_path):
     page.press("u")  # the whole answer, as nothing was painted since
     page.until("app.outbox.held.size === 0")
     assert [one["state"] for one in given(folder)] == ["labeled", "withdrawn"]
+
+
+@pytest.mark.parametrize(
+    "names, keys",
+    [
+        (["cat", "dog", "deer"], ["1a", "2d", "3e"]),  # c is for comments, and the second d is taken
+        (["7", "10", "x"], ["7", "1", "2x"]),
+        ([f"n{k}" for k in range(11)] + ["Öl"], [*"1234567890", "", "ö"]),
+    ],
+)
+def test_keys_of_classes(page, names, keys):
+    page.driver.get("data:text/html,")
+    script = f"{(pages.FOLDER / 'parts.js').read_text()}; return classKeys(arguments[0], 'usnchm').map((one) => one.join(''))"
+    assert page.driver.execute_script(script, names) == keys
+
+
+def test_a_polygon_holds_the_pixels_whose_middle_is_inside(page, served, tmp_path):
+    folder, _ = waiting_studies.scene(tmp_path)
+    page.start(served(folder))
+    corners = np.random.default_rng(0).uniform(2, 62, (7, 2))  # its edges cross each other
+    script = "app.mode.polygon = arguments[0]; app.current = 1; app.mode.close(); return [...app.mode.mask]"
+    mask = np.array(page.driver.execute_script(script, corners.tolist())).reshape(64, 64)
+    y, x = np.mgrid[:64, :64] + 0.5
+    inside = np.zeros((64, 64), bool)  # an odd number of edges to the right
+    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, 0), strict=True):
+        inside ^= ((y1 <= y) != (y2 <= y)) & (x1 + (y - y1) / (y2 - y1) * (x2 - x1) > x)
+    assert 300 < inside.sum() < 3000
+    np.testing.assert_array_equal(mask, np.where(inside, 1, 255))
+    page.press("u")
+    assert page.driver.execute_script("return app.mode.mask.every((value) => value === 255)")
 
 
 def test_the_page_in_one_file(page, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import waiting_studies
 
+from dagal import artifacts
 from dagal.errors import UserError
 from dagal.labeling import answers, desk, label, masks, pages, server
 
@@ -134,7 +135,7 @@ def test_answers_are_taken_once_whatever_is_sent_again(digits):
         }  # fmt: skip
         assert "suggestion" not in json.dumps(work["items"]) and not work["suggestions"]
         others = json.loads(asked(page, "GET", "/work?annotator=ben")[2])
-        assert [item["answer"] for item in others["items"]] == [None] * 8
+        assert [(item["id"], item["answer"]) for item in others["items"]] == [(k, None) for k in (1, 0, 5, 6, 7)]
         # one that is refused lets none in
         assert asked(page, "POST", "/answers", json.dumps([answer(5), answer(6, label="cat")]))[0] == 400
         assert asked(page, "POST", "/answers", b"{")[0] == asked(page, "POST", "/answers", b"[" * 100_000)[0] == 400
@@ -180,7 +181,7 @@ def test_a_full_disk_keeps_answers_in_the_page(digits, monkeypatch):
     ],
 )
 def test_what_is_no_answer_is_refused_with_a_reason(given, said):
-    work = desk.Work("s", "classification", waiting_studies.DIGITS, None, 8, 8, 8, [], False)
+    work = desk.Work("s", "classification", waiting_studies.DIGITS, None, 8, 8, 8, 1, False, [], None)
     with pytest.raises(UserError, match=said):
         desk.checked(given, work)
 
@@ -200,7 +201,7 @@ def test_what_is_no_answer_is_refused_with_a_reason(given, said):
     ],
 )
 def test_boxes_lie_in_the_image(boxes, said):
-    work = desk.Work("s", "detection", waiting_studies.ANIMALS, None, 8, 6, 8, [], False)
+    work = desk.Work("s", "detection", waiting_studies.ANIMALS, None, 8, 6, 8, 1, False, [], None)
     with pytest.raises(UserError, match=said):
         desk.checked(answer(2, label=None, boxes=boxes), work)
     assert desk.checked(answer(2, label=None, boxes=[]), work)["boxes"] == []
@@ -244,7 +245,7 @@ def test_a_mask_becomes_a_png_beside_the_answers(tmp_path, monkeypatch):
     for name, expected in zip(names, (mask * 0, mask), strict=True):
         stored = cv2.imread(str(folder / answers.FOLDER / name), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(stored, expected)
-    assert taker.earlier("anna")[0]["mask"] == masks.runs(mask)
+    assert taker.items("anna", work)[0]["answer"]["mask"] == masks.runs(mask)
     with pytest.raises(UserError, match=r"has the number \[2\], and there are 2 classes"):
         desk.checked(answer(0, label=None, mask=[2, 64 * 64]), work)
 
@@ -283,9 +284,39 @@ def test_answers_of_the_page_in_one_file_are_taken_all_or_none(digits, capsys):
     assert [one["id"] for one in answers.read(answers.log_of(digits))] == [2, 3]
 
 
+def rewrite(folder, **changes):
+    """Change waiting.json."""
+    artifacts.write_json(folder / "waiting.json", artifacts.read_json(folder / "waiting.json") | changes)
+
+
+def test_several_annotators_share_the_work_and_look_again_at_what_they_differ_in(digits):
+    queries = artifacts.read_json(digits / "waiting.json")["queries"]
+    queries[0] |= {"left": [0]}  # 1 is complete
+    rewrite(digits, queries=queries, annotators=2)
+    taker, work = desk.Desk(digits), desk.read_work(digits)
+
+    def give(*given):
+        taker.take([desk.checked(one, work) for one in given])
+
+    def asked_of(name):
+        return {item["id"]: item["answer"] and item["answer"]["label"] for item in taker.items(name, work)}
+
+    give(answer(2), answer(3), answer(1), answer(2, annotator="ben", label="8"), answer(4, "skipped"))
+    assert asked_of("anna") == {1: "3", 0: None, 2: "3", 3: "3", 4: None, 5: None, 6: None, 7: None}
+    assert asked_of("ben") == {0: None, 2: "8", 3: None, 4: None, 5: None, 6: None, 7: None}
+    assert asked_of("eva") == {0: None, 3: None, 4: None, 5: None, 6: None, 7: None}  # two have answered 2
+    assert not any(item["again"] for item in taker.items("anna", work))
+    queries[1] |= {"conflicts": [2]}
+    rewrite(digits, queries=queries)
+    work = desk.read_work(digits)
+    assert asked_of("eva")[2] is None
+    assert [item["id"] for item in taker.items("anna", work) if item["again"]] == [2]
+    give(answer(2, at="2126-01-01T00:00:00Z"))
+    assert not any(item["again"] for item in taker.items("anna", work))
+
+
 def test_nothing_waits(digits):
-    waiting = json.loads((digits / "waiting.json").read_text())
-    (digits / "waiting.json").write_text(json.dumps(waiting | {"queries": []}))
+    rewrite(digits, queries=[])
     with pytest.raises(UserError, match="no query of .* waits for labels"):
         desk.read_work(digits)
     (digits / "waiting.json").unlink()

@@ -1,8 +1,5 @@
 """Made-up studies whose queries wait for people, one of each task."""
 
-import copy
-import json
-
 import cv2
 import numpy as np
 from conftest import SMALL, written
@@ -21,22 +18,30 @@ def write(root, settings, task, class_names, images_N_H_W_C, queries, suggestion
     folder = root / "results" / settings["study"]
     images = root / "results" / "datasets" / settings["dataset"]["name"] / "images.h5"
     artifacts.write(images, IMAGES, artifacts.provenance("images", {}), {"images": images_N_H_W_C, **more})
-    settings = copy.deepcopy(settings)
-    settings["oracle"]["suggestions"] = suggestions
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "study.json").write_text(json.dumps({"settings": settings}))
+    artifacts.write_json(folder / "study.json", {"settings": settings})
     method = next(iter(settings["methods"]))
     waiting = {
         "task": task,
         "class_names": class_names,
-        "images": str(images),
-        "answers": str(folder / "answers" / "answers.jsonl"),
+        "images": str(images.relative_to(root)),
+        "answers": str((folder / "answers" / "answers.jsonl").relative_to(root)),
+        "annotators": 1,
+        "suggestions": suggestions,
         "queries": [
-            {"purpose": purpose, "seed": 0, "method": method, "cycle": cycle, "ids": ids, "table": table and str(table)}
+            {
+                "purpose": purpose,
+                "seed": 0,
+                "method": method,
+                "cycle": cycle,
+                "ids": ids,
+                "table": table,
+                "left": ids,
+                "conflicts": [],
+            }
             for purpose, cycle, ids, table in queries
         ],
     }
-    (folder / "waiting.json").write_text(json.dumps(waiting))
+    artifacts.write_json(folder / "waiting.json", waiting)
     return folder
 
 
@@ -46,9 +51,9 @@ def digits(root, n=8, suggestions=False, wrong=()):
     images, labels = np.zeros((n, 28, 28, 1), np.uint8), np.arange(n) % 10
     for image, label in zip(images, labels, strict=True):
         cv2.putText(image, str(label), (5, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 230, 2, cv2.LINE_AA)
-    table = root / "query.csv"
+    table = "results/query.csv"
     rows = [[image, 9 if image in wrong else labels[image], 0.9 - image / 100] for image in range(2, n)]
-    artifacts.write_csv(table, ["id", "predicted_class", "probability"], rows)
+    artifacts.write_csv(root / table, ["id", "predicted_class", "probability"], rows)
     queries = [("test", 0, [1, 0], None), ("query", 1, list(range(2, n)), table)]
     return write(root, config.load(SMALL), "classification", DIGITS, images, queries, suggestions), labels
 

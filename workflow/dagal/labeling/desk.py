@@ -4,7 +4,7 @@ import json
 import math
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -34,9 +34,12 @@ class Work:
     n_images: int
     height: int
     width: int
-    # id, and what is known of: file, video, frame, suggestion (a class, or boxes as in an answer), probability
-    items: list[dict]
+    annotators: int  # who must answer for each image
     suggestions: bool  # whether the page may show what the model takes an image for
+    # id, whether its annotators differ (conflict) and, of answered ones too, if it waits (left); and what is known of: file, video, frame,
+    # suggestion (a class, or boxes as in an answer), probability
+    items: list[dict]
+    since: datetime  # when the study began to wait
 
     @property
     def ids(self) -> list[int]:
@@ -50,50 +53,55 @@ def read_work(results: Path) -> Work:
         raise UserError(
             f"{path} is missing, so no query of {results} waits for labels: run the study by snakemake first."
         )
-    waiting = files.read_json(path)
+    waiting = artifacts.read_json(path)
+    root = results.resolve().parents[1]  # where the study runs, from which its paths go out
     # of several queries that ask for an image the first one counts
     asked = {image: query for query in reversed(waiting["queries"]) for image in query["ids"]}
     ids = list(dict.fromkeys(image for query in waiting["queries"] for image in query["ids"]))
     if not ids:
         raise UserError(f"no query of {results} waits for labels: run the study by snakemake to go on.")
-    settings = files.read_json(results / "study.json")["settings"]
-    shown = bool(settings["oracle"].get("suggestions"))
-    suggested = suggestions(Study(settings), waiting) if shown else {}
-    images = Path(waiting["images"])
+    left, conflicts = (
+        {image for query in waiting["queries"] for image in query[name]} for name in ("left", "conflicts")
+    )
+    suggested = suggestions(root, results, waiting) if waiting["suggestions"] else {}
+    images = root / waiting["images"]
     known = origins(images, np.array(ids))
     items = [
-        {"id": image}
+        {"id": image, "left": image in left, "conflict": image in conflicts}
         | {name: known[name][place] for name in ("file", "video", "frame") if name in known}
         # whoever labels a test set sees no prediction, which would make it agree with the model
         | (suggested.get(image, {}) if asked[image]["purpose"] == "query" else {})
         for place, image in enumerate(ids)
     ]
     with artifacts.opened(images, "images", cached=False) as file:
-        n_images, height, width = file["images"].shape[:3]
-    return Work(results.name, waiting["task"], waiting["class_names"], images, n_images, height, width, items, shown)
+        shape = file["images"].shape[:3]
+    since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    about = (waiting["annotators"], waiting["suggestions"], items, since)
+    return Work(results.resolve().name, waiting["task"], waiting["class_names"], images, *shape, *about)
 
 
-def suggestions(study: Study, waiting: dict) -> dict[int, dict]:
+def suggestions(root: Path, results: Path, waiting: dict) -> dict[int, dict]:
     """Image -> what the model that chose it takes it for; of several models the first one of the list of queries."""
     found = {}
     for query in waiting["queries"]:
         if waiting["task"] == "classification" and query["table"]:
-            rows = artifacts.read_csv(query["table"])
+            rows = artifacts.read_csv(root / query["table"])
             new = {
                 int(row["id"]): {"suggestion": row["predicted_class"], "probability": float(row["probability"])}
                 for row in rows
                 if row["predicted_class"]
             }
         elif waiting["task"] == "detection" and query["purpose"] == "query":
+            study = Study(artifacts.read_json(results / "study.json")["settings"])
             before = study.parent(study.node(query["seed"], query["method"], query["cycle"]))
-            new = detected(study.path(before, "detections"), query["ids"], waiting["class_names"])
+            new = detected(root / study.path(before, "detections"), query["ids"], waiting["class_names"])
         else:
             new = {}
         found = new | found
     return found
 
 
-def detected(path: str, ids: list[int], class_names: list[str]) -> dict[int, dict]:
+def detected(path: Path, ids: list[int], class_names: list[str]) -> dict[int, dict]:
     """Image -> its surest detections, as boxes of an answer."""
     names = ("ids", "offsets", "boxes", "labels", "probabilities")
     known, offsets, boxes, labels, probs_M_K = artifacts.read(path, "detections", *names)
@@ -142,15 +150,28 @@ class Desk:
         storage.write_bytes(path, masks.png(mask))
         return answer | {"mask": f"masks/{path.name}"}
 
-    def earlier(self, annotator: str) -> dict[int, dict]:
-        """Image -> the answer of this annotator that counts, its mask as runs."""
-        own = [answer for answer in answers.read(self.log) if answer["annotator"] == annotator]
-        found = {image: by_name[annotator] for image, by_name in answers.latest(own).items()}
-        for image, answer in found.items():
-            if answer["mask"]:
-                mask = cv2.imread(str(self.log.parent / answer["mask"]), cv2.IMREAD_UNCHANGED)
-                found[image] = answer | {"mask": None if mask is None else masks.runs(mask)}
+    def items(self, annotator: str, work: Work) -> list[dict]:
+        """The items of the work that are this annotator's, each with the ``answer`` given before: what waits, or was answered.
+
+        Not asked for is what enough others have answered meanwhile. What annotators differ in is ``again`` asked of those who had
+        answered before the study found that out.
+        """
+        found = []
+        latest = answers.latest(answers.read(self.log))
+        for item in work.items:
+            others = dict(latest.get(item["id"], {}))
+            own = others.pop(annotator, None)
+            enough = len(others) >= work.annotators and not item["conflict"]
+            if own or (item["left"] and not enough):
+                again = item["conflict"] and own is not None and datetime.fromisoformat(own["at"]) < work.since
+                found.append(item | {"again": again, "answer": own and self._shown(own)})
         return found
+
+    def _shown(self, answer: dict) -> dict:
+        """What the page shows of an earlier answer, its mask as runs."""
+        mask = answer["mask"] and cv2.imread(str(self.log.parent / answer["mask"]), cv2.IMREAD_UNCHANGED)
+        told = {name: answer[name] for name in ("state", "label", "boxes", "comment")}
+        return told | {"mask": None if mask is None else masks.runs(mask)}
 
 
 def _identity(answer: dict) -> tuple:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dagal import artifacts
 from dagal.errors import UserError
 from dagal.labeling import pages, server
-from dagal.labeling.desk import Desk, checked, read_given, read_work
+from dagal.labeling.desk import Desk, Work, checked, read_given, read_work
 
 
 def add_command(commands) -> None:
@@ -33,17 +33,21 @@ def run(options: argparse.Namespace) -> None:
     if options.html:
         work = read_work(options.results)
         artifacts.write_text(options.html, pages.standalone(work))
-        print(f"{len(work.items):,} images in {options.html}; take its answers in by --take FILE")
+        print(f"{_left(work):,} images in {options.html}; take its answers in by --take FILE")
     elif options.take:
         print(f"{take(options.results, options.take):,} new answers from {options.take}")
     else:
         page = server.start(options.results, options.port)
         address = f"http://{server.ADDRESS}:{page.server_port}/?token={page.token}"
-        print(f"{len(page.work.items):,} images wait for labels; open {address} and end with Ctrl-C", flush=True)
+        print(f"{_left(page.work):,} images wait for labels; open {address} and end with Ctrl-C", flush=True)
         try:
             page.serve_forever()
         except KeyboardInterrupt:
             print("\nall answers are saved; run the study by snakemake to go on")
+
+
+def _left(work: Work) -> int:
+    return sum(item["left"] for item in work.items)
 
 
 def take(results: Path, path: Path) -> int:

@@ -31,10 +31,8 @@ FILES = {
 }
 
 
-def content(work: Work, earlier: dict[int, dict]) -> dict:
-    """What the page works on: the images that wait, and what the annotator has said of them before."""
-    told = ("state", "label", "boxes", "mask", "comment")
-    own = {image: {name: answer[name] for name in told} for image, answer in earlier.items()}
+def content(work: Work, items: list[dict]) -> dict:
+    """What the page works on, for one annotator (`Desk.items`)."""
     return {
         "study": work.study,
         "task": work.task,
@@ -43,15 +41,16 @@ def content(work: Work, earlier: dict[int, dict]) -> dict:
         "height": work.height,
         "suggestions": work.suggestions,
         "segments": SEGMENTS,
-        "items": [item | {"answer": own.get(item["id"])} for item in work.items],
+        "items": items,
     }
 
 
 def standalone(work: Work) -> str:
     """The page as one HTML file with the images in it, whose answers are saved to a file (`desk.read_given`)."""
-    images = {image: read_image(work.images, image) for image in work.ids}
-    data = content(work, {})
-    data["round"] = hashlib.sha256(json.dumps(work.ids).encode()).hexdigest()[
+    items = [item for item in work.items if item["left"]]
+    images = {item["id"]: read_image(work.images, item["id"]) for item in items}
+    data = content(work, items)
+    data["round"] = hashlib.sha256(json.dumps(list(images)).encode()).hexdigest()[
         :12
     ]  # a browser keeps those of other files apart
     data["images"] = {image: base64.b64encode(masks.png(pixels)).decode() for image, pixels in images.items()}

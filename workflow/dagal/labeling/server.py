@@ -169,7 +169,7 @@ class Server(ThreadingHTTPServer):
         """What the page of this annotator shows; read anew, as the study may have gone on."""
         self.work = read_work(self.results)
         self.ids = frozenset(self.work.ids)
-        return pages.content(self.work, self.desk.earlier(annotator))
+        return pages.content(self.work, self.desk.items(annotator, self.work))
 
     def superpixels(self, image: int, segments: str) -> list[int]:
         least, most = SEGMENTS

@@ -115,7 +115,8 @@ class App {
   }
 
   isOpen(item) {
-    return !ANSWERED.includes(this.answers.get(item.id)?.state);
+    const own = this.answers.get(item.id);
+    return !ANSWERED.includes(own?.state) || (item.again && own === item.answer);
   }
 
   /** Answers that one key gave, [item, state, what it is] each; `looked` at as many images for it. */
@@ -202,7 +203,8 @@ class App {
     byId("comment").value = own?.comment || "";
     const where = [item.video !== undefined && `${item.video}, frame ${item.frame}`, item.video === undefined && item.file, `id ${item.id}`];
     byId("about").textContent = `${this.at + 1} of ${this.items.length}: ${where.filter(Boolean).join(" · ")}`;
-    this.describe(own && own.state !== "withdrawn" ? `Your answer: ${own.label ?? own.state.replace("_", " ")}` : "");
+    const said = own && own.state !== "withdrawn" ? `Your answer: ${own.label ?? own.state.replace("_", " ")}. ` : "";
+    this.describe(said + (item.conflict ? "Annotators differ in this image." : ""));
     const suggestion = this.shown(item);
     byId("suggestion").hidden = suggestion === null;
     byId("suggestion").textContent = work.task === "detection" ? `The model suggests ${counted(suggestion || [])} (dashed).`
