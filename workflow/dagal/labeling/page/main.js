@@ -3,13 +3,12 @@
 const PACE_OF = 50; // last answers that the pace is measured on
 
 class App {
-  constructor(work, annotator) {
+  constructor(work, annotator, kept, earlier) {
     Object.assign(this, { work, annotator, at: 0, current: 0, history: [], paces: [], lastId: null, lastTime: 0, isSheet: false });
     this.items = work.items;
     this.answers = new Map(work.items.filter((item) => item.answer).map((item) => [item.id, item.answer]));
     this.clock = new Clock();
-    this.outbox = new Outbox(`dagal ${work.study} ${work.round || ""} `, work.images ? null : send, () => this.refreshSaved(),
-      (answer, sentence) => this.refuse(answer, sentence));
+    this.outbox = new Outbox(kept, earlier, work.images ? null : send, () => this.refreshSaved(), (answer, sentence) => this.refuse(answer, sentence));
     for (const answer of this.outbox.held.values()) if (answer.annotator === annotator) this.answers.set(answer.id, answer);
     this.stage = new Stage(() => this.mode, () => this.mode.redraw?.());
     const modes = { detection: BoxesMode, segmentation: MasksMode };
@@ -381,7 +380,8 @@ async function begin() {
     }
     work = await reply.json();
   }
-  window.app = new App(work, annotator);
+  const kept = await Kept.open(`${work.study} ${work.round || ""} `);
+  window.app = new App(work, annotator, kept, await kept.all());
 }
 
 begin();
