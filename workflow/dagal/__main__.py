@@ -21,6 +21,7 @@ COMMANDS = {
     "import-answers": "dagal.labeling.exchange",
     "agreement": "dagal.inspect.agreement",
     "accept": "dagal.inspect.accept",
+    "label": "dagal.labeling.label",
     "status": "dagal.inspect.status",
     "trace": "dagal.inspect.trace",
     "diff": "dagal.inspect.diff",
