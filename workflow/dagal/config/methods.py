@@ -16,6 +16,7 @@ from dagal.config.video import SiamFC
 from dagal.errors import UserError
 from dagal.tasks import Task
 from dagal.tasks.classification.signals import OF_SVM
+from dagal.tasks.segmentation.signals import OF_REGIONS
 
 # selectors that can choose from what they chose from parts of the pool
 IN_SHARDS = ("top_k", "kcenter_cover", "badge_cover")
@@ -117,6 +118,11 @@ def complete(name: str, given: dict, study: dict) -> dict:
         )
     read = methods.signals(settings, task)
     kinds, signals = {kind for kind, _ in read}, {signal for _, signal in read}
+    if study["regions"] and (lacking := sorted(signals - OF_REGIONS)):
+        raise Mistake(
+            key,
+            f"reads {lacking[0]} of whole images, which regions have not; take another method, or delete 'regions'.",
+        )
     if "adversary" in kinds:
         settings.setdefault("adversary", name)
         if settings["adversary"] not in study["adversaries"]:
