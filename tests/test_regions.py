@@ -2,6 +2,7 @@
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from dagal import artifacts, config
@@ -9,6 +10,7 @@ from dagal.acquisition import pixel_scores
 from dagal.acquisition.random_foreground import random_foreground
 from dagal.errors import UserError
 from dagal.plan import Study
+from dagal.report.figures import class_iou, queried_regions, segmentation_costs
 from dagal.tasks.segmentation import TASK, answers, regions, signals
 
 ORIGIN = artifacts.provenance("regions", {})
@@ -40,6 +42,8 @@ def divided(tmp_path):
 def test_cells_of_a_grid():
     cells = regions.grid(7, 10, 3, 4)
     assert cells[:, 0].tolist() == [0, 0, 0, 4, 4, 8, 8] and cells[0].tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    with pytest.raises(UserError, match="asks for 8 x 4 cells in images of 7 x 10 pixels"):
+        regions.grid(7, 10, 8, 4)
     assert np.unique(regions.grid(12, 15, 2, 3), return_counts=True)[1].tolist() == [30] * 6
 
 
@@ -252,6 +256,40 @@ def test_random_that_knows_the_foreground():
     assert sorted(random_foreground(nothing, 3, np.random.default_rng(0))) == [0, 1, 2]
     alike = [random_foreground(pixels, 1, np.random.default_rng(k), share=0.0)[0] for k in range(500)]
     assert np.bincount(alike).min() > 60  # 100 expected
+
+
+# ----------------------------------------------------------------------------------------------------------- pictures
+
+
+def test_regions_over_their_image():
+    image, cells = np.full((4, 6, 3), 200, np.uint8), regions.grid(4, 6, 1, 3)
+    found = queried_regions.over(image, cells, np.array([0, 2]))
+    yellow = (found == queried_regions.EDGE).all(-1)
+    assert yellow.tolist() == [[False, True, False, False, True, False]] * 4  # at the borders to what is not asked for
+    assert (found[:, 2:4] == 70).all() and (found[:, [0, 5]] == 200).all()
+    both = queried_regions.over(image, cells, np.array([0, 1]))  # and between two regions
+    assert (both == queried_regions.EDGE).all(-1)[0].tolist() == [False, True, True, True, False, False]
+
+
+def test_costs_and_classes_are_drawn_as_they_are(tmp_path):
+    rows = [
+        {"study": "s", "method": method, "seed": seed, "cycle": cycle, "mean_iou": 0.1 * cycle + 0.01 * seed,
+         "labeled_images": 10, "labeled_pixels": 100 * cycle, "clicks": 10 * cycle + 2 * seed, "deployable": method != "knows"}
+        for method in ("random", "knows") for seed in (0, 1) for cycle in (0, 1, 2)
+    ]  # fmt: skip
+    figure = segmentation_costs.curves(pd.DataFrame(rows), tmp_path / "costs.png", 50)
+    axes = dict(zip(segmentation_costs.COSTS, figure.axes, strict=True))
+    for cost, expected in (("clicks", [1, 11, 21]), ("labeled_pixels", [0, 100, 200])):
+        for line in axes[cost].get_lines()[:2]:
+            np.testing.assert_allclose(line.get_xdata(), expected)
+            np.testing.assert_allclose(line.get_ydata(), [0.005, 0.105, 0.205])
+    rows = [
+        {"method": "random", "seed": seed, "cycle": cycle, "class_name": name, "iou": iou + 0.1 * seed}
+        for seed in (0, 1) for cycle in (0, 1) for name, iou in (("sky", 0.2 + 0.5 * cycle), ("car", np.nan))
+    ]  # fmt: skip
+    figure = class_iou.bars(pd.DataFrame(rows), tmp_path / "classes.png", 50)
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert heights[0] == pytest.approx(0.75) and np.isnan(heights[1])  # of the last cycle
 
 
 # ------------------------------------------------------------------------------------------------------------ studies

@@ -150,6 +150,7 @@ class Plots(Section):
 
 
 class Regions(Section):
+    kind: str = setting("Cells of a grid, or superpixels, by SLIC.")
     initial: Literal["images", "regions"] = setting(
         "What `pool.initial.size` counts: whole images, all of whose regions are then labeled, or regions drawn at random from all images.",
         "images",
@@ -164,14 +165,12 @@ class Regions(Section):
 
 class Grid(Regions):
     label = "grid"
-    kind: Literal["grid"] = setting("Cells of a grid, or `superpixels`.")
     rows: Whole = setting("Cells from top to bottom.", ge=1, le=255)
     columns: Whole = setting("Cells from left to right.", ge=1, le=255)
 
 
 class Superpixels(Regions):
     label = "superpixels"
-    kind: Literal["superpixels"] = setting("Superpixels of SLIC, or a `grid`.")
     number: Whole = setting("Superpixels per image, about.", ge=2, le=10_000, papers="Cai et al. 2021: 2048, by SEEDS")
     compactness: Number = setting("How square they are, rather than of one colour.", 10, gt=0)
 

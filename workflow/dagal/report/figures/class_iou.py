@@ -21,7 +21,7 @@ def bars(table, path, dpi: int):
     last = table[table["cycle"] == table.groupby("method")["cycle"].transform("max")]
     names = list(last["class_name"].unique())
     width = 0.8 / len(looks)
-    with drawing.canvas(path, dpi, max(5, 0.22 * len(names) * (1 + len(looks))) + 2.2, 3) as figure:
+    with drawing.canvas(path, dpi, max(5, 0.12 * len(names) * (1 + len(looks))) + 2.2, 3) as figure:
         ax = figure.subplots()
         for rank, (method, look) in enumerate(looks.items()):
             of_method = last[last["method"] == method]

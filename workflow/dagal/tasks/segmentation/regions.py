@@ -11,6 +11,7 @@ import numpy as np
 from dagal import artifacts
 from dagal.artifacts import Kind
 from dagal.datasets.masks import NO_CLASS
+from dagal.errors import UserError
 from dagal.seeding import generator
 
 REGIONS = Kind(
@@ -26,7 +27,14 @@ TOLERANCE = 1.0  # pixels by which the outline that an annotator clicks may be b
 
 
 def grid(height: int, width: int, rows: int, columns: int) -> np.ndarray:
-    """Number (H,W) uint16 of the cell of each pixel, row by row; cells differ by at most one pixel in height and in width."""
+    """Number (H,W) uint16 of the cell of each pixel, row by row; cells differ by at most one pixel in height and in width.
+
+    Raises UserError where there are more cells than pixels.
+    """
+    if rows > height or columns > width:
+        raise UserError(
+            f"config key 'regions' asks for {rows} x {columns} cells in images of {height} x {width} pixels: make them fewer."
+        )
     row_H, column_W = np.arange(height) * rows // height, np.arange(width) * columns // width
     return (row_H[:, None] * columns + column_W).astype(np.uint16)
 
