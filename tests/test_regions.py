@@ -4,6 +4,8 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import Workflow
+from test_segmentation import folder
 
 from dagal import artifacts, config
 from dagal.acquisition import pixel_scores
@@ -341,3 +343,39 @@ def test_what_knows_the_truth_is_not_deployable_and_images_are_asked_as_before()
     study = Study(config.load(STUDY | {"regions": GRID}))
     assert study.regions == "results/datasets/scenes/regions_grid_2_3/regions.h5"
     assert study.stage("oracle").reads(study, at)["regions"] == study.regions and node.cycle == 1
+
+
+@pytest.mark.slow
+def test_a_study_asks_for_regions_and_learns_from_nothing_else(tmp_path):
+    methods = ("best_versus_second_best_cb", "ripu")
+    workflow = Workflow(tmp_path / "work")
+    workflow.folder.mkdir()
+    raw = folder(tmp_path / "raw", 5)
+    study = {
+        "dataset": STUDY["dataset"] | {"path": str(raw)},
+        "regions": GRID | {"answer": "dominant"},
+        "methods": dict.fromkeys(methods),
+    }
+    workflow.write(STUDY | study)
+    results = workflow.folder / "results/regions/seed0"
+    workflow.snakemake("--cores", "2", *(f"results/regions/seed0/{name}/cycle1/metrics.json" for name in methods))
+    (initial, pool), (cells,) = (
+        artifacts.read(results / "split.h5", "split", "initial", "pool"),
+        artifacts.read(workflow.folder / "results/datasets/scenes/regions_grid_2_3/regions.h5", "regions", "regions"),
+    )
+    assert len(initial) == 2 * 6 and len(pool) == 3 * 6
+    (truth,) = artifacts.read(workflow.folder / "results/datasets/scenes/truth.h5", "truth", "masks")
+    for name in methods:
+        (query,) = artifacts.read(results / f"{name}/cycle1/query.h5", "query", "ids")
+        ids, images, masks = artifacts.read(results / f"{name}/cycle1/labeled.h5", "labeled", "ids", "images", "masks")
+        assert set(query) <= set(pool) and ids.tolist() == [*initial, *query]
+        known = {image: set(ids[ids // 6 == image] % 6) for image in images.tolist()}
+        for image, mask in zip(images.tolist(), masks, strict=True):
+            for number in range(6):
+                inside = cells[0] == number
+                most = np.bincount(truth[image][inside]).argmax()
+                assert (mask[inside] == (most if number in known[image] else 255)).all()
+        metrics = artifacts.read_json(results / f"{name}/cycle1/metrics.json")
+        assert (metrics["labels"], metrics["clicks"], metrics["labeled_images"]) == (16, 16, len(images))
+        table = artifacts.read_csv(results / f"{name}/cycle1/query.csv")
+        assert [6 * int(row["image"]) + int(row["region"]) for row in table] == query.tolist()
