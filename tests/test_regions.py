@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Workflow
+from test_report import run
 from test_segmentation import folder
 
 from dagal import artifacts, config
@@ -12,7 +13,9 @@ from dagal.acquisition import pixel_scores
 from dagal.acquisition.random_foreground import random_foreground
 from dagal.errors import UserError
 from dagal.plan import Study
+from dagal.report import tables
 from dagal.report.figures import class_iou, queried_regions, segmentation_costs
+from dagal.report.tables import summary
 from dagal.tasks.segmentation import TASK, answers, regions, signals
 
 ORIGIN = artifacts.provenance("regions", {})
@@ -279,6 +282,15 @@ def test_costs_and_classes_are_drawn_as_they_are(tmp_path):
          "labeled_images": 10, "labeled_pixels": 100 * cycle, "clicks": 10 * cycle + 2 * seed, "deployable": method != "knows"}
         for method in ("random", "knows") for seed in (0, 1) for cycle in (0, 1, 2)
     ]  # fmt: skip
+    files = {name: str(tmp_path / f"{name}.csv") for name in ("metrics", "summary", "labels_needed")}
+    table = pd.DataFrame(rows).assign(labels=lambda of: 5 + of["cycle"], learner="small")
+    tables.write(files["metrics"], table, "%.6f")
+    run(summary.make, files, files, measure="mean_iou", costs=["labeled_pixels", "clicks"])
+    found = tables.read(files["summary"]).set_index("method").loc["random"]
+    assert (found["labels"], found["labeled_pixels"], found["clicks"]) == (7, 200, 21)
+    found = tables.read(files["labels_needed"]).set_index(["method", "mean_iou"]).loc[("random", 0.1)]
+    # of the two seeds, on straight lines from .0 to .1 and from .01 to .11: all of the way, and .9 of it
+    assert (found["labels"], found["labeled_pixels"], found["clicks"]) == (5.95, 95, (10 + 2 + 9) / 2)
     figure = segmentation_costs.curves(pd.DataFrame(rows), tmp_path / "costs.png", 50)
     axes = dict(zip(segmentation_costs.COSTS, figure.axes, strict=True))
     for cost, expected in (("clicks", [1, 11, 21]), ("labeled_pixels", [0, 100, 200])):

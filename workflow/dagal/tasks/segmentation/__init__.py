@@ -54,6 +54,7 @@ TASK = Task(
     default={"select": "top_k"},
     measures=("mean_iou", "pixel_accuracy", "validation_mean_iou", "labeled_images", "labeled_pixels", "clicks"),
     per_class="iou_per_class",
+    costs=("labeled_pixels", "clicks"),
     learners=Registry(dict.fromkeys(SEGMENTERS, "dagal.config.learners:Segmenter")),
     stages=STAGES,
     rules=("segmentation.smk",),
