@@ -80,6 +80,7 @@ def test_ids_of_regions(tmp_path):
             (0, [1]),
             (2, [0, 2]),
         ]
+        assert list(signals.by_image(partition, np.array([], int))) == []
         split = {"pool": np.array([0, 2]), "initial": np.array([1]), "test": np.array([7])}
         whole = regions.split_regions(split, partition, None, 0)
         assert whole["initial"].tolist() == [4, 5, 6, 7] and whole["pool"].tolist() == [0, 1, 8, 9, 10]
@@ -359,7 +360,7 @@ def test_what_knows_the_truth_is_not_deployable_and_images_are_asked_as_before()
 
 @pytest.mark.slow
 def test_a_study_asks_for_regions_and_learns_from_nothing_else(tmp_path):
-    methods = ("best_versus_second_best_cb", "ripu")
+    methods = ("best_versus_second_best_cb", "random_foreground")
     workflow = Workflow(tmp_path / "work")
     workflow.folder.mkdir()
     raw = folder(tmp_path / "raw", 5)

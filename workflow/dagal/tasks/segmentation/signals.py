@@ -165,4 +165,4 @@ def by_image(partition: Partition, ids: np.ndarray) -> Iterator[tuple[int, np.nd
     """(image, numbers of its regions) of ascending ids of regions, image by image."""
     image_N, number_N = partition.split(ids)
     images, first = np.unique(image_N, return_index=True)
-    return zip(images.tolist(), np.split(number_N, first[1:]), strict=True)
+    return zip(images.tolist(), np.split(number_N, first[1:])[: len(images)], strict=True)
