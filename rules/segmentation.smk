@@ -1,7 +1,7 @@
 """Semantic segmentation: a segmenter, what it tells of the pool, and its measures.
 
-Needs images.h5, split.h5, labeled.h5, and the sealed truth.h5 (evaluate). Makes model.safetensors, predictions.h5, pixel_signals.h5,
-metrics.json.
+Needs images.h5, split.h5, labeled.h5, and the sealed truth.h5 (evaluate; true_pixels, for baselines). Makes model.safetensors,
+predictions.h5, pixel_signals.h5, metrics.json; of regions, regions.h5 and, for pictures, queried.h5; true_pixels.h5.
 """
 
 
@@ -49,6 +49,30 @@ rule pixel_signals:
         "{params.command}"
 
 
+rule queried:
+    input:
+        unpack(plan.reads("queried")),
+    output:
+        **plan.writes("queried"),
+    log:
+        plan.log("queried"),
+    wildcard_constraints:
+        **plan.where("queried"),
+    conda:
+        plan.conda("queried")
+    threads: plan.threads("queried")
+    resources:
+        gpu=plan.gpu("queried"),
+        mem_mb=plan.memory("queried"),
+        runtime=plan.runtime("queried"),
+    params:
+        settings=plan.settings("queried"),
+        code=plan.code("queried"),
+        command=plan.command("queried"),
+    shell:
+        "{params.command}"
+
+
 rule evaluate:
     input:
         unpack(plan.reads("evaluate")),
@@ -66,5 +90,47 @@ rule evaluate:
         settings=plan.settings("evaluate"),
         code=plan.code("evaluate"),
         command=plan.command("evaluate"),
+    shell:
+        "{params.command}"
+
+
+rule regions:
+    input:
+        unpack(plan.reads("regions")),
+    output:
+        **plan.writes("regions"),
+    log:
+        plan.log("regions"),
+    conda:
+        plan.conda("regions")
+    resources:
+        gpu=0,
+        mem_mb=plan.memory("regions"),
+        runtime=plan.runtime("regions"),
+    params:
+        settings=plan.settings("regions"),
+        code=plan.code("regions"),
+        command=plan.command("regions"),
+    shell:
+        "{params.command}"
+
+
+rule true_pixels:
+    input:
+        unpack(plan.reads("true_pixels")),
+    output:
+        **plan.writes("true_pixels"),
+    log:
+        plan.log("true_pixels"),
+    conda:
+        plan.conda("true_pixels")
+    resources:
+        gpu=0,
+        mem_mb=plan.memory("true_pixels"),
+        runtime=plan.runtime("true_pixels"),
+    params:
+        settings=plan.settings("true_pixels"),
+        code=plan.code("true_pixels"),
+        command=plan.command("true_pixels"),
     shell:
         "{params.command}"

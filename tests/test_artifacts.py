@@ -18,6 +18,7 @@ from dagal import __version__, artifacts
 from dagal.acquisition.methods import SCORES as SCORES_KIND
 from dagal.artifacts import Kind
 from dagal.errors import UserError
+from dagal.tasks.segmentation.regions import REGIONS
 
 ORIGIN = artifacts.provenance("score", {"budget": 5}, seed=3)
 SCORES = {"ids": np.array([2, 5, 9]), "score": np.array([0.5, -1.0, 1e-300])}
@@ -103,6 +104,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
         ("scores", "score", (1 << 20,), np.float64, (1 << 17,), None),
         ("history", "trajectory", (4, 1 << 20), np.uint8, (4, 1 << 18), "gzip"),
         ("images", "images", (1 << 11, 32, 32, 3), np.uint8, (341, 32, 32, 3), None),
+        (REGIONS, "regions", (4, 1 << 9, 1 << 10), np.uint16, (1, 1 << 9, 1 << 10), "gzip"),
     ],
 )
 def test_large_data_sets_are_chunked_along_the_samples(path, kind, name, shape, dtype, chunks, compression):

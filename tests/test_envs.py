@@ -23,6 +23,7 @@ IMPORTED_AS = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "maxflow": "pymaxflow",
+    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }

@@ -333,7 +333,8 @@ def test_study_is_valid_and_fits_its_pool(name):
     if config["task"] == "segmentation":
         images = {"cityscapes": 2975, "camvid_masks": 367}.get(config["dataset"]["name"])
         images = images or synthia_al.n_training_frames(config["dataset"])
-        check_pool(config, images - config["pool"]["initial"]["size"])
+        of_regions = config["regions"] and config["regions"]["initial"] == "regions"
+        check_pool(config, images if of_regions else images - config["pool"]["initial"]["size"])
         return
     if config["task"] == "detection":
         frames = {"imagenet_vid": 129_000, "camvid": 468}.get(config["dataset"]["name"])
@@ -402,7 +403,7 @@ DIGESTS = {
 @pytest.mark.parametrize("name", DIGESTS)
 def test_resolved_settings_stay_what_they_are(name):
     """To the byte, order of methods and 1 or 1.0 included: a changed default or type would repeat weeks of work."""
-    settings = {key: value for key, value in load(name).items() if key not in ("task", "jobs_per_gpu")}
+    settings = {key: value for key, value in load(name).items() if key not in ("task", "jobs_per_gpu", "regions")}
     # what came later and is in no job's settings while it is not used
     assert settings["stopping"].pop("accuracy_change") is None
     for key in ("noises", "noise_scale"):
@@ -416,6 +417,7 @@ def test_every_study_is_pinned():
         "cifar10_smoke", "digits_class_balance", "digits_simsiam", "digits_two_model", "video_small", "camvid", "two_moons",
         "camera_traps_miniature", "segmentation_small", "camvid_segmentation", "cityscapes",
         "label_digits",
+        "segmentation_regions", "camvid_regions",
     }  # fmt: skip
     assert set(STUDIES) == {*PUBLISHED, *LOW_BUDGET, *others}
 

@@ -126,7 +126,18 @@ def test_every_experiment_is_a_whole_graph(name):
     assert len(set(files)) == len(files)  # logs and benchmark files of their own
 
 
-SEALED = {"dataset", "source_dataset", "split", "initial", "supervised", "oracle", "evaluate", "errors", "embedding"}
+SEALED = {
+    "dataset",
+    "source_dataset",
+    "split",
+    "initial",
+    "supervised",
+    "oracle",
+    "evaluate",
+    "errors",
+    "embedding",
+    "true_pixels",
+}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

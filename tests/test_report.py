@@ -52,6 +52,7 @@ STUDIES = {
     "camera traps": Study(load(SMALL | SURVEY)),
     "rendered videos": Study(load(VIDEOS)),
     "masks": Study(load(written("experiments/segmentation_small.yaml"))),
+    "regions of masks": Study(load(written("experiments/segmentation_regions.yaml"))),
 }
 
 

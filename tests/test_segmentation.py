@@ -361,6 +361,8 @@ METHODS = (
     "margin",
     "entropy",
     "bald",
+    "best_versus_second_best_cb",
+    "ripu",
     "kcenter_greedy",
     "entropy_cb",
     "kcenter_cb",

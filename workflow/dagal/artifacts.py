@@ -86,14 +86,14 @@ class Writer:
         self.file, self.kind, self.blocks = file, kind, blocks
 
     def dataset(self, name: str, shape: tuple[int, ...], dtype) -> h5py.Dataset:
-        """Empty data set to be filled by slices; chunked over its longest axis (of images and masks: the first), integers, texts and float16
+        """Empty data set to be filled by slices; chunked over its longest axis (of images, masks and regions: the first), integers, texts and float16
 
         compressed but not images.
         """
         dtype = np.dtype(dtype)
         options = {}
         if np.prod(shape) * dtype.itemsize > CHUNK_BYTES:
-            axis = 0 if len(shape) == 4 or name == "masks" else int(np.argmax(shape))
+            axis = 0 if len(shape) == 4 or name in ("masks", "regions") else int(np.argmax(shape))
             row_bytes = int(np.prod(shape)) // shape[axis] * dtype.itemsize
             chunk = max(1, min(shape[axis], CHUNK_BYTES // row_bytes))
             options["chunks"] = (*shape[:axis], chunk, *shape[axis + 1 :])

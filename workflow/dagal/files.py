@@ -52,13 +52,19 @@ def contents(path: str | Path, most: int = MOST_BYTES) -> bytes:
 def read_json(path: str | Path) -> object:
     """What a JSON file holds. Raises UserError if it cannot be read, is no JSON, or has a key twice in one object."""
     try:
-        return json.loads(contents(path), object_pairs_hook=_once)
+        return parsed(contents(path), path)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): put it there.") from None
+
+
+def parsed(data: bytes, name: str | Path) -> object:
+    """What the bytes of a JSON file of this name hold. Raises UserError as `read_json` does."""
+    try:
+        return json.loads(data, object_pairs_hook=_once)
     except RecursionError:
-        raise UserError(f"{path} is not JSON of records (it is nested too deeply): export it again.") from None
+        raise UserError(f"{name} is not JSON of records (it is nested too deeply): export it again.") from None
     except (ValueError, MemoryError) as error:
-        raise UserError(f"{path} is not JSON ({error}): it may be cut off, export it again.") from None
+        raise UserError(f"{name} is not JSON ({error}): it may be cut off, export it again.") from None
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict:

@@ -12,14 +12,25 @@ TELLING = ("probabilities", "draws")
 
 
 def query_table(
-    images: str, labeled: str, signals: str | None, kind: str | None, ids: np.ndarray, score_n: np.ndarray
+    images: str,
+    labeled: str,
+    signals: str | None,
+    kind: str | None,
+    ids: np.ndarray,
+    score_n: np.ndarray,
+    regions: str | None = None,
 ) -> dict[str, list]:
     """Columns of the table, a row for each of ``ids`` (n,) in the order of choice; None for what is not known.
 
-    Images and labels are told by the artifacts ``images`` and ``labeled``, predictions by the file ``signals`` of a ``kind``, if any.
+    Images and labels are told by the artifacts ``images`` and ``labeled``, predictions by the file ``signals`` of a ``kind``, if any;
+    with ``regions``, a regions.h5, the ids are those of regions, and the table says the image and the number in it of each.
     """
     nothing = [None] * len(ids)
-    columns = {"order": list(range(1, len(ids) + 1)), "id": ids.tolist(), "file": nothing, **origins(images, ids)}
+    columns, image_n = {"order": list(range(1, len(ids) + 1)), "id": ids.tolist(), "file": nothing}, ids
+    if regions:
+        image_n, number_n = np.divmod(ids, artifacts.read(regions, "regions", "counts")[0].max())
+        columns |= {"image": image_n.tolist(), "region": number_n.tolist()}
+    columns |= origins(images, image_n)
     columns |= {"score": score_n.tolist(), "predicted_class": nothing, "probability": nothing}
     if signals:
         class_names = artifacts.attributes(labeled, "labeled")["class_names"]

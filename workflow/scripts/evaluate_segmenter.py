@@ -6,11 +6,13 @@ import numpy as np
 from job import start
 
 from dagal import artifacts
+from dagal.tasks.segmentation.answers import images_of
 from dagal.tasks.segmentation.evaluation import confusion, intersection_over_union
 
 job = start()
-(pixels_L_C,) = artifacts.read(job.input.labeled, "labeled", "pixels")
-class_names = artifacts.attributes(job.input.labeled, "labeled")["class_names"].tolist()
+with artifacts.opened(job.input.labeled, "labeled") as file:
+    pixels_L_C, clicks_L, n_images = file["pixels"][()], file["clicks"][()], len(images_of(file))
+    class_names = artifacts.attribute(file, "class_names").tolist()
 (test,) = artifacts.read(job.input.split, "split", "test")
 matrices = np.zeros((2, len(class_names), len(class_names)), np.int64)  # of the test set, of the validation set
 with (
@@ -35,11 +37,15 @@ metrics = {
     "mean_iou": mean_iou(matrices[0]),
     "pixel_accuracy": float(np.trace(matrices[0]) / max(1, matrices[0].sum())),
     "validation_mean_iou": mean_iou(matrices[1]),
+    "labeled_images": n_images,
     "labeled_pixels": int(pixels_L_C.sum()),
+    "clicks": int(clicks_L.sum()),
     "class_names": class_names,
     "iou_per_class": [None if math.isnan(iou) else iou for iou in iou_C],
     "labels_per_class": pixels_L_C.sum(0).tolist(),
     "confusion": matrices[0].tolist(),
 }
 artifacts.write_json(job.output.metrics, metrics)
-print(f"{len(pixels_L_C):,} labeled images: mean IoU {metrics['mean_iou']:.4f} over {len(test):,} images")
+print(
+    f"{len(pixels_L_C):,} labels in {n_images:,} images: mean IoU {metrics['mean_iou']:.4f} over {len(test):,} images"
+)

@@ -6,6 +6,7 @@ from job import start
 from dagal import artifacts
 
 job = start()
+regions = {"regions": job.input.regions} if job.input.regions else {}
 (query,) = artifacts.read(job.input.query, "query", "ids")
 with artifacts.opened(job.input.labeled, "labeled") as file:
     labeled = artifacts.datasets(file)
@@ -13,7 +14,7 @@ ids = labeled.pop("ids")
 if len(np.intersect1d(ids, query)):
     raise ValueError("the query holds ids that are labeled already")
 with artifacts.opened(job.input.truth, "truth") as truth:
-    answers = job.task.ask(truth, query, job.params.oracle, job.origin["seed"])
+    answers = job.task.ask(truth, query, job.params.oracle, job.origin["seed"], **regions)
     class_names = artifacts.attribute(truth, "class_names")
 data = {
     "ids": np.concatenate([ids, query]),

@@ -47,7 +47,8 @@ data = {"ids": candidates[positions], "score": score_N[positions]}
 given = {name: value for name, value in options.items() if value is not None}  # HDF5 knows no null
 artifacts.write(job.output.query, methods.QUERY, job.origin, data, **given, **certificate)
 if not shard:
-    columns = query_table(source.images, source.labeled, source.predictions, params.told_by, data["ids"], data["score"])
+    told = source.predictions, params.told_by
+    columns = query_table(source.images, source.labeled, *told, data["ids"], data["score"], source.regions)
     artifacts.write_csv(job.output.table, list(columns), zip(*columns.values(), strict=True))
 found = ", ".join(f"{name} {value:.6g}" for name, value in certificate.items())
 print(f"{len(positions):,} of {len(candidates):,} candidates{': ' if found else ''}{found}")

@@ -36,8 +36,20 @@ with artifacts.opened(job.input.images, "images", cached=False) as file:
     ):  # frames of videos have no class, and what is not labeled: nothing that needs one may be set for them
         labels_N = np.zeros(len(file["split"]), np.int64)
     group_N = file["group"][()] if "group" in file else None
-    split = make_split(file["split"][()], labels_N, len(class_names), job.params.pool, seed, kcenter, group_N, given)
+    pool, of_regions = job.params.pool, job.params.get("regions") == "regions"
+    if of_regions:  # the initial set is drawn from all regions, below
+        pool = pool | {"initial": pool["initial"] | {"size": 0}}
+    split = make_split(file["split"][()], labels_N, len(class_names), pool, seed, kcenter, group_N, given)
     mean_C, std_C = channel_statistics(file["images"], np.union1d(split["pool"], split["initial"]))
+for name, ids in split.items():
+    per_class = np.bincount(labels_N[ids], minlength=len(class_names)).tolist() if labels_N.any() else "unknown"
+    print(f"{name}: {len(ids):,} ids, per class {per_class}")
+if job.input.regions:
+    module = importlib.import_module("dagal.tasks.segmentation.regions")  # as above
+    size = job.params.pool["initial"]["size"] if of_regions else None
+    with artifacts.opened(job.input.regions, module.REGIONS) as file:
+        split = module.split_regions(split, module.Partition(file), size, seed)
+    print(f"regions: {len(split['pool']):,} in the pool, {len(split['initial']):,} in the initial set")
 artifacts.write(
     job.output.split,
     SPLIT,
@@ -45,6 +57,3 @@ artifacts.write(
     {**split, "channel_mean": mean_C, "channel_std": std_C},
     class_names=np.array(class_names, h5py.string_dtype()),
 )
-for name, ids in split.items():
-    per_class = np.bincount(labels_N[ids], minlength=len(class_names)).tolist() if labels_N.any() else "unknown"
-    print(f"{name}: {len(ids):,} ids, per class {per_class}")

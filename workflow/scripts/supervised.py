@@ -8,6 +8,7 @@ from dagal.errors import UserError
 from dagal.seeding import generator
 
 job = start()
+regions = {"regions": job.input.regions} if job.input.regions else {}
 available = np.sort(np.concatenate(artifacts.read(job.input.split, "split", "pool", "initial")))
 size = len(available) if job.wildcards.size == "all" else int(job.wildcards.size)
 if size > len(available):
@@ -17,7 +18,7 @@ if size > len(available):
 # the first of one order, so that a larger baseline holds the smaller ones
 ids = np.sort(generator(job.origin["seed"], "supervised").permutation(available)[:size])
 with artifacts.opened(job.input.truth, "truth") as truth:
-    answers = job.task.ask(truth, ids, job.params.oracle, job.origin["seed"])
+    answers = job.task.ask(truth, ids, job.params.oracle, job.origin["seed"], **regions)
     data = {"ids": ids, "cycle": np.zeros(len(ids), np.int64), **answers}
     artifacts.write(
         job.output.labeled, job.task.labeled, job.origin, data, class_names=artifacts.attribute(truth, "class_names")

@@ -8,6 +8,7 @@ from job import start
 from dagal import artifacts
 from dagal.learners import checkpoints, devices, inference, segmenter
 from dagal.seeding import seed_for
+from dagal.tasks.segmentation.answers import images_of
 from dagal.tasks.segmentation.signals import PREDICTIONS
 
 SHOWN = 8  # test images whose entropy is kept for pictures
@@ -17,8 +18,8 @@ settings, source = job.params.learner, job.input
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 # enlarging maps has no deterministic gradient on a GPU
 device = devices.prepare(job.gpu, settings["threads"], deterministic=False)
-ids, masks = artifacts.read(source.labeled, "labeled", "ids", "masks")
-n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
+with artifacts.opened(source.labeled, "labeled") as file:
+    ids, masks, n_classes = images_of(file), file["masks"][()], len(artifacts.attribute(file, "class_names"))
 test, validation, mean_C, std_C = artifacts.read(
     source.split, "split", "test", "validation", "channel_mean", "channel_std"
 )

@@ -32,6 +32,7 @@ FILES = {
     "noise_stability": "noise_stability",
     "probcover": "probcover",
     "pseudo_label": "pseudo_label",
+    "random_foreground": "random_foreground",
     "temporal_spread": "temporal_spread",
     "transfer": "transfer",
     "typiclust": "typiclust",

@@ -31,6 +31,10 @@ def check_combinations(study: dict) -> None:
         raise Mistake("study", "is 'datasets', where the prepared data sets lie; take another name.")
     check_pool_settings(study)
     (check_person if by_person(study) else check_oracle)(study)
+    if study["regions"] and study["task"] != "segmentation":
+        raise Mistake("regions", f"is for segmentation only, not for {study['task']}; delete it.")
+    if study["regions"] and by_person(study):
+        raise Mistake("regions", "is for simulated annotators: people are asked for whole images; delete it.")
     check_stopping(study)
     check_sources(study)
     check_backbones(study)
@@ -266,7 +270,10 @@ def pool_size(study: dict, counts_C: np.ndarray | Sequence[int]) -> int:
 
 
 def check_pool(study: dict, size: int) -> None:
-    """Raise UserError if the study asks for more labels than a pool of ``size`` images holds."""
+    """Raise UserError if the study asks for more labels than a pool of ``size`` images holds.
+
+    Where the initial set is of regions, these are all images. How many superpixels they have is known when these are made.
+    """
     with places_of(study):
         _check_pool(study, size)
 
@@ -275,15 +282,22 @@ def _check_pool(study: dict, size: int) -> None:
     from dagal.learners import pseudo_labels
 
     budget, cycles, initial = study["budget"], study["cycles"], study["pool"]["initial"]["size"]
+    what, regions = "images", study["regions"]
+    if regions and regions["kind"] == "superpixels":
+        return
+    if regions:
+        what, per_image = "regions", regions["rows"] * regions["columns"]
+        of_regions = regions["initial"] == "regions"
+        size, initial = (size * per_image - initial, initial) if of_regions else (size * per_image, initial * per_image)
     available = size + initial
     if size < 0:
-        raise Mistake("pool.initial.size", f"is {initial}, but there are only {available} training images.")
+        raise Mistake("pool.initial.size", f"is {initial}, but there are only {available} training {what}.")
     if budget > size and cycles:
-        raise Mistake("budget", f"is {budget}: the pool of {study['dataset']['name']} holds only {size} images.")
+        raise Mistake("budget", f"is {budget}: the pool of {study['dataset']['name']} holds only {size} {what}.")
     if budget * cycles > size:
         raise Mistake(
             "cycles",
-            f"is {cycles}: {cycles} x {budget} queries exceed the pool of {size} images; at most {size // budget} cycles are "
+            f"is {cycles}: {cycles} x {budget} queries exceed the pool of {size} {what}; at most {size // budget} cycles are "
             "possible.",
         )
     kappa = study["stopping"]["kappa"]
@@ -291,7 +305,7 @@ def _check_pool(study: dict, size: int) -> None:
         raise Mistake("stopping.kappa.size", f"is {kappa['size']}, but the pool holds {size} images.")
     for n in study["supervised"]:
         if n != "all" and n > available:
-            raise Mistake("supervised", f"asks for {n} labels, but pool and initial set hold {available} images.")
+            raise Mistake("supervised", f"asks for {n} labels, but pool and initial set hold {available} {what}.")
     left = size - budget * cycles
     for name in dict.fromkeys(settings["learner"] for settings in study["methods"].values()):
         settings = study["learners"][name].get("pseudo_labels") or {}

@@ -17,6 +17,7 @@ from dagal.errors import UserError
 from dagal.labeling import by_person
 from dagal.tasks import Task
 from dagal.tasks.classification.signals import OF_SVM
+from dagal.tasks.segmentation.signals import OF_REGIONS
 
 # selectors that can choose from what they chose from parts of the pool
 IN_SHARDS = ("top_k", "kcenter_cover", "badge_cover")
@@ -120,6 +121,11 @@ def complete(name: str, given: dict, study: dict) -> dict:
     kinds, signals = {kind for kind, _ in read}, {signal for _, signal in read}
     if by_person(study) and kinds & task.sealed:
         raise Mistake(key, "reads the hidden labels, which nobody has where a person labels: delete it.")
+    if study["regions"] and (lacking := sorted(signals - OF_REGIONS)):
+        raise Mistake(
+            key,
+            f"reads {lacking[0]} of whole images, which regions have not; take another method, or delete 'regions'.",
+        )
     if "adversary" in kinds:
         settings.setdefault("adversary", name)
         if settings["adversary"] not in study["adversaries"]:

@@ -12,7 +12,7 @@ CHAPTERS = {
     "Study": ("extends", "study", "budget", "cycles", "seeds"),
     "Data set": ("dataset",),
     "Pool": ("pool",),
-    "Annotators": ("oracle",),
+    "Annotators": ("oracle", "regions"),
     "Learners": ("learners",),
     "Backbones": ("backbones",),
     "Methods": ("methods",),

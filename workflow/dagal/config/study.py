@@ -149,6 +149,35 @@ class Plots(Section):
     )
 
 
+class Regions(Section):
+    kind: str = setting("Cells of a grid, or superpixels, by SLIC.")
+    initial: Literal["images", "regions"] = setting(
+        "What `pool.initial.size` counts: whole images, all of whose regions are then labeled, or regions drawn at random from all images.",
+        "images",
+    )
+    answer: Literal["exact", "dominant"] = setting(
+        "What annotators say of a region: the class of each of its pixels, or with one click the class of most of them, which all of them "
+        "then get.",
+        "exact",
+        papers="Cai et al. 2021: both",
+    )
+
+
+class Grid(Regions):
+    label = "grid"
+    rows: Whole = setting("Cells from top to bottom.", ge=1, le=255)
+    columns: Whole = setting("Cells from left to right.", ge=1, le=255)
+
+
+class Superpixels(Regions):
+    label = "superpixels"
+    number: Whole = setting("Superpixels per image, about.", ge=2, le=10_000, papers="Cai et al. 2021: 2048, by SEEDS")
+    compactness: Number = setting("How square they are, rather than of one colour.", 10, gt=0)
+
+
+REGIONS = Variants("kind", lambda: {"grid": Grid, "superpixels": Superpixels})
+
+
 class Study(Section):
     study: Name = setting("Name of the study; its results are in `results/<study>`.")
     dataset: Annotated[Section, DATASET] = part(
@@ -171,6 +200,11 @@ class Study(Section):
     oracle: Annotated[Section, ORACLE] = part(
         "Who labels: simulated annotators of classes, who may err (test and validation sets keep their true labels), or a person.",
         Simulated,
+    )
+    regions: Annotated[Section | None, REGIONS] = setting(
+        "Segmentation: parts of images that are asked for instead of whole images, and what `budget` then counts "
+        "([segmentation](segmentation.md#regions)).",
+        None,
     )
     backbones: dict[str, Annotated[Section, BACKBONE]] = part(
         "Frozen networks by name, which a learner names to learn on their features.", dict, papers="003, ch. 5"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dagal import MOST_PIXELS, artifacts, notes
-from dagal.datasets import folders, frames
+from dagal.datasets import folders, frames, polygons
 from dagal.datasets.archives import listing
 from dagal.datasets.decoding import ENDINGS, FORMATS, OF_PIXELS, counted, decoded, named
 from dagal.datasets.source import IMAGES, TRUTH, check_names, write_images, write_origins
@@ -19,8 +19,10 @@ from dagal.seeding import generator
 
 NO_CLASS = 255  # of a pixel: it counts nowhere
 MOST_CLASSES = 255
+JSON = ".json"
 # classes of these names, in any case, are none
 IGNORED = ("void", "ignore", "unlabeled", "unlabelled")
+BACKGROUND = ("background", "_background_")
 IMAGE_FOLDERS, MASK_FOLDERS = ("images", "leftimg8bit"), ("masks", "labels", "annotations", "gtfine")
 TABLES = ("classes.csv", "classes.txt")
 TEST_FRACTION = 0.2
@@ -40,6 +42,21 @@ class Classes:
     names: list[str]
     numbers: dict[int, int]
     colours: dict[tuple[int, int, int], int] = field(default_factory=dict)
+
+    def number(self, label: object, where: str) -> int:
+        """Number of the class of this name. Raises UserError where there is none, for what stands ``where``."""
+        if isinstance(label, str) and label.lower() in IGNORED:
+            return NO_CLASS
+        if label not in self.names:
+            raise UserError(
+                f"{where} is of class {label!r}, which the table of classes does not have: correct one of them."
+            )
+        return self.names.index(label)
+
+    @property
+    def empty(self) -> int:
+        """The class of pixels that no polygon covers: that which is called background, or none."""
+        return next((number for number, name in enumerate(self.names) if name.lower() in BACKGROUND), NO_CLASS)
 
     def of(self, pixels: np.ndarray, name: str) -> np.ndarray:
         """Class (H,W) uint8 of each pixel of a mask, values (H,W) or colours (H,W,3). Raises UserError for one that no class has."""
@@ -109,22 +126,65 @@ class MaskSource:
         self, sizes_N_2: np.ndarray, shape: tuple[int, int], is_present: np.ndarray
     ) -> Iterator[tuple[int, np.ndarray]]:
         """(row, class of each pixel), `padded` to a shape, in the order of the files; ``is_present`` (256,) notes which there are."""
-        rows, missing = {name: row for row, name in enumerate(self.masks)}, set(self.masks)
+        rows, missing = {}, set(self.masks)
+        for row, name in enumerate(self.masks):
+            rows.setdefault(name, []).append(row)
         for name, data in folders._contents(self.path, rows):
-            pixels, row = mask_pixels(data), rows[name]
-            if pixels is None:
-                raise UserError(f"{name} in {self.path} cannot be decoded as a mask{OF_PIXELS}: replace or delete it.")
-            if pixels.shape[:2] != tuple(sizes_N_2[row]):
-                raise UserError(
-                    f"{name} in {self.path} has {pixels.shape[0]} x {pixels.shape[1]} pixels and its image {self.names[row]} "
-                    f"{sizes_N_2[row, 0]} x {sizes_N_2[row, 1]}: a mask needs the size of its image, correct it."
-                )
             missing.discard(name)
-            mask = padded(self.classes.of(pixels, f"{self.path}/{name}"), *shape)
-            is_present[np.unique(mask)] = True
-            yield row, mask
+            for row, whole in self._read(name, data, rows[name], sizes_N_2):
+                mask = padded(whole, *shape)
+                is_present[np.unique(mask)] = True
+                yield row, mask
         if missing:
             raise UserError(f"{named(sorted(missing))} cannot be read from {self.path}: put it there again.")
+
+    def _read(self, name: str, data: bytes, rows: list[int], sizes_N_2: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """(row, class of each pixel) of the images whose masks are in a file: one, but for COCO."""
+        where, about = f"{self.path}/{name}", (self.classes.number, self.classes.empty)
+        if not name.lower().endswith(JSON):
+            yield rows[0], self._of_image(name, data, rows[0], sizes_N_2)
+            return
+        found = polygons.parse(data, where)
+        if not polygons.is_coco(found):
+            yield rows[0], polygons.labelme(found, where, tuple(sizes_N_2[rows[0]].tolist()), *about)
+            return
+        records = polygons.coco_images(found, where)
+        annotations = polygons.coco_annotations(found, where, records)
+        of_image = of_records(self.names, records, where)
+        for row in rows:
+            image, size = of_image[self.names[row]], tuple(sizes_N_2[row].tolist())
+            yield row, polygons.coco(records[image], annotations[image], where, size, *about)
+
+    def _of_image(self, name: str, data: bytes, row: int, sizes_N_2: np.ndarray) -> np.ndarray:
+        """Class (H,W) of each pixel, of a mask that is an image."""
+        pixels = mask_pixels(data)
+        if pixels is None:
+            raise UserError(f"{name} in {self.path} cannot be decoded as a mask{OF_PIXELS}: replace or delete it.")
+        if pixels.shape[:2] != tuple(sizes_N_2[row]):
+            raise UserError(
+                f"{name} in {self.path} has {pixels.shape[0]} x {pixels.shape[1]} pixels and its image {self.names[row]} "
+                f"{sizes_N_2[row, 0]} x {sizes_N_2[row, 1]}: a mask needs the size of its image, correct it."
+            )
+        return self.classes.of(pixels, f"{self.path}/{name}")
+
+
+def of_records(names: list[str], records: dict[int, dict], where: str) -> dict[str, int]:
+    """Name of an image -> id of its record in a file of COCO, whose ``file_name`` is the end of its path. Raises UserError for others."""
+    ends = {}
+    for name in names:
+        parts = name.split("/")
+        for first in range(len(parts)):
+            ends.setdefault("/".join(parts[first:]), []).append(name)
+    found = {}
+    for image, record in records.items():
+        fitting = ends.get(record["file_name"].removeprefix("./"), [])
+        if len(fitting) != 1 or fitting[0] in found:
+            what = "none of the images" if not fitting else "two images or records"
+            raise UserError(
+                f"{where} has a record of {record['file_name']!r}, which is the end of the path of {what}: correct it."
+            )
+        found[fitting[0]] = image
+    return found
 
 
 def mask_pixels(data: bytes) -> np.ndarray | None:
@@ -206,23 +266,28 @@ def of_pairs(
     path: Path, settings: dict, classes: Callable[[list[str]], Classes], endings: tuple[str, str] = ("", "")
 ) -> MaskSource:
     """Pairs of images and masks, which have one name but for their folders and these ``endings``. Raises UserError for one alone."""
-    pairs, tables = {}, []
+    pairs, drawn, tables = {}, {}, []
     for parts, name in listing(path).entries:
         if parts[-1] in TABLES:
             tables.append(name)
         folder = [part.lower() for part in parts[:-1]]
         side = next((k for k, of in enumerate((IMAGE_FOLDERS, MASK_FOLDERS)) if set(of) & set(folder)), None)
         stem, dot, ending = parts[-1].rpartition(".")
-        if side is None or f".{ending.lower()}" not in ENDINGS or not stem.endswith(endings[side]):
+        known = ENDINGS if side == 0 else (*ENDINGS, JSON)
+        if side is None or f".{ending.lower()}" not in known or not stem.endswith(endings[side]):
             continue
         at = next(k for k, part in enumerate(folder) if part in (IMAGE_FOLDERS, MASK_FOLDERS)[side])
         rest = folder[:at] + folder[at + 1 :]
         part = next((part for part, called in folders.PARTS.items() if set(called) & set(rest)), "")
         key = part, (*rest, stem.removesuffix(endings[side]))
+        if ending.lower() == JSON[1:]:
+            drawn[name] = key
+            continue
         pair = pairs.setdefault(key, [None, None])
         if pair[side]:
             raise UserError(f"{path} has {pair[side]} and {name}, two files for one image: delete one.")
         pair[side] = name
+    pair_with_polygons(path, pairs, drawn)
     if not pairs:
         raise UserError(
             f"{path} has no images in a folder called images with masks in one called masks: put them there."
@@ -253,6 +318,28 @@ def of_pairs(
         n_train=len(train),
         n_validation=len(validation),
     )
+
+
+def pair_with_polygons(path: Path, pairs: dict, drawn: dict[str, tuple]) -> None:
+    """Give images without a mask that of a file of polygons: of LabelMe the one with their name, else a file of COCO that has them.
+
+    ``drawn``: name of a file among the masks -> key that its image has in ``pairs``, if it is of LabelMe.
+    """
+    for name, key in drawn.items():
+        if key in pairs and not pairs[key][1]:
+            pairs[key][1] = name
+    alone = [name for name, key in drawn.items() if key not in pairs]
+    of_name = {pair[0]: pair for pair in pairs.values() if pair[0]}
+    for name, data in folders._contents(path, alone) if alone else ():
+        where = f"{path}/{name}"
+        found = polygons.parse(data, where)
+        if not polygons.is_coco(found):
+            pairs[drawn[name]] = [None, name]  # of no image
+            continue
+        for image in of_records(list(of_name), polygons.coco_images(found, where), where):
+            if of_name[image][1]:
+                raise UserError(f"{path} has {of_name[image][1]} and {name}, two masks for one image: delete one.")
+            of_name[image][1] = name
 
 
 def table(path: Path, names: list[str]) -> Classes:

@@ -33,13 +33,16 @@ def planned(files, overrides: dict, trusted: bool = False) -> tuple[Study, Size]
 
 
 def pool_size(study: Study) -> int | None:
-    """Size of the unlabeled pool, or None if nothing tells it yet: what is prepared is asked before the raw data.
+    """Size of the unlabeled pool in images, or None if nothing tells it yet: what is prepared is asked before the raw data.
 
     images.h5 serves where no class matters; a survey's annotations take seconds to read, and every job plans.
     """
     settings = study.settings
-    split = Path(study.split(study.seeds[0]))
-    if split.exists():
+    split, regions = Path(study.split(study.seeds[0])), settings["regions"]
+    if regions and regions["initial"] == "regions":  # any image may be asked about
+        initial = settings["pool"]["initial"] | {"size": 0}
+        settings = settings | {"pool": settings["pool"] | {"initial": initial}}
+    if split.exists() and not regions:
         with artifacts.open_hdf5(split) as file:
             if file.attrs.get("params_hash") == artifacts.params_hash({"pool": settings["pool"]}):
                 return len(file["pool"])

@@ -13,13 +13,20 @@ def split_reads(study, at) -> dict:
         "images": study.clean_images,
         "truth": study.truth,
         "latents": f"{study.seed_folder(at.seed)}/latents.h5" if latents else [],
+        "regions": study.regions,
     }
 
 
+def split_settings(study, at) -> dict:
+    regions = study.settings["regions"]
+    return {"pool": study.settings["pool"]} | ({"regions": regions["initial"]} if regions else {})
+
+
 def split_looks_up(study, at) -> list:
-    """A split depends on k-center only if its initial set is chosen by it."""
+    """A split depends on k-center only if its initial set is chosen by it, and on regions only if it is of these."""
     by_kcenter = study.settings["pool"]["initial"]["kind"].startswith("kcenter")
-    return ["dagal.acquisition.kcenter:kcenter_initial"] if by_kcenter else []
+    found = ["dagal.acquisition.kcenter:kcenter_initial"] if by_kcenter else []
+    return found + (["dagal.tasks.segmentation.regions:split_regions"] if study.regions else [])
 
 
 def answers(study, at) -> list:
@@ -27,11 +34,12 @@ def answers(study, at) -> list:
 
 
 def oracle_settings(study, at) -> dict:
-    return {"oracle": study.settings["oracle"]}
+    regions = study.settings["regions"]
+    return {"oracle": study.settings["oracle"] | ({"answer": regions["answer"]} if regions else {})}
 
 
 def initial_reads(study, at) -> dict:
-    return {"split": study.split(at.seed), "truth": study.truth}
+    return {"split": study.split(at.seed), "truth": study.truth, "regions": study.regions}
 
 
 def score_reads(study, at) -> dict:
@@ -66,7 +74,11 @@ def telling(study, at) -> tuple[str | None, str | list]:
 def select_reads(study, at) -> dict:
     shards = study.methods[at.node.branch.method]["shards"]
     parts = [study.file(at.node, f"query_shard{shard}.h5") for shard in range(shards)]
-    about = {"images": study.clean_images, "predictions": telling(study, at)[1]}  # for the table beside the query
+    about = {
+        "images": study.clean_images,
+        "regions": study.regions,
+        "predictions": telling(study, at)[1],
+    }  # for the table beside the query
     return select_shard_reads(study, at) | about | ({"shards": parts} if shards > 1 else {})
 
 
@@ -86,6 +98,7 @@ def oracle_reads(study, at) -> dict:
         "labeled": study.path(study.parent(at.node), "labeled"),
         "query": study.path(at.node, "query"),
         "truth": study.truth,
+        "regions": study.regions,
     }
 
 
@@ -115,7 +128,7 @@ STAGES = {
         "split",
         {"split": "{seed_folder}/split.h5"},
         split_reads,
-        lambda study, at: {"pool": study.settings["pool"]},
+        split_settings,
         split_looks_up,
         needs=needs.split,
     ),

@@ -22,6 +22,7 @@ PLACES = {
     "node": "results/{study}/seed{seed}/{branch}/cycle{cycle}",
     "start": "results/{study}/seed{seed}/start-{learner}/cycle0",
     "supervised": "results/{study}/seed{seed}/supervised{size}-{learner}/cycle0",
+    "regions": "results/datasets/{dataset}/regions_{regions}",
     "flow": "results/datasets/{dataset}/flow_{flow}_stride{stride}/{shard}of{shards}",
 }
 # kind of file of a node -> its name
@@ -184,6 +185,7 @@ class Study:
         """Patterns of `PLACES`, with braces around what is left to wildcards."""
         video = self.settings["video"]
         known = {"study": self.name, "dataset": self.settings["dataset"]["name"]}
+        known |= {"regions": regions_name(self.settings["regions"])}
         known |= {"stride": video["flow_stride"], "shards": video["shards"]}
         places = {name: fill(pattern, known) for name, pattern in PLACES.items()}
         images = places["dataset"] if self.settings["pool"]["noise"]["kind"] == "none" else places["seed_folder"]
@@ -215,6 +217,11 @@ class Study:
         """The images that a seed's models see: with noise in the pool, every seed has images of its own."""
         noise = self.settings["pool"]["noise"]["kind"] != "none"
         return f"{self.seed_folder(seed)}/images.h5" if noise else self.clean_images
+
+    @property
+    def regions(self) -> str | list:
+        """The regions of images that are asked for; nothing where whole images are."""
+        return f"{self.places['regions']}/regions.h5" if self.settings["regions"] else []
 
     def seed_folder(self, seed: int) -> str:
         return f"{self.results}/seed{seed}"
@@ -456,3 +463,11 @@ def source_name(source: dict) -> str:
     """A source takes the size of the study's images: the plain name is left to studies on the source itself, in their size."""
     size = [f"{source['image_size']}px"] if source["image_size"] else []
     return "_".join([source["name"], *size, *(["gray"] if source["grayscale"] else [])])
+
+
+def regions_name(regions: dict | None) -> str:
+    """Regions of one kind and size are shared by all studies of a data set."""
+    if not regions:
+        return "none"
+    sizes = {"grid": ("rows", "columns"), "superpixels": ("number", "compactness")}[regions["kind"]]
+    return "_".join([regions["kind"], *(f"{regions[size]:g}" for size in sizes)])

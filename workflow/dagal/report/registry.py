@@ -57,6 +57,9 @@ ITEMS = Registry(
         "dispersion_images": "dagal.report.figures.dispersion_images:ITEM",
         "scenes": "dagal.report.figures.scenes:ITEM",
         "pictures": "dagal.report.figures.estimated_errors:ITEM",
+        "queried_regions": "dagal.report.figures.queried_regions:ITEM",
+        "figure_segmentation_costs": "dagal.report.figures.segmentation_costs:ITEM",
+        "figure_class_iou": "dagal.report.figures.class_iou:ITEM",
         "segmentations": "dagal.report.figures.segmentations:ITEM",
     }
 )

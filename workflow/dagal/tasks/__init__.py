@@ -66,7 +66,8 @@ class Task:
     name: str
     # data sets of the answers in labeled.h5, with their descriptions
     answer: Mapping[str, str]
-    # (truth file, ids, the config's `oracle`, seed) -> answers: only the rows asked for leave the sealed truth
+    # (truth file, ids, the config's `oracle`, seed) -> answers: only the rows asked for leave the sealed truth; where a study asks for
+    # regions, it gets the path of regions.h5 as `regions`
     ask: Callable
     # (earlier answers, later ones) -> both
     append: Callable
@@ -96,6 +97,8 @@ class Task:
     by_person: Mapping[str, Stage] = field(default_factory=dict)
     # (settings of a method, the study's settings) -> (kind of file, data set) of signals that are read besides those of score and selector
     reads_besides: Callable = lambda method, settings: []
+    # those of the measures that say what the labels have cost, besides their number
+    costs: tuple[str, ...] = ()
     # (settings of a method, kind of signal) -> the file's name without ending
     file_of: Callable = lambda method, kind: kind
 

@@ -248,18 +248,28 @@ def row(study, method: str, size: Size) -> float:
     return sum(numbers[name]() if name in numbers else 1 for _, name in study.signals(method))
 
 
+def candidates(study, size: Size) -> int:
+    """What may be asked for: images, or about as many regions as they have."""
+    regions = study.settings["regions"]
+    if not regions:
+        return size.images
+    return size.images * (
+        regions["number"] if regions["kind"] == "superpixels" else regions["rows"] * regions["columns"]
+    )
+
+
 def score(study, at, size: Size) -> Need:
     """In float64, and as much again."""
-    numbers = row(study, at.node.branch.method, size)
-    return Need(size.images * (64 + 16 * numbers), size.images * 1e-7 * (100 + numbers))
+    numbers, n = row(study, at.node.branch.method, size), candidates(study, size)
+    return Need(n * (64 + 16 * numbers), n * 1e-7 * (100 + numbers))
 
 
 def select(study, at, size: Size) -> Need:
     """Scores are read besides; each pick looks at all candidates once, and some selectors solve a problem that takes minutes."""
     method = at.node.branch.method if at.node else at.method
     numbers = row(study, method, size)
-    picks = study.settings["budget"]
-    return Need(size.images * (128 + 24 * numbers), 600 + size.images * picks * (numbers + 20) * 2e-9)
+    picks, n = study.settings["budget"], candidates(study, size)
+    return Need(n * (128 + 24 * numbers), 600 + n * picks * (numbers + 20) * 2e-9)
 
 
 def split(study, at, size: Size) -> Need:

@@ -9,9 +9,6 @@ SHOWN = 4
 
 
 def make(job):
-    import matplotlib
-    from matplotlib.patches import Patch
-
     from dagal.report import drawing
 
     source = job.input
@@ -22,23 +19,9 @@ def make(job):
         true, names = artifacts.rows(truth["masks"], ids), artifacts.attribute(truth, "class_names").tolist()
     with artifacts.opened(source.images, "images", cached=False) as file:
         images = artifacts.rows(file["images"], ids)
-    colours = matplotlib.colormaps["tab20"](np.arange(len(names)) % 20)[:, :3]
-    table_256 = np.ones((256, 3))  # white: no class
-    table_256[: len(names)] = colours
     confusion_C_C = np.array(artifacts.read_json(source.metrics)["confusion"], float)
     share_C_C = confusion_C_C / np.maximum(1, confusion_C_C.sum(1, keepdims=True))
-    with drawing.canvas(
-        job.output.figure, job.params.dpi, 8, 1.55 * len(ids) * images.shape[1] / images.shape[2] + 0.8
-    ) as figure:
-        axes = figure.subplots(len(ids), 4, squeeze=False)
-        for row, shown in enumerate(zip(images, table_256[true], table_256[predicted], unsure, strict=True)):
-            for ax, picture in zip(axes[row], shown, strict=True):
-                ax.imshow(picture, cmap="magma", vmin=0, vmax=255, interpolation="nearest")
-                ax.set_axis_off()
-        for ax, title in zip(axes[0], ("image", "truth", "prediction", "entropy, 0 to log C"), strict=True):
-            ax.set_title(title)
-        handles = [Patch(color=colour, label=name) for name, colour in zip(names, colours, strict=True)]
-        figure.legend(handles=handles, loc="outside right upper")
+    draw_images(job.output.figure, job.params.dpi, "image", images, true, predicted, unsure, names)
     side = 1.8 + 0.32 * len(names)
     with drawing.canvas(job.output.confusion, job.params.dpi, side + 0.7, side) as figure:
         ax = figure.subplots()
@@ -58,6 +41,32 @@ def make(job):
         ax.set_yticks(range(len(names)), names)
         ax.set(xlabel="predicted", ylabel="true")
         ax.grid(False)
+
+
+def draw_images(path, dpi: int, title: str, images, true, predicted, unsure, names: list[str]):
+    """A row for each of ``images`` (n,H,W,3): itself, the ``true`` and ``predicted`` class of its pixels (n,H,W), and their entropy
+    ``unsure`` (n,H,W), 0 to 255.
+    """
+    import matplotlib
+    from matplotlib.patches import Patch
+
+    from dagal.report import drawing
+
+    colours = matplotlib.colormaps["tab20"](np.arange(len(names)) % 20)[:, :3]
+    table_256 = np.ones((256, 3))  # white: no class
+    table_256[: len(names)] = colours
+    height, width = images[0].shape[:2]
+    with drawing.canvas(path, dpi, 8, 1.55 * len(images) * height / width + 0.8) as figure:
+        axes = figure.subplots(len(images), 4, squeeze=False)
+        for row, shown in enumerate(zip(images, table_256[true], table_256[predicted], unsure, strict=True)):
+            for ax, picture in zip(axes[row], shown, strict=True):
+                ax.imshow(picture, cmap="magma", vmin=0, vmax=255, interpolation="nearest")
+                ax.set_axis_off()
+        for ax, heading in zip(axes[0], (title, "truth", "prediction", "entropy, 0 to log C"), strict=True):
+            ax.set_title(heading)
+        handles = [Patch(color=colour, label=name) for name, colour in zip(names, colours, strict=True)]
+        figure.legend(handles=handles, loc="outside right upper")
+    return figure
 
 
 def reads(study, at):

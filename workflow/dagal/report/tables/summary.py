@@ -20,11 +20,8 @@ STEP = 0.05  # of accuracy, between the rows of labels_needed.csv
 def make(job):
     import pandas as pd
 
-    metrics, measure = tables.read(job.input.metrics), job.params.measure
-    curves = {
-        method: [(curve["labels"].to_numpy(), curve[measure].to_numpy()) for _, curve in group.groupby("seed")]
-        for method, group in metrics.groupby("method", sort=False)
-    }
+    metrics, measure, costs = tables.read(job.input.metrics), job.params.measure, job.params.get("costs") or []
+    curves = curves_of(metrics, "labels", measure)
     deployable = metrics.groupby("method")["deployable"].first()
     learners = metrics.groupby("method", sort=False)["learner"].first().to_dict()
     supervised = tables.read(job.input.supervised) if job.input.get("supervised") else None
@@ -36,6 +33,7 @@ def make(job):
         ends = {labels[-1] for labels, _ in seeds}  # chains may stop at different numbers
         labels = ends.pop() if len(ends) == 1 else np.mean([labels[-1] for labels, _ in seeds])
         row = {"method": method, "deployable": deployable[method], "seeds": len(seeds), "labels": labels}
+        row |= {cost: np.mean(last_of(metrics, method, cost)) for cost in costs}
         row[f"{measure}_mean"], row[f"{measure}_std"] = mean_std(final)
         if with_all:
             row["relative_to_all"] = np.mean(final) / with_all[learners[method]]
@@ -51,8 +49,26 @@ def make(job):
         rows.append(row)
     table = pd.DataFrame(rows)
     tables.write(job.output.summary, table, "%.4f")
-    tables.write(job.output.labels_needed, needed(curves, measure), "%.6g")
+    of_labels = needed(curves, measure)
+    for cost in costs:
+        of_labels[cost] = needed(curves_of(metrics, cost, measure), measure)["labels"]
+    tables.write(job.output.labels_needed, of_labels, "%.6g")
     print(table.to_string(index=False))
+
+
+def curves_of(metrics, cost: str, measure: str) -> dict[str, list[tuple]]:
+    """Method -> (cost, performance) of each seed, by cycle; a cycle that costs nothing is left out."""
+    curves = {}
+    for method, group in metrics.groupby("method", sort=False):
+        of_seeds = (curve for _, curve in group.groupby("seed"))
+        paid = (curve[curve[cost].diff().fillna(1) > 0] for curve in of_seeds)
+        curves[method] = [(curve[cost].to_numpy(), curve[measure].to_numpy()) for curve in paid]
+    return curves
+
+
+def last_of(metrics, method: str, cost: str):
+    """What the last labels of each seed of a method have cost in all."""
+    return metrics[metrics["method"] == method].groupby("seed")[cost].last()
 
 
 def needed(curves: dict[str, list[tuple]], measure: str):
@@ -97,13 +113,15 @@ ITEM = Item(
     make=make,
     reads=reads,
     writes={"summary": "{results}/summary.csv", "labels_needed": "{results}/labels_needed.csv"},
-    settings=lambda study, at: {"measure": study.measures[0]},
+    settings=lambda study, at: (
+        {"measure": study.measures[0]} | ({"costs": list(study.task.costs)} if study.task.costs else {})
+    ),
     caption="""
     Mean and standard deviation over seeds of the final accuracy and of the area under the budget curve (trapezoid over the
     label range, divided by it). *Labels saved*: how many labels fewer than random a method needs for random's final
     accuracy (empty where a seed never gets there). *Relative to all*: the mean final accuracy, divided by that of the same learner
     trained on all labels. *Labels needed*: with how many labels a method reaches each multiple of .05, mean over seeds, straight
-    between the cycles; empty where a seed never gets there. *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
+    between the cycles, and of masks also with how many labeled pixels and clicks; empty where a seed never gets there. *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
     seed; empty below 6 seeds, where it cannot fall under .05.
     """,
     category="Tables",

@@ -2,19 +2,24 @@
 
 from dataclasses import replace
 
-from dagal.tasks import Stage, gpu, learner, needs, threads
+from dagal.tasks import QUERY_CYCLE, Stage, gpu, learner, needs, threads
 from dagal.tasks.segmentation.signals import PIXEL_SIGNALS
 
-OF_LABELED = ("labeled_embeddings",)
+OF_STUDY = ("initial", "answer")  # of `regions`, what is not of the regions themselves
 
 
 def node_reads(study, at, *names: str) -> dict:
-    files = {"images": study.clean_images, "split": study.split(at.seed), "labeled": study.path(at.node, "labeled")}
+    files = {
+        "regions": study.regions,
+        "images": study.clean_images,
+        "split": study.split(at.seed),
+        "labeled": study.path(at.node, "labeled"),
+    }
     return files | {name: study.path(at.node, name) for name in names}
 
 
 def train_reads(study, at) -> dict:
-    found = {"weights": study.learner_of(at.node)["weights"] or []}
+    found = {"regions": [], "weights": study.learner_of(at.node)["weights"] or []}
     return node_reads(study, at) | found | {"parent": study.warm_start(at.node, "model.safetensors")}
 
 
@@ -27,6 +32,22 @@ def signal_settings(study, at) -> dict:
 
 
 STAGES = {
+    "regions": Stage(
+        "regions",
+        {"regions": "{regions}/regions.h5"},
+        lambda study, at: {"images": study.clean_images},
+        lambda study, at: {
+            "regions": {key: value for key, value in study.settings["regions"].items() if key not in OF_STUDY}
+        },
+        needs=needs.frames(seconds=3),
+        environment="torch",
+    ),
+    "true_pixels": Stage(
+        "true_pixels",
+        {"true_pixels": "{node}/true_pixels.h5"},
+        lambda study, at: node_reads(study, at) | {"images": [], "truth": study.truth},
+        needs=needs.frames(seconds=1),
+    ),
     "train": Stage(
         "train_segmenter",
         {
@@ -48,6 +69,22 @@ STAGES = {
         lambda study, at: node_reads(study, at, "model"),
         signal_settings,
         needs=needs.pool(),
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+    ),
+    "queried": Stage(
+        "queried",
+        {"queried": "{node}/queried.h5"},
+        lambda study, at: {
+            "images": study.clean_images,
+            "model": study.path(study.parent(at.node), "model"),
+            "query": study.path(at.node, "query"),
+            "regions": study.regions,
+        },
+        learner,
+        where=lambda study: {"cycle": QUERY_CYCLE},
+        needs=needs.frames(seconds=1),
         threads=threads,
         gpu=gpu,
         environment="torch",
