@@ -141,11 +141,16 @@ class LambdaStudy(Section):
 class Plots(Section):
     sparse = True
     dpi: Whole = setting("Resolution.", 150, ge=30, le=1200)
-    band: Literal["sd", "se"] | None = setting(
-        "Band around the means of learning curves: one standard deviation over the seeds, or one standard error.",
+    band: Literal["sd", "se", "interval"] | None = setting(
+        "Band around the means of learning curves: one standard deviation over the seeds, one standard error, or the 95 % interval.",
         None,
         otherwise="`sd`",
         papers="001: `se`; 000, 003, 004: `sd`",
+    )
+    interval: Literal["t", "bootstrap"] | None = setting(
+        "The 95 % intervals of tables and bands: by Student's t, or by a bootstrap, which is too narrow at few seeds.",
+        None,
+        otherwise="`t`",
     )
 
 

@@ -11,6 +11,8 @@ ITEMS = Registry(
     {
         "metrics": "dagal.report.tables.metrics:ITEM",
         "summary": "dagal.report.tables.summary:ITEM",
+        "comparison": "dagal.report.tables.comparison:ITEM",
+        "speed": "dagal.report.tables.speed:ITEM",
         "gains": "dagal.report.tables.gains:ITEM",
         "costs": "dagal.report.tables.costs:ITEM",
         "supervised_table": "dagal.report.tables.supervised:ITEM",

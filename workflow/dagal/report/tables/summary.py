@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dagal.report import tables
-from dagal.report.item import Item
+from dagal.report import significance, tables
+from dagal.report.item import Item, interval
 from dagal.report.statistics import (
     REFERENCES,
     aubc,
@@ -51,14 +51,15 @@ def make(job):
         rows.append(row)
     table = pd.DataFrame(rows)
     tables.write(job.output.summary, table, "%.4f")
-    tables.write(job.output.labels_needed, needed(curves, measure), "%.6g")
+    tables.write(job.output.labels_needed, needed(curves, measure, job.params.interval), "%.6g")
     print(table.to_string(index=False))
 
 
-def needed(curves: dict[str, list[tuple]], measure: str):
+def needed(curves: dict[str, list[tuple]], measure: str, kind: str = "t"):
     """Labels that each method needs for every multiple of `STEP` that some curve reaches after its start.
 
-    ``curves``: method -> (labels, performance) of each seed. Means over the seeds; empty where a seed never gets there.
+    ``curves``: method -> (labels, performance) of each seed. Mean over the seeds, how many seeds there are and how many get there, and
+    the `significance.interval` of ``kind``; mean and interval are empty where a seed never gets there.
     """
     import pandas as pd
 
@@ -67,12 +68,14 @@ def needed(curves: dict[str, list[tuple]], measure: str):
         int(np.floor(extreme / STEP + 1e-9))
         for extreme in (min(performance[0] for performance in performances), max(map(np.max, performances)))
     )
-    rows = [
-        [method, round(k * STEP, 9), np.mean([labels_needed(*curve, round(k * STEP, 9)) for curve in seeds])]
-        for method, seeds in curves.items()
-        for k in range(lowest + 1, highest + 1)
-    ]
-    return pd.DataFrame(rows, columns=["method", measure, "labels"])
+    rows = []
+    for method, seeds in curves.items():
+        for k in range(lowest + 1, highest + 1):
+            target = round(k * STEP, 9)
+            labels_S = np.array([labels_needed(*curve, target) for curve in seeds])
+            n, mean, *ends, _, _ = significance.describe(labels_S, kind)
+            rows.append([method, target, mean, n, int(np.isfinite(labels_S).sum()), *ends])
+    return pd.DataFrame(rows, columns=["method", measure, "labels", "seeds", "reached", "low", "high"])
 
 
 def all_data(supervised, measure: str) -> dict[str, float]:
@@ -97,13 +100,16 @@ ITEM = Item(
     make=make,
     reads=reads,
     writes={"summary": "{results}/summary.csv", "labels_needed": "{results}/labels_needed.csv"},
-    settings=lambda study, at: {"measure": study.task.measures[0]},
+    settings=lambda study, at: {
+        "measure": study.task.measures[0],
+        "interval": interval(study),
+    },
     caption="""
     Mean and standard deviation over seeds of the final accuracy and of the area under the budget curve (trapezoid over the
     label range, divided by it). *Labels saved*: how many labels fewer than random a method needs for random's final
     accuracy (empty where a seed never gets there). *Relative to all*: the mean final accuracy, divided by that of the same learner
-    trained on all labels. *Labels needed*: with how many labels a method reaches each multiple of .05, mean over seeds, straight
-    between the cycles; empty where a seed never gets there. *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
+    trained on all labels. *Labels needed*: with how many labels a method reaches each multiple of .05, mean over seeds with its
+    95 % interval, straight between the cycles; empty where a seed never gets there (*reached*: how many do). *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
     seed; empty below 6 seeds, where it cannot fall under .05.
     """,
     category="Tables",
