@@ -208,6 +208,7 @@ def test_a_task_without_classes_has_no_table_of_them(tmp_path):
         "metrics",
         "summary",
         "comparison",
+        "checks",
         "gains",
         "costs",
         "figure_learning_curves",
