@@ -26,6 +26,7 @@ def check_combinations(study: dict) -> None:
     check_pool_settings(study)
     check_oracle(study)
     check_stopping(study)
+    check_repeats(study)
     check_sources(study)
     check_backbones(study)
     for name, learner in study["learners"].items():
@@ -86,6 +87,13 @@ def check_oracle(study: dict) -> None:
     for key, kind in (("oracle.noise", oracle["noise"]), ("pool.noise", study["pool"]["noise"]["kind"])):
         if study["task"] in WITHOUT_CLASS and kind != "none":
             raise Mistake(key, f"is for classification only, not for {study['task']}; delete it.")
+
+
+def check_repeats(study: dict) -> None:
+    if study["repeats"] and study["task"] in WITHOUT_CLASS:
+        raise Mistake("repeats", f"is for images with one class each, not for {study['task']}; delete it.")
+    if study["repeats"] and not study["cycles"]:
+        raise Mistake("repeats", "trains the last models of chains again, but there are no cycles; delete it.")
 
 
 def check_stopping(study: dict) -> None:

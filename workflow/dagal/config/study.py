@@ -203,6 +203,13 @@ class Study(Section):
         unique=True,
         papers="001: 1100",
     )
+    repeats: Whole = setting(
+        "How often the last model of every chain is trained once more, on the same labels by another seed of the training: the spread "
+        "that training alone causes, in `training_spread.csv`. For classification.",
+        0,
+        ge=0,
+        le=1000,
+    )
     lambda_study: LambdaStudy = part(
         "How `weight: auto` is chosen: the first query of the first seed at every weight; the smallest weight after which the L1 loss no longer falls.",
         LambdaStudy,

@@ -21,7 +21,6 @@ PERFECT = 0.01  # loss of the discriminator below which it tells the two pools a
 EMPTY = 0.001  # nats of a posterior that holds nothing
 DIRECTIONS = 0.05, 0.1  # of `spread_of_directions`: collapsed, and nearly
 UNLIKELY = 0.001  # probability at which chance no longer explains a query of one class
-APART = ("device", "threads", "compile", "deterministic")  # keys of learners that change no comparison
 
 
 class Finding(NamedTuple):
@@ -94,7 +93,7 @@ def baselines(methods: Mapping[str, str], learners: Mapping[str, dict]) -> list[
             found.append(Finding(check, method, "", "", WARNING, f"{method} has no random method to be compared with."))
             continue
         own, other = learners[learner], learners[methods[reference]]
-        differing = [key for key in {**own, **other} if key not in APART and own.get(key) != other.get(key)]
+        differing = [key for key in {**own, **other} if own.get(key) != other.get(key)]
         if differing:
             keys = ", ".join(differing)
             sentence = f"{method} is compared with {reference}, which learns with another {keys}; add a random method with the learner {learner}."
@@ -215,6 +214,22 @@ def one_class(chains: Mapping[tuple[str, int], list[np.ndarray]], largest_share:
         sentence = f"{method} asked for a single class in {times} of {of} queries of seed {seed}."
         rows.append(Finding("one class", method, f"{times} of {of}", "0", BAD if times == of else WARNING, sentence))
     return or_well("one class", rows, "No query asked for a single class.")
+
+
+def training(rows: Iterable[Mapping[str, str]]) -> list[Finding]:
+    """Whether training alone moves a result by more than a method does. ``rows`` of training_spread.csv."""
+    found = []
+    for row in rows:
+        if row["difference"] and float(row["difference_sd"]) > abs(float(row["difference"])):
+            sentence = (
+                f"{row['method']} ends {float(row['difference']):+.3f} from {row['reference']}, but training again on the same labels "
+                f"moves this by {float(row['difference_sd']):.3f}: more seeds are needed to tell them apart."
+            )
+            limit = f"{float(row['difference_sd']):.3g}"
+            found.append(
+                Finding("training", row["method"], f"{float(row['difference']):.3g}", limit, WARNING, sentence)
+            )
+    return or_well("training", found, "Every method is further from random than training alone moves it.")
 
 
 def seeds(n_seeds: int, shared: Iterable[str]) -> list[Finding]:

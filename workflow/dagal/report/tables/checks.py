@@ -11,6 +11,7 @@ from dagal.report.tables import adversaries
 from dagal.stopping import last_cycles, passed_through
 
 MOST_BYTES = 4 << 30  # of images that are compared with each other
+APART = ("device", "threads", "compile", "deterministic")  # keys of learners that say how a job runs
 MOST_FEATURES = 2000  # images whose features are looked at
 
 
@@ -21,6 +22,8 @@ def make(job):
     found += initial_sets([*source.starts, *source.ends])
     found += checks.diverged(losses(source.histories))
     found += duplicates(source.images)
+    if source.get("training_spread"):
+        found += checks.training(artifacts.read_csv(source.training_spread))
     if params.classifies:
         found += of_classification(source)
     artifacts.write_csv(job.output.checks, checks.Finding._fields, found)
@@ -131,7 +134,8 @@ def duplicates(path: str) -> list[checks.Finding]:
 def shared_backbones(study) -> list[str]:
     """Backbones that are trained once for several seeds."""
     noise = study.settings["pool"]["noise"]["kind"] != "none"  # then each seed has images, and so trainings, of its own
-    return [] if noise else [name for name, about in study.backbones.items() if about["kind"] != "file"]
+    trained = [name for name, about in study.backbones.items() if about["kind"] != "file"]
+    return [] if noise else [name for name in trained if not study.is_per_seed(name)]
 
 
 def reads(study, at):
@@ -155,6 +159,7 @@ def reads(study, at):
         "signals": [study.path(node, "signals") for node in looked_at],
         "predictions": [study.path(node, "predictions") for node in looked_at],
         "adversaries": sorted({adversaries.adversary(study, *one) for one in adversaries.queries(study)}),
+        "training_spread": study.table("training_spread") if study.settings["repeats"] else [],
         "features": sorted({study.learner_input(node) for node in starts if study.learner_of(node).get("backbone")}),
         "stop_records": study.stop_records(),
     }
@@ -163,7 +168,10 @@ def reads(study, at):
 def settings(study, at):
     return {
         "methods": {name: about["learner"] for name, about in study.methods.items()},
-        "learners": study.learners,
+        "learners": {
+            name: {key: value for key, value in about.items() if key not in APART}
+            for name, about in study.learners.items()
+        },
         "n_seeds": len(study.seeds),
         "shared": shared_backbones(study),
         "classifies": classifies(study),
