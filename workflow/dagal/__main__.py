@@ -17,6 +17,7 @@ COMMANDS = {
     "failures": "dagal.inspect.failures",
     "accept": "dagal.inspect.accept",
     "break-even": "dagal.report.break_even",
+    "compare": "dagal.inspect.compare",
     "camera-traps": "dagal.datasets.rendering.survey",
 }
 
