@@ -32,6 +32,30 @@ rule train:
         "{params.command}"
 
 
+rule repeat:
+    input:
+        unpack(plan.reads("repeat")),
+    output:
+        **plan.writes("repeat"),
+    log:
+        plan.log("repeat"),
+    wildcard_constraints:
+        **plan.where("repeat"),
+    conda:
+        plan.conda("repeat")
+    threads: plan.threads("repeat")
+    resources:
+        gpu=plan.gpu("repeat"),
+        mem_mb=plan.memory("repeat"),
+        runtime=plan.runtime("repeat"),
+    params:
+        settings=plan.settings("repeat"),
+        code=plan.code("repeat"),
+        command=plan.command("repeat"),
+    shell:
+        "{params.command}"
+
+
 rule train_labeled_only:
     input:
         unpack(plan.reads("train_labeled_only")),

@@ -127,14 +127,15 @@ def test_figure_of_gains_is_in_points_with_a_panel_per_reference(tmp_path):
 # ---- learning curves and labels needed
 
 
-def test_band_is_a_standard_deviation_or_a_standard_error(tmp_path):
+def test_band_is_a_standard_deviation_a_standard_error_or_an_interval(tmp_path):
     table = metrics({"random": [[0.5, 0.5], [0.6, 0.8], [0.7, 0.5], [0.4, 0.6]]})
     last = np.array([0.5, 0.8, 0.5, 0.6])
-    for band, half in (("sd", last.std(ddof=1)), ("se", last.std(ddof=1) / 2)):
+    t = 3.182446  # its 97.5 % quantile at 3 degrees of freedom
+    for band, half in (("sd", last.std(ddof=1)), ("se", last.std(ddof=1) / 2), ("t", t * last.std(ddof=1) / 2)):
         figure = learning_curves(table, tmp_path / "a.png", 50, band=band)
         drawn = figure.axes[0].collections[0].get_paths()[0].vertices
         assert drawn[drawn[:, 0] == 15, 1].max() == pytest.approx(last.mean() + half)
-        assert {"sd": "s.d.", "se": "s.e."}[band] in figure.legends[0].get_title().get_text()
+        assert {"sd": "s.d.", "se": "s.e.", "t": "95 % interval"}[band] in figure.legends[0].get_title().get_text()
 
 
 def test_labels_needed_for_each_twentieth_by_hand():

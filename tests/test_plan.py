@@ -26,7 +26,18 @@ DRAWN = (
 )
 FIGURES = {f"figure_{name}": 1 for name in DRAWN}
 TABLES = dict.fromkeys(
-    ("metrics", "summary", "gains", "costs", "informativeness", "class_entropy", "selection_costs"), 1
+    (
+        "metrics",
+        "summary",
+        "comparison",
+        "checks",
+        "gains",
+        "costs",
+        "informativeness",
+        "class_entropy",
+        "selection_costs",
+    ),
+    1,
 )
 
 

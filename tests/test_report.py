@@ -41,7 +41,7 @@ IMAGES = {
     },
     "signals": {"members": 3},
 }
-LIMITS = {"supervised": [30, "all"], "stopping": {"target_accuracy": 0.9}, "seeds": [3, 4], "budget": 100}
+LIMITS = {"supervised": [30, "all"], "repeats": 1, "stopping": {"target_accuracy": 0.9}, "seeds": [3, 4], "budget": 100}
 POINTS = {"dataset": {"name": "two_moons"}, "pool": {"initial": {"size": 20}}}
 SURVEY = {"dataset": {"name": "survey", "loader": "camera_trap", "path": "survey"}, "pool": {"initial": {"size": 20}}}
 VIDEOS = written("experiments/video_small.yaml")
@@ -170,7 +170,7 @@ def test_methods_and_classes_of_any_name_stay_in_tables_and_figures(name, tmp_pa
         "per_class": "accuracy_per_class"
     }
     run(metrics.make, inputs, files, **settings)
-    run(ITEMS.find("summary").make, {"metrics": files["metrics"]}, files, measure="accuracy")
+    run(ITEMS.find("summary").make, {"metrics": files["metrics"]}, files, measure="accuracy", interval="t")
     summary = tables.read(files["summary"]).set_index("method")
     assert summary.loc[name, "accuracy_mean"] == pytest.approx(0.7)
     assert summary.loc[name, "aubc_gain_over_random"] == pytest.approx(0.05)
@@ -196,7 +196,7 @@ def test_summary_tells_how_near_a_method_comes_to_all_data(tmp_path):
     for name, table in (("metrics", measured), ("supervised", supervised)):
         tables.write(tmp_path / f"{name}.csv", table, "%.6f")
     files = {name: str(tmp_path / f"{name}.csv") for name in ("metrics", "supervised", "summary", "labels_needed")}
-    run(ITEMS.find("summary").make, files, files, measure="accuracy")
+    run(ITEMS.find("summary").make, files, files, measure="accuracy", interval="t")
     found = tables.read(files["summary"]).set_index("method")["relative_to_all"]
     assert found.to_dict() == {"random": 0.9363, "other": 0.9693, "third": 1.0}
 
@@ -205,7 +205,16 @@ def test_a_task_without_classes_has_no_table_of_them(tmp_path):
     study = Study(load(SMALL))
     study.task = dataclasses.replace(study.task, name="regression", measures=("squared_error",), per_class="")
     assert targets(study)[0] == "results/small/metrics.csv" and not any("classes" in path for path in targets(study))
-    assert list(items(study)) == ["metrics", "summary", "gains", "costs", "figure_learning_curves", "figure_gains"]
+    assert list(items(study)) == [
+        "metrics",
+        "summary",
+        "comparison",
+        "checks",
+        "gains",
+        "costs",
+        "figure_learning_curves",
+        "figure_gains",
+    ]
     files = {"metrics": str(tmp_path / "metrics.csv")}
     inputs = {"nodes": list(nodes(tmp_path, "squared_error", ["random"])), "stop_records": []}
     about = {"random": {"learner": "net", "deployable": True}}

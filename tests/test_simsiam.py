@@ -20,6 +20,7 @@ from dagal import artifacts
 from dagal.config import load
 from dagal.datasets.digits import digits
 from dagal.learners import architectures, backbones, checkpoints, inference, simsiam, training
+from dagal.plan import Study, job
 from dagal.report.statistics import knn_accuracy
 
 CPU = torch.device("cpu")
@@ -361,6 +362,25 @@ def test_plan_of_a_study_that_learns_on_images_has_no_backbones(workflow):
     config["methods"] = {"random": {"learner": "scratch"}}
     workflow.write(config)
     assert not {"pretrain", "features", "knn", "figure_pretraining"} & set(workflow.counted())
+
+
+def test_a_backbone_for_each_seed(workflow):
+    """Shared by studies, trained as one with that seed would be; without the key no job is set to anything new."""
+    config = copy.deepcopy(STUDY) | {"seeds": [0, 7]}
+    shared = Study(load(copy.deepcopy(config)))
+    config["backbones"]["own"] |= {"per_seed": True, "seed": 2}
+    workflow.write(config)
+    planned, study = workflow.counted(), Study(load(config))
+    assert planned["pretrain"] == planned["features"] == 2 and planned["knn"] == 1
+    assert study.learner_input(study.node(7, "random", 1)) == f"{PRETRAINED}-seed7/features.h5"
+    assert shared.learner_input(shared.node(7, "random", 1)) == f"{PRETRAINED}/features.h5"
+    described = job.describe(study, "pretrain", {"backbone": "own-seed7"})
+    assert described["output"]["backbone"] == f"{PRETRAINED}-seed7/backbone.safetensors"
+    read = job.describe(study, "features", {"backbone": "own-seed7"})["input"]
+    assert read["backbone"] == described["output"]["backbone"]
+    (settings,) = described["params"].values()
+    (before,) = job.describe(shared, "pretrain", {"backbone": "own"})["params"].values()
+    assert settings == before | {"seed": 9} and "per_seed" not in before
 
 
 def test_noisy_pools_have_backbones_of_their_own(workflow):

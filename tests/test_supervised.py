@@ -38,7 +38,7 @@ def test_more_labels_than_there_are(workflow):
 @pytest.mark.slow
 def test_baselines_of_a_noisy_study(tmp_path):
     workflow = Workflow(tmp_path)
-    workflow.write(study(seeds=[0]))
+    workflow.write(study(seeds=[0], repeats=1))
     workflow.snakemake()
     assert workflow.planned() == {}
     results = tmp_path / "results/small"
@@ -62,5 +62,15 @@ def test_baselines_of_a_noisy_study(tmp_path):
     assert {plan.learner_input(node) for node in plan.supervised()} == {"results/small/seed0/images.h5"}
     summary = pd.read_csv(results / "summary.csv").set_index("method")
     assert set(summary.index) == {"random", "random_wide"}
+    # the last models once more, on the same labels: other models, and a table of what that moves
+    spread = pd.read_csv(results / "training_spread.csv")
+    assert spread["method"].tolist() == ["random", "random_wide"] and set(spread["repeats"]) == {1}
+    accuracy = pd.read_csv(results / "metrics.csv").query("cycle == 1").set_index("method")["accuracy"]
+    ids, probs_N_C = artifacts.read(results / "seed0/random/cycle1/repeat1.h5", "predictions", "ids", "probabilities")
+    pair = [accuracy["random"], np.mean(probs_N_C.argmax(1) == truth[ids])]
+    first = spread.set_index("method").loc["random", ["accuracy", "training_sd"]].tolist()
+    assert first == pytest.approx([np.mean(pair), np.std(pair, ddof=1)], abs=1e-5) and pair[0] != pair[1]
+    found = pd.read_csv(results / "checks.csv").set_index("check")["verdict"]
+    assert found["seeds"] == "warning" and {"training", "duplicates", "chance"} <= set(found.index)
     # each learner's random is what its own methods are compared with, not one with the other learner
     assert "aubc_gain_over_random" not in summary

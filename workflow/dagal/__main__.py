@@ -30,6 +30,7 @@ COMMANDS = {
     "clean": "dagal.inspect.clean",
     "export": "dagal.inspect.export",
     "break-even": "dagal.report.break_even",
+    "compare": "dagal.inspect.compare",
     "camera-traps": "dagal.datasets.rendering.survey",
 }
 

@@ -80,7 +80,12 @@ class Trained(Backbone):
     )
     momentum: Number = setting("Momentum.", 0.9, ge=0, lt=1, papers="003: 0.9")
     weight_decay: Number = setting("Weight decay of all parameters.", 0.0001, ge=0, papers="003: 0.0001")
-    seed: Seed = setting("Seed of the pre-training, which all seeds of a study share.", 0)
+    seed: Seed = setting("Seed of the training; with `per_seed` that of the study is added.", 0)
+    per_seed: bool = setting(
+        "Train it once for each seed of a study, so that intervals know the chance of its training too. Otherwise all seeds share "
+        "one training, which costs less and may decide more than the choice of a method.",
+        False,
+    )
     flip: bool = setting(
         "Horizontal flip with probability 1/2; not for what has a handedness, as digits.", True, papers="003: `true`"
     )

@@ -36,6 +36,7 @@ def check_combinations(study: dict) -> None:
     if study["regions"] and by_person(study):
         raise Mistake("regions", "is for simulated annotators: people are asked for whole images; delete it.")
     check_stopping(study)
+    check_repeats(study)
     check_sources(study)
     check_backbones(study)
     for name, learner in study["learners"].items():
@@ -132,6 +133,13 @@ def check_person(study: dict) -> None:
         raise Mistake("pool.imbalance", "is simulated by the class of every image, which nobody has; delete it.")
     if study["supervised"]:
         raise Mistake("supervised", "needs labels of images that nobody was asked for; delete it.")
+
+
+def check_repeats(study: dict) -> None:
+    if study["repeats"] and study["task"] in WITHOUT_CLASS:
+        raise Mistake("repeats", f"is for images with one class each, not for {study['task']}; delete it.")
+    if study["repeats"] and not study["cycles"]:
+        raise Mistake("repeats", "trains the last models of chains again, but there are no cycles; delete it.")
 
 
 def check_stopping(study: dict) -> None:

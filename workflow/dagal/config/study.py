@@ -141,11 +141,16 @@ class LambdaStudy(Section):
 class Plots(Section):
     sparse = True
     dpi: Whole = setting("Resolution.", 150, ge=30, le=1200)
-    band: Literal["sd", "se"] | None = setting(
-        "Band around the means of learning curves: one standard deviation over the seeds, or one standard error.",
+    band: Literal["sd", "se", "interval"] | None = setting(
+        "Band around the means of learning curves: one standard deviation over the seeds, one standard error, or the 95 % interval.",
         None,
         otherwise="`sd`",
         papers="001: `se`; 000, 003, 004: `sd`",
+    )
+    interval: Literal["t", "bootstrap"] | None = setting(
+        "The 95 % intervals of tables and bands: by Student's t, or by a bootstrap, which is too narrow at few seeds.",
+        None,
+        otherwise="`t`",
     )
 
 
@@ -232,6 +237,13 @@ class Study(Section):
         [],
         unique=True,
         papers="001: 1100",
+    )
+    repeats: Whole = setting(
+        "How often the last model of every chain is trained once more, on the same labels by another seed of the training: the spread "
+        "that training alone causes, in `training_spread.csv`. For classification.",
+        0,
+        ge=0,
+        le=1000,
     )
     lambda_study: LambdaStudy = part(
         "How `weight: auto` is chosen: the first query of the first seed at every weight; the smallest weight after which the L1 loss no longer falls.",

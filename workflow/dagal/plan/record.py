@@ -178,7 +178,7 @@ def parts(settings: dict, like: dict | None = None) -> Iterator[tuple[str, objec
 
     Learners and methods that only one of two studies has, further cycles and seeds, the looks of figures and where jobs run change no result.
     """
-    free = ("study", "cycles", "seeds", "plots", "jobs_per_gpu", "supervised", "lambda_study")
+    free = ("study", "cycles", "seeds", "plots", "jobs_per_gpu", "supervised", "repeats", "lambda_study")
 
     def walk(key: str, value, pattern) -> Iterator[tuple[str, object]]:
         if isinstance(pattern, dict) and (isinstance(value, dict) or value is None):

@@ -43,13 +43,14 @@ FILES = {
 # patterns of the wildcards
 WILDCARDS = {
     "adversary": r"\w+",
-    "backbone": r"\w+",
+    "backbone": r"\w+(-seed\d+)?",
     "branch": r"\w+(-\w+)?",
     "cycle": r"\d+",
     "flow": r"dis|raft|true",
     "learner": r"\w+",
     "member": r"[1-9]\d*",
     "method": r"\w+",
+    "repeat": r"[1-9]\d*",
     "seed": r"\d+",
     "shard": r"\d+",
     "size": r"\d+|all",
@@ -169,10 +170,18 @@ class Study:
         baselines = [branch for branch in self.branches.values() if branch.kind == "supervised"]
         return [Node(seed, branch, 0) for branch in baselines for seed in self.seeds]
 
+    def repeats(self) -> list[str]:
+        """What the last models of all chains predict when they are trained once more."""
+        last = [self.node(seed, method, self.cycles[-1]) for method in self.methods for seed in self.seeds]
+        return [self.file(node, f"repeat{k}.h5") for node in last for k in range(1, self.settings["repeats"] + 1)]
+
     def at(self, wildcards: Mapping) -> At:
         """Where a job with these wildcards stands."""
         found = At(**wildcards)
         found.seed = int(wildcards.get("seed", self.seeds[0]))
+        if "backbone" in wildcards:  # with the seed that it is trained for, if it is one for each
+            found.backbone, _, seed = wildcards["backbone"].partition("-seed")
+            found.seed = int(seed or found.seed)
         found.node = None
         if "branch" in wildcards:
             found.node = Node(found.seed, self.branches[wildcards["branch"]], int(wildcards["cycle"]))
@@ -256,7 +265,12 @@ class Study:
 
     def backbone(self, at: At) -> str:
         """Folder of a backbone: of the study's own where its pool has noise, else shared by all studies of the data set."""
-        return fill(self.places["backbone"], {"backbone": at.backbone, "seed": at.seed})
+        name = f"{at.backbone}-seed{at.seed}" if self.is_per_seed(at.backbone) else at.backbone
+        return fill(self.places["backbone"], {"backbone": name, "seed": at.seed})
+
+    def is_per_seed(self, backbone: str) -> bool:
+        """Whether a backbone is trained once for each seed."""
+        return self.backbones[backbone].get("per_seed", False)
 
     def source_folder(self, source: dict) -> str:
         return fill(self.places["source"], {"source": source_name(source)})

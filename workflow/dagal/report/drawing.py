@@ -7,6 +7,7 @@ A method has the same colour and marker in all figures of a study, given by its 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -19,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dagal import storage
+from dagal.report import significance
 
 REFERENCE = "random"
 GREY = "#333333"
@@ -28,7 +30,7 @@ COLOURS = ["#0072B2", "#D55E00", "#44AA99", "#661100", "#E69F00"]
 COLOURS += ["#332288", "#56B4E9", "#117733", "#AA3377", "#CC6677"]
 MARKERS = "s^DvP<X>phd"  # 11 and 10 have no common divisor: 110 methods before a pair of both comes back
 DASHES = (4, 2)
-BANDS = {"sd": "s.d.", "se": "s.e."}
+BANDS = {"sd": "s.d.", "se": "s.e.", "t": "95 % interval (t)", "bootstrap": "95 % interval (bootstrap)"}
 STOP = {"marker": "x", "markersize": 9, "markeredgewidth": 1.6, "linestyle": "", "zorder": 4}  # where a chain stopped
 STYLE = {
     "font.size": 8,
@@ -99,14 +101,18 @@ def looks_of(methods: dict[str, dict]) -> dict[str, dict]:
 def draw_means(
     ax: Axes, frame: pd.DataFrame, x: str, y: str, lines: dict[str, dict], every: int = 1, band: str = "sd"
 ) -> None:
-    """Mean over the seeds, and from 2 seeds on a band of one standard deviation (dividing by n - 1) or standard error (``se``)."""
+    """Mean over the seeds, and from 2 seeds on a band: one standard deviation (dividing by n - 1) or standard error (``se``), or an
+
+    interval of the mean, of Student's ``t`` or by ``bootstrap``.
+    """
+    errorbar = band if band in ("sd", "se") else partial(significance.interval, kind=band)
     alpha = np.clip(0.6 / len(lines), 0.04, 0.16)  # bands that lie on each other must not hide the lines
     for rank, (method, line) in enumerate(lines.items()):
         sns.lineplot(
             frame[frame["method"] == method],
             x=x,
             y=y,
-            errorbar=band,
+            errorbar=errorbar,
             err_kws={"alpha": alpha, "linewidth": 0},
             markevery=(rank * every // len(lines), every),
             zorder=3 if method == REFERENCE else 2,

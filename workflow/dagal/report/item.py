@@ -37,3 +37,8 @@ class Item:
 def classifies(study) -> bool:
     """Whether the study asks for classes: what `Item.when` is for most analyses."""
     return study.task.name == "classification" and study.settings["cycles"] > 0
+
+
+def interval(study) -> str:
+    """The kind of interval (`dagal.report.significance.interval`) that the tables and bands of a study have."""
+    return study.settings["plots"].get("interval", "t")

@@ -11,6 +11,10 @@ ITEMS = Registry(
     {
         "metrics": "dagal.report.tables.metrics:ITEM",
         "summary": "dagal.report.tables.summary:ITEM",
+        "comparison": "dagal.report.tables.comparison:ITEM",
+        "speed": "dagal.report.tables.speed:ITEM",
+        "training_spread": "dagal.report.tables.training_spread:ITEM",
+        "checks": "dagal.report.tables.checks:ITEM",
         "gains": "dagal.report.tables.gains:ITEM",
         "costs": "dagal.report.tables.costs:ITEM",
         "supervised_table": "dagal.report.tables.supervised:ITEM",

@@ -1,5 +1,7 @@
 """Numbers that sum up a study: area under the budget curve, labels saved, significance, informativeness."""
 
+import warnings
+
 import numpy as np
 
 # With n pairs a two-sided signed-rank test cannot give less than 2 / 2^n, which is above .05 for n < 6.
@@ -198,3 +200,32 @@ def break_even(labels_K: np.ndarray, accuracy_K: np.ndarray, reference_K: np.nda
     k = behind[-1]
     share = -gain_K[k] / (gain_K[k + 1] - gain_K[k])
     return float(labels_K[k] + share * (labels_K[k + 1] - labels_K[k]))
+
+
+def speed(labels_N: np.ndarray, accuracy_N: np.ndarray, ceiling: float) -> tuple[float, float, float]:
+    """a, beta and the standard error of beta of the least-squares fit y = ceiling - a exp(-beta (x - x0)): how fast a method learns.
+
+    ``labels_N``, ``accuracy_N``: the points of all seeds (N,), any order; x0 the smallest number of labels; ``ceiling`` the accuracy
+    with all labels. Beta is per label; its standard error is the root of its entry in the covariance of the fit. Nan where nothing can
+    be fitted. Raises ValueError for fewer than 3 points.
+    """
+    from scipy import optimize
+
+    labels_N, accuracy_N = np.asarray(labels_N, np.float64), np.asarray(accuracy_N, np.float64)
+    if len(labels_N) < 3:
+        raise ValueError(f"3 points are needed to fit two numbers and their error, found {len(labels_N)}")
+    first, extent = labels_N.min(), np.ptp(labels_N)
+    if extent == 0:
+        return np.nan, np.nan, np.nan
+    start = ceiling - accuracy_N[labels_N == first].mean(), 1.0
+
+    def curve(x, a, beta):
+        return ceiling - a * np.exp(-beta * x)
+
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", optimize.OptimizeWarning)  # no covariance: the error is infinite
+            (a, beta), covariance = optimize.curve_fit(curve, (labels_N - first) / extent, accuracy_N, start)
+    except RuntimeError:  # no minimum was found
+        return np.nan, np.nan, np.nan
+    return float(a), float(beta / extent), float(np.sqrt(covariance[1, 1]) / extent)

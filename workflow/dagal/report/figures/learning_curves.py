@@ -5,6 +5,7 @@ from functools import partial
 
 from dagal.report import tables
 from dagal.report.figures import draw, figure_item
+from dagal.report.item import interval
 from dagal.report.tables import metrics
 
 LABELS = {
@@ -33,7 +34,7 @@ def learning_curves(
 
     ``supervised``: study, learner, labels, size and the measure, a horizontal line per learner and size at the mean over seeds.
     ``stopping``: study, method, seed, cycle, stopped (0 or 1), a cross at the last point of every chain that stopped.
-    ``band``: ``sd`` or ``se``, see `drawing.draw_means`.
+    ``band``: see `drawing.draw_means`.
     """
     from matplotlib.lines import Line2D
 
@@ -93,8 +94,13 @@ def reads(study, at):
 
 
 def settings(study, at):
-    plots = study.settings["plots"]
-    return {"dpi": plots["dpi"], "band": plots.get("band", "sd"), "measure": study.measures[0]}
+    return {"dpi": study.settings["plots"]["dpi"], "band": band_of(study), "measure": study.measures[0]}
+
+
+def band_of(study) -> str:
+    """The band of `drawing.draw_means` that a study asks for."""
+    band = study.settings["plots"].get("band", "sd")
+    return interval(study) if band == "interval" else band
 
 
 ITEM = figure_item(
@@ -105,7 +111,7 @@ ITEM = figure_item(
     reads=reads,
     settings=settings,
     caption="""
-    Test accuracy against the number of labels: mean over seeds, with a band of the standard deviation or error. Every method starts from the same
+    Test accuracy against the number of labels: mean over seeds, with a band of the standard deviation, the standard error or the 95 % interval. Every method starts from the same
     initial models.
     """,
     category="Results",

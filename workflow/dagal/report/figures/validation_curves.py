@@ -3,7 +3,7 @@
 from functools import partial
 
 from dagal.report.figures import draw, figure_item
-from dagal.report.figures.learning_curves import learning_curves
+from dagal.report.figures.learning_curves import band_of, learning_curves
 from dagal.report.item import classifies
 from dagal.report.tables import metrics
 
@@ -19,7 +19,7 @@ ITEM = figure_item(
     "metrics",
     settings=lambda study, at: {
         "dpi": study.settings["plots"]["dpi"],
-        "band": study.settings["plots"].get("band", "sd"),
+        "band": band_of(study),
     },
     when=lambda study: classifies(study) and study.settings["pool"]["validation"] > 0,
     caption="""

@@ -48,17 +48,18 @@ def last_queries(study) -> list[tuple[str, int, int]]:
     return [query for query in queries(study) if query[1:] == (study.seeds[0], study.cycles[-1])]
 
 
+def adversary(study, method: str, seed: int, cycle: int) -> str:
+    """The file of the adversary behind a query."""
+    node = study.parent(study.node(seed, method, cycle))
+    return study.file(node, f"{study.signal_file(method, 'adversary')}.h5")
+
+
 def reads(study, at):
     """All adversaries of the study; for `last_queries` also the pool's signals and what was queried."""
-
-    def adversary(method, seed, cycle):
-        node = study.parent(study.node(seed, method, cycle))
-        return study.file(node, f"{study.signal_file(method, 'adversary')}.h5")
-
     last = [study.node(seed, method, cycle) for method, seed, cycle in last_queries(study)]
     return {
-        "adversaries": [adversary(*query) for query in queries(study)],
-        "last": [adversary(*query) for query in last_queries(study)],
+        "adversaries": [adversary(study, *query) for query in queries(study)],
+        "last": [adversary(study, *query) for query in last_queries(study)],
         "signals": [study.path(study.parent(node), "signals") for node in last],
         "queries": [study.path(node, "query") for node in last],
         "truth": study.truth,

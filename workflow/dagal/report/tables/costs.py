@@ -8,7 +8,7 @@ from dagal.report.item import Item
 from dagal.stopping import last_cycles, passed_through
 
 # the jobs of a cycle itself; the others belong to the query after it
-OF_THE_CYCLE = ("score", "select", "finetune", "train", "train_labeled_only", "pseudo_labels")
+OF_THE_CYCLE = ("score", "select", "finetune", "train", "train_labeled_only", "pseudo_labels", "repeat")
 
 
 def make(job):
@@ -16,8 +16,9 @@ def make(job):
     rows = []
     for path in map(Path, job.input.benchmarks):
         rule, (owner, folder, backbone) = path.name.split(".")[0], path.parts[-4:-1]
-        if folder == "backbones":  # of no cycle; of no seed either where the studies share it
-            seed, branch, cycle = owner.removeprefix("seed") if owner.startswith("seed") else None, backbone, None
+        if folder == "backbones":  # of no cycle; of no seed either where all share it
+            branch, _, seed = backbone.partition("-seed")
+            seed, cycle = owner.removeprefix("seed") if owner.startswith("seed") else seed or None, None
         else:
             seed, branch, cycle = artifacts.node(path)
             if passed_through(last_cycle, seed, branch, cycle if rule.startswith(OF_THE_CYCLE) else cycle + 1):
@@ -35,6 +36,7 @@ def benchmarks(study) -> list[str]:
     found = []
     for node in [*study.nodes(), *study.supervised()]:
         found += [study.file(node, f"{job}.benchmark.tsv") for job in training_jobs(study, node)]
+    found += [path.replace(".h5", ".benchmark.tsv") for path in study.repeats()]
     for name, settings in study.backbones.items():
         jobs = {"simsiam": ["pretrain"], "file": []}.get(settings["kind"], ["embedding"])
         own = [

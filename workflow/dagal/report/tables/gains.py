@@ -1,22 +1,25 @@
 """metrics.csv -> what each method gains per cycle: over random, and class-balanced methods over the same without balance."""
 
-from dagal.report import tables
-from dagal.report.item import Item
+import numpy as np
+
+from dagal.report import significance, tables
+from dagal.report.item import Item, interval
 from dagal.report.statistics import random_of
 
 # selector -> that of the same method without class balance
 PLAIN = {"class_balanced": "top_k", "pseudo_label": "top_k", "kcenter_class_balanced": "kcenter_greedy"}
 COLUMNS = ["method", "deployable", "against", "reference", "cycle", "labels", "seeds", "gain_mean", "gain_std"]
+COLUMNS += ["gain_low", "gain_high"]
 
 
 def make(job):
-    found = gains(tables.read(job.input.metrics), job.params.pairs, job.params.measure)
+    found = gains(tables.read(job.input.metrics), job.params.pairs, job.params.measure, job.params.interval)
     tables.write(job.output.gains, found, "%.6g")
     print(found.to_string(index=False))
 
 
-def gains(metrics, pairs: list[tuple[str, str, str]], measure: str):
-    """Mean and standard deviation over the seeds (n - 1) of the difference in ``measure``, seed by seed, in every cycle of both.
+def gains(metrics, pairs: list[tuple[str, str, str]], measure: str, kind: str = "t"):
+    """Mean, standard deviation (n - 1) and `significance.interval` over the seeds of the difference in ``measure``, seed by seed, in every cycle of both.
 
     ``metrics``: method, deployable, seed, cycle, labels and the measure. ``pairs``: method, what kind of method it is compared with
     (``random`` or ``plain``), and which one. Sources: paper 004, fig. 3 and 4; thesis 003, tables 4.1 to 4.3.
@@ -30,7 +33,10 @@ def gains(metrics, pairs: list[tuple[str, str, str]], measure: str):
         both["gain"] = both[measure] - both[f"{measure}_reference"]
         for cycle, part in both.groupby("cycle"):
             place = [method, part["deployable"].iloc[0], against, reference, cycle, part["labels"].mean()]
-            rows.append([*place, len(part), part["gain"].mean(), part["gain"].std()])
+            gain_S = np.round(part["gain"].to_numpy(), 12)  # equal accuracies may differ by rounding
+            rows.append(
+                [*place, len(part), part["gain"].mean(), part["gain"].std(), *significance.interval(gain_S, kind)]
+            )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -59,10 +65,14 @@ ITEM = Item(
     make=make,
     reads=lambda study, at: {"metrics": study.table("metrics")},
     writes={"gains": "{results}/gains.csv"},
-    settings=lambda study, at: {"pairs": pairs(study.methods), "measure": study.measures[0]},
+    settings=lambda study, at: {
+        "pairs": pairs(study.methods),
+        "measure": study.measures[0],
+        "interval": interval(study),
+    },
     when=lambda study: study.settings["cycles"] > 0 and bool(pairs(study.methods)),
     caption="""
-    What each method gains in every cycle, mean and standard deviation over seeds of the differences seed by seed: over the random
+    What each method gains in every cycle, mean, standard deviation and 95 % interval over seeds of the differences seed by seed: over the random
     method that it is compared with (``against`` random), and, of a class-balanced method, over the same method without balance
     (``against`` plain; tables 4.1 to 4.3 of the thesis).
     """,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dagal.report import tables
-from dagal.report.item import Item
+from dagal.report import significance, tables
+from dagal.report.item import Item, interval
 from dagal.report.statistics import (
     REFERENCES,
     aubc,
@@ -49,7 +49,7 @@ def make(job):
         rows.append(row)
     table = pd.DataFrame(rows)
     tables.write(job.output.summary, table, "%.4f")
-    of_labels = needed(curves, measure)
+    of_labels = needed(curves, measure, job.params.interval)
     for cost in costs:
         of_labels[cost] = needed(curves_of(metrics, cost, measure), measure)["labels"]
     tables.write(job.output.labels_needed, of_labels, "%.6g")
@@ -71,10 +71,11 @@ def last_of(metrics, method: str, cost: str):
     return metrics[metrics["method"] == method].groupby("seed")[cost].last()
 
 
-def needed(curves: dict[str, list[tuple]], measure: str):
+def needed(curves: dict[str, list[tuple]], measure: str, kind: str = "t"):
     """Labels that each method needs for every multiple of `STEP` that some curve reaches after its start.
 
-    ``curves``: method -> (labels, performance) of each seed. Means over the seeds; empty where a seed never gets there.
+    ``curves``: method -> (labels, performance) of each seed. Mean over the seeds, how many seeds there are and how many get there, and
+    the `significance.interval` of ``kind``; mean and interval are empty where a seed never gets there.
     """
     import pandas as pd
 
@@ -83,12 +84,14 @@ def needed(curves: dict[str, list[tuple]], measure: str):
         int(np.floor(extreme / STEP + 1e-9))
         for extreme in (min(performance[0] for performance in performances), max(map(np.max, performances)))
     )
-    rows = [
-        [method, round(k * STEP, 9), np.mean([labels_needed(*curve, round(k * STEP, 9)) for curve in seeds])]
-        for method, seeds in curves.items()
-        for k in range(lowest + 1, highest + 1)
-    ]
-    return pd.DataFrame(rows, columns=["method", measure, "labels"])
+    rows = []
+    for method, seeds in curves.items():
+        for k in range(lowest + 1, highest + 1):
+            target = round(k * STEP, 9)
+            labels_S = np.array([labels_needed(*curve, target) for curve in seeds])
+            n, mean, *ends, _, _ = significance.describe(labels_S, kind)
+            rows.append([method, target, mean, n, int(np.isfinite(labels_S).sum()), *ends])
+    return pd.DataFrame(rows, columns=["method", measure, "labels", "seeds", "reached", "low", "high"])
 
 
 def all_data(supervised, measure: str) -> dict[str, float]:
@@ -114,14 +117,16 @@ ITEM = Item(
     reads=reads,
     writes={"summary": "{results}/summary.csv", "labels_needed": "{results}/labels_needed.csv"},
     settings=lambda study, at: (
-        {"measure": study.measures[0]} | ({"costs": list(study.task.costs)} if study.task.costs else {})
+        {"measure": study.measures[0], "interval": interval(study)}
+        | ({"costs": list(study.task.costs)} if study.task.costs else {})
     ),
     caption="""
     Mean and standard deviation over seeds of the final accuracy and of the area under the budget curve (trapezoid over the
     label range, divided by it). *Labels saved*: how many labels fewer than random a method needs for random's final
     accuracy (empty where a seed never gets there). *Relative to all*: the mean final accuracy, divided by that of the same learner
-    trained on all labels. *Labels needed*: with how many labels a method reaches each multiple of .05, mean over seeds, straight
-    between the cycles, and of masks also with how many labeled pixels and clicks; empty where a seed never gets there. *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
+    trained on all labels. *Labels needed*: with how many labels a method reaches each multiple of .05, mean over seeds with its
+    95 % interval, straight between the cycles, and of masks also with how many labeled pixels and clicks; empty where a seed never
+    gets there (*reached*: how many do). *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
     seed; empty below 6 seeds, where it cannot fall under .05.
     """,
     category="Tables",

@@ -2,15 +2,24 @@
 
 from dagal import datasets
 from dagal.learners import NETWORKS, SOLVERS
-from dagal.tasks import Stage, any_of, gpu, learner, needs, threads
+from dagal.tasks import QUERY_CYCLE, Stage, any_of, gpu, learner, needs, threads
 from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS, adversary_reads
 
 EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
 
 
 def backbone(study, at) -> dict:
-    """Settings of a backbone; where the job runs does not belong to them, nor its training further."""
-    return {"backbone": without(study.backbones[at.backbone], "device", "finetune_epochs", "finetune_lr")}
+    """Settings of a backbone; where the job runs does not belong to them, nor its training further.
+
+    One for each seed is trained as another with a seed of its own would be.
+    """
+    settings = without(study.backbones[at.backbone], "device", "finetune_epochs", "finetune_lr", "per_seed")
+    return {"backbone": settings | ({"seed": settings["seed"] + at.seed} if study.is_per_seed(at.backbone) else {})}
+
+
+def trained(*kinds: str):
+    """`Stage.where` of the training of backbones of these kinds."""
+    return lambda study: {"backbone": rf"({any_of(study.backbones_of(*kinds))})(-seed\d+)?"}
 
 
 def without(settings: dict, *keys) -> dict:
@@ -71,7 +80,7 @@ def finetune_reads(study, at) -> dict:
 
 
 def finetune_settings(study, at) -> dict:
-    return {"backbone": without(study.backbones[study.learner_of(at.node)["backbone"]], "device")}
+    return {"backbone": without(study.backbones[study.learner_of(at.node)["backbone"]], "device", "per_seed")}
 
 
 # ------------------------------------------------------------------------------------------------------------- training
@@ -124,6 +133,10 @@ def member_reads(study, at) -> dict:
         "pseudo": study.path(at.node, "pseudo_labels") if study.has_pseudo_labels(at.node) else [],
         "parent": study.warm_start(at.node, f"member{at.member}.safetensors"),
     }
+
+
+def repeat_reads(study, at) -> dict:
+    return without(train_reads(study, at), "stop_set")
 
 
 def evaluate_reads(study, at) -> dict:
@@ -370,7 +383,7 @@ STAGES = {
         lambda study, at: {"images": study.images(at.seed)},
         backbone,
         backbone_network,
-        where=lambda study: {"backbone": any_of(study.backbones_of("simsiam"))},
+        where=trained("simsiam"),
         log="{backbone}/pretrain",
         needs=needs.backbone(views=2),
         threads=backbone_threads,
@@ -383,7 +396,7 @@ STAGES = {
         embedding_reads,
         backbone,
         backbone_network,
-        where=lambda study: {"backbone": any_of(study.backbones_of(*EMBEDDINGS))},
+        where=trained(*EMBEDDINGS),
         log="{backbone}/embedding",
         needs=needs.backbone(views=1),
         threads=backbone_threads,
@@ -432,6 +445,19 @@ STAGES = {
         environment="torch",
         stopped_by="before",
         goes_on=True,
+    ),
+    "repeat": Stage(
+        "repeat",
+        {"predictions": "{node}/repeat{repeat}.h5"},
+        repeat_reads,
+        learner,
+        network,
+        where=lambda study: {"cycle": QUERY_CYCLE},
+        needs=needs.train,
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+        stopped_by="before",
     ),
     "train_labeled_only": Stage(
         "train",
