@@ -425,12 +425,12 @@ def test_reading_ahead_keeps_order_and_errors():
     assert found == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("shape", [(40, 4, 3, 3), (40, 4, 3, 1), (40, 6)])
+@pytest.mark.parametrize("shape", [(40, 4, 3, 3), (40, 4, 3, 1), (40, 6), (40, 4, 3)])
 def test_stored_images_are_like_a_tensor_of_them(shape, tmp_path, monkeypatch):
     import h5py
 
     rng = np.random.default_rng(0)
-    values = rng.integers(0, 255, shape).astype(np.uint8 if len(shape) == 4 else np.float32)
+    values = rng.integers(0, 255, shape).astype(np.uint8 if len(shape) > 2 else np.float32)
     ids, positions = np.array([2, 5, 8, 30, 39]), torch.tensor([2, 0, 0, 4])
     expected = inference.to_tensor(values[ids], CPU)
     with h5py.File(tmp_path / "x.h5", "w") as file:

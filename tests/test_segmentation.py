@@ -11,12 +11,13 @@ from conftest import Workflow, edited
 from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torch.nn.functional import cross_entropy
+from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
 from dagal import artifacts, datasets
 from dagal.acquisition import scores
 from dagal.config.learners import Segmenter
 from dagal.errors import UserError
-from dagal.learners import segmenter
+from dagal.learners import inference, segmenter
 from dagal.tasks.segmentation.evaluation import confusion, intersection_over_union
 from dagal.tasks.segmentation.signals import PIXEL_SCORES, reduced
 
@@ -259,11 +260,88 @@ def test_enlargement_of_drn_is_bilinear():
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("name", ["segmenter_small", "fcn_resnet50", "deeplabv3_mobilenet"])
+@pytest.mark.parametrize("name", ["segmenter_small", "fcn_resnet50", "deeplabv3_mobilenet", "lraspp_mobilenet"])
 def test_networks_give_logits_of_the_size_of_the_image(name):
     model = segmenter.untrained(settings(architecture=name), 5, (0.5,) * 3, (0.2,) * 3).eval()
     with torch.no_grad():
         assert model(torch.zeros(2, 3, 45, 50, dtype=torch.uint8)).shape == (2, 5, 45, 50)
+
+
+def test_weights_of_torchvision_give_its_logits(tmp_path):
+    torch.manual_seed(0)
+    theirs = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5).eval()
+    torch.save(theirs.state_dict(), tmp_path / "x.pth")
+    about = settings(architecture="lraspp_mobilenet", weights=str(tmp_path / "x.pth"))
+    mean, std = np.full(3, 0.4, np.float32), np.full(3, 0.2, np.float32)
+    model = segmenter.build(about, 5, (3, 45, 50), mean, std).eval()
+    images = torch.randint(0, 256, (2, 3, 45, 50), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), theirs((images / 255 - 0.4) / 0.2)["out"])
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("segmenter_small", [48, 64, 64]),
+        ("drn_d_22", [64, 128, 256, 512]),
+        ("lraspp_mobilenet", [24, 40, 80, 160]),
+    ],
+)
+def test_loss_prediction_taps_maps_of_all_depths(name, channels):
+    about = settings(architecture=name, loss_prediction={"loss": "margin", "width": 8})
+    torch.manual_seed(0)
+    model = segmenter.untrained(about, 4, (0.4,) * 3, (0.2,) * 3)
+    torch.manual_seed(0)
+    plain = segmenter.untrained(settings(architecture=name), 4, (0.4,) * 3, (0.2,) * 3)
+    assert [branch[0].in_features for branch in model.loss_prediction.branches] == channels
+    ours = {key: values for key, values in model.state_dict().items() if not key.startswith("loss_prediction.")}
+    assert ours.keys() == plain.state_dict().keys()
+    assert all(torch.equal(values, plain.state_dict()[key]) for key, values in ours.items())
+
+
+def test_loss_prediction_taps_the_stages_of_a_resnet():
+    about = settings(architecture="deeplabv3_resnet50", loss_prediction={"loss": "margin"})
+    with torch.device("meta"):
+        model = segmenter.untrained(about, 4, (0.4,) * 3, (0.2,) * 3)
+    assert [branch[0].in_features for branch in model.loss_prediction.branches] == [256, 512, 1024, 2048]
+
+
+def test_predicted_losses_by_hand():
+    torch.manual_seed(0)
+    model = segmenter.untrained(settings(loss_prediction={"loss": "margin", "width": 3}), 4, (0.4,) * 3, (0.2,) * 3)
+    images = torch.randint(0, 256, (5, 3, 24, 20), dtype=torch.uint8)
+    found = torch.cat(list(segmenter.predicted_losses(model, images.split(2), "float32")))
+    with torch.no_grad():
+        fine = model.trunk.fine((images / 255 - 0.4) / 0.2)
+        coarse = model.trunk.coarse(fine)
+        enlarged = torch.nn.functional.interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
+        mixed = model.trunk.mixed(torch.cat([fine, enlarged], 1))
+        head = model.loss_prediction
+        pooled = [
+            torch.relu(maps.mean((2, 3)) @ branch[0].weight.T + branch[0].bias)
+            for maps, branch in zip((fine, coarse, mixed), head.branches, strict=True)
+        ]
+        expected = (torch.cat(pooled, 1) @ head.head.weight.T + head.head.bias)[:, 0]
+    torch.testing.assert_close(found, expected)
+
+
+def test_loss_of_an_image_is_the_mean_over_its_labeled_pixels():
+    generator = torch.Generator().manual_seed(0)
+    logits, masks = torch.randn(4, 3, 5, 6, generator=generator), torch.randint(0, 3, (4, 5, 6), generator=generator)
+    masks[0, :3], masks[3] = 255, 255
+    log_p = torch.log_softmax(logits, 1)
+    for weight_C in (torch.ones(3), torch.tensor([1.0, 3.0, 0.5])):
+        found = segmenter.image_losses(logits, masks.to(torch.uint8), weight_C)
+        for image in range(3):
+            each = [(-log_p[image, c, y, x] * weight_C[c], weight_C[c]) for y, x, c in pixels_of(masks[image])]
+            expected = sum(loss for loss, _ in each) / sum(weight for _, weight in each)
+            torch.testing.assert_close(found[image], expected)
+        assert found[3] == 0
+
+
+def pixels_of(mask):
+    rows, columns = torch.nonzero(mask != 255, as_tuple=True)
+    return [(y, x, int(mask[y, x])) for y, x in zip(rows.tolist(), columns.tolist(), strict=True)]
 
 
 def test_loss_leaves_out_pixels_without_class():
@@ -334,14 +412,24 @@ def test_colours_are_learnt_and_a_killed_training_ends_the_same(tmp_path):
     images, split, _, truth, _ = read(folder(tmp_path, 16))
     tensors = [torch.from_numpy(values) for values in (images.transpose(0, 3, 1, 2).copy(), truth)]
 
-    def trained(epochs, stored=None):
+    def trained(epochs, stored=None, data=None, **changes):
+        about = settings(epochs=epochs, augmentation={"flip": True}, schedule={"name": "constant"}, **changes)
         torch.manual_seed(0)
-        model = segmenter.untrained(settings(), 4, (0.3,) * 3, (0.2,) * 3)
-        train = [values[split == 0] for values in tensors]
-        about = settings(epochs=epochs, augmentation={"flip": True}, schedule={"name": "constant"})
+        model = segmenter.untrained(about, 4, (0.3,) * 3, (0.2,) * 3)
+        train = data or [values[split == 0] for values in tensors]
         return model, segmenter.fit(model, *train, about, 0, stored)
 
     model, history = trained(8)
+    with (
+        artifacts.opened(tmp_path / "images.h5", "images") as file,
+        artifacts.opened(tmp_path / "truth.h5", "truth") as hidden,
+    ):
+        cpu, rows = torch.device("cpu"), np.flatnonzero(split == 0)
+        stored = [inference.images_of(values, rows, cpu, 0) for values in (file["images"], hidden["masks"])]
+        assert all(isinstance(values, inference.Stored) for values in stored)
+        read_on_demand, same = trained(2, data=stored)
+    held, told = trained(2)
+    assert same == told and torch.equal(read_on_demand.head.weight, held.head.weight)
     found = torch.stack([probs.argmax(0) for probs, _ in segmenter.predict(model, [tensors[0][split == 1]], "float32")])
     assert (found == tensors[1][split == 1]).float().mean() > 0.9 and history["loss"][-1] < history["loss"][0] / 2
     path = tmp_path / "x.safetensors"
@@ -351,6 +439,17 @@ def test_colours_are_learnt_and_a_killed_training_ends_the_same(tmp_path):
     assert all(torch.equal(values, resumed.state_dict()[name]) for name, values in model.state_dict().items())
     with pytest.raises(UserError, match="none of the 2 labeled images has a pixel of a class"):
         segmenter.fit(model, tensors[0][:2], torch.full_like(tensors[1][:2], 255), settings(), 0)
+
+    prediction = {"loss": "margin", "share": 0.5, "stops": "both", "weight": 0.1}
+    predicting, told = trained(2, loss_prediction=prediction)
+    assert np.isfinite(told["prediction_loss"]).tolist() == [True, False]
+    about = settings(loss_prediction=prediction)
+    segmenter.save(path, predicting, about, (3, 32, 40), ORIGIN)
+    images = [tensors[0][:3]]
+    losses = [
+        next(segmenter.predicted_losses(one, images, "float32")) for one in (predicting, segmenter.load(path, cpu))
+    ]
+    assert torch.equal(*losses) and len(losses[0]) == 3
 
 
 # ------------------------------------------------------------------------------------------------------------ study

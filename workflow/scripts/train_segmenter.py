@@ -17,14 +17,18 @@ settings, source = job.params.learner, job.input
 seed, cycle = int(job.wildcards.seed), int(job.wildcards.cycle)
 # enlarging maps has no deterministic gradient on a GPU
 device = devices.prepare(job.gpu, settings["threads"], deterministic=False)
-ids, masks = artifacts.read(source.labeled, "labeled", "ids", "masks")
-n_classes = len(artifacts.attributes(source.labeled, "labeled")["class_names"])
 test, validation, mean_C, std_C = artifacts.read(
     source.split, "split", "test", "validation", "channel_mean", "channel_std"
 )
 held_out = np.concatenate([test, validation])
-with artifacts.opened(source.images, "images", cached=False) as file:
-    images = inference.to_tensor(artifacts.rows(file["images"], ids), torch.device("cpu"))
+with (
+    artifacts.opened(source.images, "images", cached=False) as file,
+    artifacts.opened(source.labeled, "labeled") as labeled,
+):
+    n_classes = len(artifacts.attribute(labeled, "class_names"))
+    ids, cpu = labeled["ids"][()], torch.device("cpu")
+    images = inference.images_of(file["images"], ids, cpu, segmenter.HELD_BYTES)
+    masks = inference.images_of(labeled["masks"], np.arange(len(ids)), cpu, segmenter.HELD_BYTES)
     torch.manual_seed(seed_for(seed, "initialise", cycle))
     if source.parent:
         model = segmenter.load(source.parent, device)
@@ -32,9 +36,7 @@ with artifacts.opened(source.images, "images", cached=False) as file:
         model = devices.place(segmenter.build(settings, n_classes, tuple(images.shape[1:]), mean_C, std_C), device)
     print(f"training on {len(ids):,} images, {n_classes} classes", flush=True)
     checkpoint = checkpoints.of(job, job.output.model, device)
-    history = segmenter.fit(
-        model, images, torch.from_numpy(masks), settings, seed_for(seed, "train", cycle), checkpoint
-    )
+    history = segmenter.fit(model, images, masks, settings, seed_for(seed, "train", cycle), checkpoint)
     shape = (len(held_out), *images.shape[2:])
     with artifacts.create(job.output.predictions, PREDICTIONS, job.origin) as writer:
         writer.dataset("ids", held_out.shape, np.int64)[...] = held_out

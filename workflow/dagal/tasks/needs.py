@@ -65,6 +65,7 @@ PER_PIXEL = {
     "fcn_resnet50": (550_000, 900, 2048),
     "deeplabv3_resnet50": (650_000, 900, 2048),
     "deeplabv3_mobilenet": (40_000, 300, 960),
+    "lraspp_mobilenet": (8_000, 300, 168),
 }
 
 

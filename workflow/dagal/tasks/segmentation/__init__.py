@@ -28,7 +28,14 @@ METHODS = {
     "kcenter_cb": {"score": "distance_to_labeled", "select": "kcenter_class_balanced"},
 }
 
-SEGMENTERS = ("segmenter_small", "drn_d_22", "fcn_resnet50", "deeplabv3_resnet50", "deeplabv3_mobilenet")
+SEGMENTERS = (
+    "segmenter_small",
+    "drn_d_22",
+    "fcn_resnet50",
+    "deeplabv3_resnet50",
+    "deeplabv3_mobilenet",
+    "lraspp_mobilenet",
+)
 
 TASK = Task(
     name="segmentation",

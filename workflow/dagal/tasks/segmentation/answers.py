@@ -8,17 +8,18 @@ from dagal import artifacts
 BINS = 256  # values of a pixel: classes, and 255 for none
 
 
-def answers(truth: h5py.File, ids: np.ndarray, oracle: dict, seed: int) -> dict[str, np.ndarray]:
+def answers(truth: h5py.File, ids: np.ndarray, oracle: dict, seed: int) -> dict:
     """``masks`` (n,H,W) uint8 of the images with the given ids, in their order, and ``pixels`` (n,C) of each class in them.
 
-    Only the rows asked for leave the sealed truth; the simulated annotators of masks do not err.
+    The masks are `artifacts.Rows`, never all in memory. Only the rows asked for leave the sealed truth; the simulated annotators of masks do not err.
     """
-    masks = artifacts.rows(truth["masks"], ids)
+    masks = artifacts.Rows((truth["masks"], ids))
     n_classes = len(artifacts.attribute(truth, "class_names"))
-    pixels = [np.bincount(mask.ravel(), minlength=BINS)[:n_classes] for mask in masks]
-    return {"masks": masks, "pixels": np.array(pixels, np.int64).reshape(len(masks), n_classes)}
+    pixels = [np.bincount(mask.ravel(), minlength=BINS)[:n_classes] for block in masks.blocks() for mask in block]
+    return {"masks": masks, "pixels": np.array(pixels, np.int64).reshape(len(ids), n_classes)}
 
 
-def append(earlier: dict[str, np.ndarray], later: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def append(earlier: dict, later: dict) -> dict:
     """Earlier answers followed by later ones."""
-    return {name: np.concatenate([earlier[name], values]) for name, values in later.items()}
+    pixels = np.concatenate([earlier["pixels"], later["pixels"]])
+    return {"masks": artifacts.Rows(*earlier["masks"].parts, *later["masks"].parts), "pixels": pixels}
