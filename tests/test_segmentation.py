@@ -1,6 +1,8 @@
 """Segmentation: masks are read right or refused, networks and losses are those described, a study runs and leaks nothing."""
 
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,7 +19,9 @@ from dagal import artifacts, datasets
 from dagal.acquisition import scores
 from dagal.config.learners import Segmenter
 from dagal.errors import UserError
-from dagal.learners import inference, segmenter
+from dagal.learners import inference, pixel_trajectory, segmenter
+from dagal.learners.loss_prediction import with_features
+from dagal.seeding import seed_for
 from dagal.tasks.segmentation.evaluation import confusion, intersection_over_union
 from dagal.tasks.segmentation.signals import PIXEL_SCORES, reduced
 
@@ -452,6 +456,92 @@ def test_colours_are_learnt_and_a_killed_training_ends_the_same(tmp_path):
     assert torch.equal(*losses) and len(losses[0]) == 3
 
 
+def node(place: Path, n: int = 12) -> SimpleNamespace:
+    """The files that a training reads: half of n images are labeled, in some order, the others are the pool."""
+    images, split, _, masks, names = read(folder(place, n))
+    rng = np.random.default_rng(0)
+    labeled, pool = np.split(rng.permutation(np.flatnonzero(split == 0)), 2)
+    about = {
+        "pool": np.sort(pool),
+        "channel_mean": np.full(3, 0.3, np.float32),
+        "channel_std": np.full(3, 0.2, np.float32),
+    }
+    artifacts.write(place / "split.h5", "split", ORIGIN, about)
+    given = {"ids": labeled, "masks": masks[labeled]}
+    artifacts.write(place / "labeled.h5", "labeled", ORIGIN, given, class_names=names)
+    files = {name: str(place / f"{name}.h5") for name in ("images", "split", "labeled")}
+    return SimpleNamespace(**files, parent=[], get=lambda name: None)
+
+
+def test_what_is_followed_of_the_pool_is_what_the_model_says_after_each_epoch(tmp_path, monkeypatch):
+    """Label-dispersion pixel by pixel in plain Python, from predictions that are all in memory; and a killed training ends the same."""
+    from test_checkpoints import checkpoint
+
+    source, n_epochs = node(tmp_path), 4
+    ids = artifacts.read(source.split, "split", "pool")[0]
+    monkeypatch.setattr(pixel_trajectory, "BLOCK_BYTES", 3 * n_epochs * 32 * 40)  # two blocks of the six images
+    monkeypatch.setattr(pixel_trajectory, "BLOCK_PIXELS", 1000)
+    about = settings(epochs=n_epochs, loss_prediction={"loss": "ranking"}, augmentation={"flip": True})
+    result, cpu = tmp_path / "model.safetensors", torch.device("cpu")
+
+    def trained(epochs, follows, path):
+        return segmenter.fit_node(
+            source, about | {"epochs": epochs}, 0, 1, cpu, ORIGIN, str(result), follows, checkpoint(path)
+        )
+
+    follows = ["pixel_trajectory", "ranks"]
+    model, found, shape = trained(n_epochs, follows, tmp_path / "a.safetensors")
+    assert shape == (3, 32, 40) and len(list(tmp_path.glob("model.epoch*.h5"))) == n_epochs
+    pixel_trajectory.remove(result)
+    assert not list(tmp_path.glob("model.epoch*.h5"))
+
+    images = torch.from_numpy(read_images(source, ids))
+    labeled = torch.from_numpy(read_images(source, np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])))
+    predicted, losses = [], {"predicted_loss": [], "labeled_predicted_loss": []}
+
+    def after_epoch(model):
+        model.eval()
+        with torch.no_grad():
+            predicted.append(model(images).argmax(1).numpy())
+            for name, of in (("predicted_loss", images), ("labeled_predicted_loss", labeled)):
+                maps = [getattr(model.trunk, tap) for tap in model.tapped]
+                _, outputs = with_features(model, maps, of)
+                losses[name].append(model.loss_prediction(outputs).numpy())
+
+    torch.manual_seed(seed_for(0, "initialise", 1))
+    plain = segmenter.build(about, 4, shape, np.full(3, 0.3, np.float32), np.full(3, 0.2, np.float32))
+    order = artifacts.read(source.labeled, "labeled", "ids")[0]
+    given = (
+        torch.from_numpy(read_images(source, order)),
+        torch.from_numpy(artifacts.read(source.labeled, "labeled", "masks")[0]),
+    )
+    history = segmenter.fit(plain, *given, about, seed_for(0, "train", 1), after_epoch=after_epoch)
+    assert all(torch.equal(values, plain.state_dict()[name]) for name, values in model.state_dict().items())
+    assert {name: found[name] for name in history} == history
+    np.testing.assert_array_equal(found["ids"], ids)
+    expected = [
+        np.mean(
+            [
+                1 - max(Counter(pixel).values()) / n_epochs
+                for pixel in zip(*(epoch[image].ravel().tolist() for epoch in predicted), strict=True)
+            ]
+        )
+        for image in range(len(ids))
+    ]
+    np.testing.assert_allclose(found["dispersion"], expected, rtol=1e-12)
+    assert len(set(expected)) > 1
+    for name, rows in losses.items():
+        np.testing.assert_allclose(found[name], rows, atol=1e-5)
+
+    trained(2, follows, tmp_path / "b.safetensors")
+    _, resumed, _ = trained(n_epochs, follows, tmp_path / "b.safetensors")
+    assert all(np.array_equal(resumed[name], found[name]) for name in ("dispersion", *losses))
+
+
+def read_images(source, ids) -> np.ndarray:
+    return artifacts.read(source.images, "images", "images")[0][ids].transpose(0, 3, 1, 2).copy()
+
+
 # ------------------------------------------------------------------------------------------------------------ study
 
 METHODS = (
@@ -464,11 +554,17 @@ METHODS = (
     "entropy_cb",
     "kcenter_cb",
     "typiclust",
+    "label_dispersion",
+    "learning_loss",
+    "vaal",
+    "ta_vaal",
+    "sraal",
 )
+ADVERSARY = {"steps": 4, "batch_size": 4, "channels": 4, "latent": 4, "discriminator_units": 8, "height": 16}
 STUDY = {
     "study": "masks",
     "dataset": {"name": "halves", "loader": "mask_folder"},
-    "pool": {"initial": {"size": 6}},
+    "pool": {"initial": {"size": 6, "kind": "kcenter_vae", "start": 2}},
     "budget": 4,
     "cycles": 1,
     "seeds": [0],
@@ -476,8 +572,10 @@ STUDY = {
         "small": {
             "architecture": "segmenter_small", "epochs": 2, "batch_size": 4, "dropout": 0.2, "device": "cpu",
             "optimizer": {"name": "adam", "lr": 0.003}, "augmentation": {"flip": True},
+            "loss_prediction": {"loss": "ranking", "share": 0.5, "stops": "head"},
         }
     },
+    "adversaries": {"vaal": ADVERSARY, "ta_vaal": ADVERSARY | {"ranks": "joint"}, "sraal": ADVERSARY},
     "signals": {"draws": 3},
     "methods": dict.fromkeys(METHODS),
     "plots": {"dpi": 60},

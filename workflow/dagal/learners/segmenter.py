@@ -13,15 +13,18 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate, pad
 
+from dagal import artifacts
 from dagal.artifacts import Kind
 from dagal.datasets.masks import NO_CLASS
 from dagal.errors import UserError
-from dagal.learners import loss_prediction, weights
+from dagal.learners import loss_prediction, pixel_trajectory, weights
 from dagal.learners.checkpoints import Checkpoint
-from dagal.learners.devices import send
-from dagal.learners.inference import Stored, ahead, autocast
+from dagal.learners.devices import place, send
+from dagal.learners.inference import Stored, ahead, autocast, images_of, stream
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
 from dagal.pace import of_epochs
+from dagal.pool import unlabeled
+from dagal.seeding import seed_for
 
 HISTORY = Kind(
     "history",
@@ -31,6 +34,10 @@ HISTORY = Kind(
         "accuracy": "share of the pixels with a class that were right in training, per epoch (E,)",
         "prediction_loss": "loss of the loss prediction in each epoch (E,), NaN where it is not trained",
         "learning_rate": "learning rate of each epoch (E,)",
+        "ids": "unlabeled ids (n,), ascending; absent where nothing is recorded of them",
+        "dispersion": "mean over the pixels of each unlabeled id of their label-dispersion over the epochs (n,)",
+        "predicted_loss": "loss predicted for each unlabeled id after each epoch (E,n), where an adversary is trained on its ranks",
+        "labeled_predicted_loss": "the same for each labeled id, ascending (E,L)",
     },
 )
 
@@ -398,6 +405,60 @@ def fit(
     return history
 
 
+def fit_node(source, settings: dict, seed: int, cycle: int, device, job_origin: dict, result: str, follows, checkpoint):
+    """Train a segmenter on the artifacts ``source.images``, ``.split`` and ``.labeled`` of a node, from scratch or from ``.parent``.
+
+    Initialisation and training follow seed and cycle. ``follows``: kinds of `FOLLOWED`, of what the model says of its pool after each
+    epoch; the history then has their data sets and ``ids``, those of the pool. ``result``: the file of the job, beside which it
+    keeps what it needs until it has ended. Returns the model, its history, and the shape (3,H,W) of the images.
+    """
+    cpu, values = torch.device("cpu"), {}
+    with (
+        artifacts.opened(source.images, "images", cached=False) as file,
+        artifacts.opened(source.labeled, "labeled") as labeled,
+    ):
+        n_classes = len(artifacts.attribute(labeled, "class_names"))
+        labeled_ids, ids = labeled["ids"][()], unlabeled(source.split, source.labeled)
+        images = images_of(file["images"], labeled_ids, cpu, HELD_BYTES)
+        masks = images_of(labeled["masks"], np.arange(len(labeled_ids)), cpu, HELD_BYTES)
+        shape = tuple(images.shape[1:])
+        mean_C, std_C = artifacts.read(source.split, "split", "channel_mean", "channel_std")
+        torch.manual_seed(seed_for(seed, "initialise", cycle))
+        if source.parent:
+            model = load(source.parent, device)
+        else:
+            model = place(build(settings, n_classes, shape, mean_C, std_C), device)
+        print(f"training on {len(labeled_ids):,} images, {n_classes} classes", flush=True)
+
+        def batches(ids):
+            return stream(file["images"], ids, device, settings["batch_size"])
+
+        def losses(ids):
+            return torch.cat([batch.cpu() for batch in predicted_losses(model, batches(ids), settings["precision"])])
+
+        def follow(model):
+            if "ranks" in follows:
+                values["predicted_loss"].append(losses(ids))
+                values["labeled_predicted_loss"].append(losses(np.sort(labeled_ids)))
+            if "pixel_trajectory" in follows:
+                epoch = len(values["epochs"]) + 1
+                classes = predicted_classes(model, batches(ids), settings["precision"])
+                pixel_trajectory.store(
+                    pixel_trajectory.path_of(result, epoch), (len(ids), *shape[1:]), classes, job_origin
+                )
+                values["epochs"].append(epoch)
+
+        names = {"ranks": ("predicted_loss", "labeled_predicted_loss"), "pixel_trajectory": ("epochs",)}
+        values |= {name: [] for kind in follows for name in names[kind]}
+        checkpoint.lists |= values
+        history = fit(model, images, masks, settings, seed_for(seed, "train", cycle), checkpoint, follow)
+    found = {"ids": ids} if follows else {}
+    if "pixel_trajectory" in follows:
+        paths = [pixel_trajectory.path_of(result, epoch) for epoch in values.pop("epochs")]
+        found["dispersion"] = pixel_trajectory.mean_dispersion(paths, n_classes)
+    return model, history | found | {name: np.stack(rows) for name, rows in values.items()}, shape
+
+
 def batches_of(images, masks, order: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Images and masks at each of these positions (B,); those of files are read ahead."""
     found = ((images[positions], masks[positions]) for positions in order)
@@ -414,6 +475,15 @@ def predict(model: Segmenter, batches, precision: str) -> Iterator[tuple[torch.T
             logits = model.logits(features, images.shape[2:])
         probs = torch.softmax(logits.float(), 1)
         yield from zip(probs, features.float().mean((2, 3)), strict=True)
+
+
+@torch.no_grad()
+def predicted_classes(model: Segmenter, batches, precision: str) -> Iterator[torch.Tensor]:
+    """Per batch, the predicted classes (B,H,W) uint8 of the pixels of its images."""
+    model.eval()
+    for images in batches:
+        with autocast(images.device, precision):
+            yield model(images).argmax(1).to(torch.uint8)
 
 
 @torch.no_grad()

@@ -1,9 +1,7 @@
 """The steps of a study of segmentation, besides those that all tasks share (`dagal.plan.stages`)."""
 
-from dagal.tasks import Stage, gpu, learner, needs, threads
+from dagal.tasks import Stage, adversaries, gpu, learner, needs, threads
 from dagal.tasks.segmentation.signals import PIXEL_SIGNALS
-
-OF_LABELED = ("labeled_embeddings",)
 
 
 def node_reads(study, at, *names: str) -> dict:
@@ -24,7 +22,26 @@ def signal_settings(study, at) -> dict:
     return learner(study, at) | {"signals": wanted} | draws
 
 
-STAGES = {
+def followed_reads(study, at) -> dict:
+    """The history of a node, and what its training read, as one that did not record what is asked for is done once more."""
+    return train_reads(study, at) | {"history": study.path(at.node, "history")}
+
+
+def followed(kind: str) -> Stage:
+    """What a node's training recorded of its pool after each epoch."""
+    return Stage(
+        "pixel_trajectory",
+        {kind: f"{{node}}/{kind}.h5"},
+        followed_reads,
+        learner,
+        needs=needs.train,
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+    )
+
+
+STAGES = adversaries.STAGES | {
     "train": Stage(
         "train_segmenter",
         {
@@ -50,6 +67,8 @@ STAGES = {
         gpu=gpu,
         environment="torch",
     ),
+    "pixel_trajectory": followed("pixel_trajectory"),
+    "ranks": followed("ranks"),
     "evaluate": Stage(
         "evaluate_segmenter",
         {"metrics": "{node}/metrics.json"},
