@@ -284,9 +284,10 @@ def test_rows_of_other_files_are_written_as_from_memory(tmp_path, monkeypatch, b
     artifacts.write(tmp_path / "memory.h5", "x", ORIGIN, data)
     with artifacts.opened(tmp_path / "0.h5", "x") as one, artifacts.opened(tmp_path / "1.h5", "x") as other:
         (earlier,) = artifacts.datasets(one, held=False).values()
-        together = artifacts.Rows(*earlier.parts, (other["masks"], chosen))
-        artifacts.write(tmp_path / "rows.h5", "x", ORIGIN, data | {"masks": together})
-    assert (tmp_path / "rows.h5").read_bytes() == (tmp_path / "memory.h5").read_bytes()
+        for first in (earlier, kept[0]):
+            together = artifacts.joined(first, artifacts.Rows((other["masks"], chosen)))
+            artifacts.write(tmp_path / "rows.h5", "x", ORIGIN, data | {"masks": together})
+            assert (tmp_path / "rows.h5").read_bytes() == (tmp_path / "memory.h5").read_bytes()
 
 
 def test_params_hash_depends_on_values_only():

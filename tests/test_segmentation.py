@@ -604,6 +604,11 @@ def test_a_study_of_all_methods_whose_hidden_masks_reach_nothing(tmp_path):
     )
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-5)
     assert set(balanced) == set(ids[np.argsort(-entropies)[:4]])
+    start = results / "seed0/start-small/cycle0"
+    for name in ("vaal", "ta_vaal", "sraal"):
+        of_pool, looks_labeled = artifacts.read(start / f"adversary_{name}.h5", "adversary", "ids", "discriminator")
+        assert set(queries[name]) == set(of_pool[np.argsort(looks_labeled)[:4]]), name
+    check_signals_of_pool(start, one.folder / "results/datasets/halves/images.h5")
     for picture in ("entropy_seed0.png", "entropy_seed0_confusion.png"):
         assert (results / "pictures" / picture).stat().st_size > 1000
 
@@ -625,3 +630,40 @@ def test_a_study_of_all_methods_whose_hidden_masks_reach_nothing(tmp_path):
     assert len(compared) > 3 * len(METHODS)
     for name in compared:
         assert (other.folder / "results" / name).read_bytes() == (one.folder / "results" / name).read_bytes(), name
+
+    # a start whose training followed nothing is trained once more, with the same result
+    followed = [start / "pixel_trajectory.h5", start / "ranks.h5"]
+    before = [path.read_bytes() for path in followed]
+    with edited(start / "history.h5") as file:
+        for name in ("ids", "dispersion", "predicted_loss", "labeled_predicted_loss"):
+            del file[name]
+    one.snakemake(
+        *(str(path.relative_to(one.folder)) for path in followed), "--cores", "2", "--rerun-triggers", "mtime"
+    )
+    assert [path.read_bytes() for path in followed] == before
+    assert {path.name for path in start.glob("*epoch*")} | {path.name for path in start.glob("*checkpoint*")} == set()
+
+
+def check_signals_of_pool(start: Path, images_path: Path):
+    """Signals of pixels, reduced to images in a stream, against the probabilities of all pixels at once."""
+    model = segmenter.load(start / "model.safetensors", torch.device("cpu"))
+    with artifacts.opened(start / "pixel_signals.h5", "pixel_signals") as file:
+        found = artifacts.datasets(file)
+    (images,) = artifacts.read(images_path, "images", "images")
+    inputs = torch.from_numpy(images[found["ids"]].transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        features = model.features(inputs)
+        probs_N_C_P = torch.softmax(model.logits(features, inputs.shape[2:]), 1).flatten(2).double().numpy()
+        _, maps = with_features(model, [getattr(model.trunk, tap) for tap in model.tapped], inputs)
+        losses_N = model.loss_prediction(maps)
+    p = np.sort(probs_N_C_P, 1)
+    expected = {
+        "least_confidence": (1 - p[:, -1]).mean(1),
+        "margin": (p[:, -2] - p[:, -1]).mean(1),
+        "entropy": -(p * np.log(p)).sum(1).mean(1),
+        "class_shares": probs_N_C_P.mean(2),
+        "embeddings": features.mean((2, 3)),
+        "predicted_loss": losses_N,
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)

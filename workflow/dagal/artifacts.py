@@ -7,6 +7,7 @@ no time stamps, so identical inputs give identical bytes. Ids are int64 position
 import csv
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -140,7 +141,7 @@ def attribute(file: h5py.File, name: str):
 class Rows:
     """Rows of opened data sets, one part after the other, that are read when they are written to another file: masks, say.
 
-    A part is a data set and the positions (n,) in it, in the order wanted.
+    A part is a data set, or an array, and the positions (n,) in it, in the order wanted.
     """
 
     def __init__(self, *parts: tuple[h5py.Dataset, np.ndarray]):
@@ -164,6 +165,12 @@ class Rows:
                     waiting = []
         if waiting:
             yield np.concatenate(waiting)
+
+
+def joined(*values: np.ndarray | Rows) -> Rows:
+    """The rows of all of them, one after the other, in memory or not."""
+    parts = [one.parts if isinstance(one, Rows) else ((one, np.arange(len(one))),) for one in values]
+    return Rows(*itertools.chain(*parts))
 
 
 def datasets(file: h5py.File, held: bool = True) -> dict[str, np.ndarray | Rows]:

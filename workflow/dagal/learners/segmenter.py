@@ -320,9 +320,8 @@ def fit(
     """Train in place for ``settings["epochs"]``; returns ``loss``, ``accuracy`` and ``learning_rate`` per epoch.
 
     ``images`` (L,3,H,W) and ``masks`` (L,H,W) are uint8, in memory or read as they are needed, and go to the device batch by
-    batch. Order, augmentation and dropout
-    follow ``seed``. A last batch of a single image joins the one before it, as batch norm cannot train on one. Raises
-    UserError if the training diverges, or if no pixel has a class.
+    batch. Order, augmentation and dropout follow ``seed``. A last batch of a single image joins the one before it, as batch norm
+    cannot train on one. Raises UserError if the training diverges, or if no pixel has a class.
 
     With ``settings["loss_prediction"]`` its head learns along, from the loss of each image by itself, as that of a classifier does
     (`dagal.learners.training.fit`), and ``prediction_loss`` is returned too. Images without a pixel of a class teach it nothing.
@@ -405,12 +404,12 @@ def fit(
     return history
 
 
-def fit_node(source, settings: dict, seed: int, cycle: int, device, job_origin: dict, result: str, follows, checkpoint):
+def fit_node(source, settings: dict, seed: int, cycle: int, device, origin: dict, result: str, follows, checkpoint):
     """Train a segmenter on the artifacts ``source.images``, ``.split`` and ``.labeled`` of a node, from scratch or from ``.parent``.
 
-    Initialisation and training follow seed and cycle. ``follows``: kinds of `FOLLOWED`, of what the model says of its pool after each
-    epoch; the history then has their data sets and ``ids``, those of the pool. ``result``: the file of the job, beside which it
-    keeps what it needs until it has ended. Returns the model, its history, and the shape (3,H,W) of the images.
+    Initialisation and training follow seed and cycle. ``follows``: what is kept of what the model says of its pool after each epoch,
+    "pixel_trajectory" (``dispersion``) and "ranks" (predicted losses); the history then has these and ``ids``, those of the pool.
+    ``result``: the file of the job, beside which the epochs lie until they are reduced (`pixel_trajectory`). Returns the model, its history, and the shape (3,H,W) of the images.
     """
     cpu, values = torch.device("cpu"), {}
     with (
@@ -443,9 +442,8 @@ def fit_node(source, settings: dict, seed: int, cycle: int, device, job_origin: 
             if "pixel_trajectory" in follows:
                 epoch = len(values["epochs"]) + 1
                 classes = predicted_classes(model, batches(ids), settings["precision"])
-                pixel_trajectory.store(
-                    pixel_trajectory.path_of(result, epoch), (len(ids), *shape[1:]), classes, job_origin
-                )
+                path = pixel_trajectory.path_of(result, epoch)
+                pixel_trajectory.store(path, (len(ids), *shape[1:]), classes, origin)
                 values["epochs"].append(epoch)
 
         names = {"ranks": ("predicted_loss", "labeled_predicted_loss"), "pixel_trajectory": ("epochs",)}

@@ -22,4 +22,4 @@ def answers(truth: h5py.File, ids: np.ndarray, oracle: dict, seed: int) -> dict:
 def append(earlier: dict, later: dict) -> dict:
     """Earlier answers followed by later ones."""
     pixels = np.concatenate([earlier["pixels"], later["pixels"]])
-    return {"masks": artifacts.Rows(*earlier["masks"].parts, *later["masks"].parts), "pixels": pixels}
+    return {"masks": artifacts.joined(earlier["masks"], later["masks"]), "pixels": pixels}
