@@ -1,7 +1,7 @@
 """Semantic segmentation: a segmenter, what it tells of the pool, and its measures.
 
 Needs images.h5, split.h5, labeled.h5, and the sealed truth.h5 (evaluate; true_pixels, for baselines). Makes model.safetensors,
-predictions.h5, pixel_signals.h5, metrics.json; of regions, regions.h5 and, for pictures, queried.h5; true_pixels.h5.
+predictions.h5, pixel_signals.h5, pixel_trajectory.h5, metrics.json; of regions, regions.h5 and, for pictures, queried.h5; true_pixels.h5.
 """
 
 
@@ -69,6 +69,28 @@ rule queried:
         settings=plan.settings("queried"),
         code=plan.code("queried"),
         command=plan.command("queried"),
+    shell:
+        "{params.command}"
+
+
+rule pixel_trajectory:
+    input:
+        unpack(plan.reads("pixel_trajectory")),
+    output:
+        **plan.writes("pixel_trajectory"),
+    log:
+        plan.log("pixel_trajectory"),
+    conda:
+        plan.conda("pixel_trajectory")
+    threads: plan.threads("pixel_trajectory")
+    resources:
+        gpu=plan.gpu("pixel_trajectory"),
+        mem_mb=plan.memory("pixel_trajectory"),
+        runtime=plan.runtime("pixel_trajectory"),
+    params:
+        settings=plan.settings("pixel_trajectory"),
+        code=plan.code("pixel_trajectory"),
+        command=plan.command("pixel_trajectory"),
     shell:
         "{params.command}"
 

@@ -1,7 +1,7 @@
 """Signals of a model over its unlabeled pool: signals.h5 in one pass; the others where a method of the study reads them.
 
-Needs the node's model.safetensors and labeled.h5. Makes signals.h5, trajectory.h5, ranks.h5, draws.h5, ensemble.h5,
-ensemble_dropout.h5, noise.h5, head.h5, boundary.h5, adversary_<name>.h5, and latents.h5 of a seed. With `signals.shards` several jobs
+Needs the node's model.safetensors and labeled.h5. Makes signals.h5, trajectory.h5, draws.h5, ensemble.h5, ensemble_dropout.h5,
+noise.h5, head.h5 and boundary.h5. With `signals.shards` several jobs
 make signals_shard<k>.h5, which are put together and deleted.
 """
 
@@ -71,28 +71,6 @@ rule trajectory:
         settings=plan.settings("trajectory"),
         code=plan.code("trajectory"),
         command=plan.command("trajectory"),
-    shell:
-        "{params.command}"
-
-
-rule ranks:
-    input:
-        unpack(plan.reads("ranks")),
-    output:
-        **plan.writes("ranks"),
-    log:
-        plan.log("ranks"),
-    conda:
-        plan.conda("ranks")
-    threads: plan.threads("ranks")
-    resources:
-        gpu=plan.gpu("ranks"),
-        mem_mb=plan.memory("ranks"),
-        runtime=plan.runtime("ranks"),
-    params:
-        settings=plan.settings("ranks"),
-        code=plan.code("ranks"),
-        command=plan.command("ranks"),
     shell:
         "{params.command}"
 
@@ -247,49 +225,5 @@ rule boundary:
         settings=plan.settings("boundary"),
         code=plan.code("boundary"),
         command=plan.command("boundary"),
-    shell:
-        "{params.command}"
-
-
-rule adversary:
-    input:
-        unpack(plan.reads("adversary")),
-    output:
-        **plan.writes("adversary"),
-    log:
-        plan.log("adversary"),
-    conda:
-        plan.conda("adversary")
-    threads: plan.threads("adversary")
-    resources:
-        gpu=plan.gpu("adversary"),
-        mem_mb=plan.memory("adversary"),
-        runtime=plan.runtime("adversary"),
-    params:
-        settings=plan.settings("adversary"),
-        code=plan.code("adversary"),
-        command=plan.command("adversary"),
-    shell:
-        "{params.command}"
-
-
-rule latents:
-    input:
-        unpack(plan.reads("latents")),
-    output:
-        **plan.writes("latents"),
-    log:
-        plan.log("latents"),
-    conda:
-        plan.conda("latents")
-    threads: plan.threads("latents")
-    resources:
-        gpu=plan.gpu("latents"),
-        mem_mb=plan.memory("latents"),
-        runtime=plan.runtime("latents"),
-    params:
-        settings=plan.settings("latents"),
-        code=plan.code("latents"),
-        command=plan.command("latents"),
     shell:
         "{params.command}"

@@ -339,6 +339,35 @@ def test_sraal_finds_the_uncertain_images():
     assert collapsed["supervised"][-1] > 0.6 and collapsed["supervised_kl"][-1] < 0.3  # of log 2: see `objective`
 
 
+def test_sraal_learns_masks():
+    """A class for every pixel, that of the bright square, with a row without class; the learner is unsure of one pattern."""
+    is_bright_L, is_bright_U = np.arange(60) % 2 == 0, np.arange(200) % 2 == 0
+    images_L, images_U = two_patterns(is_bright_L, 1), two_patterns(is_bright_U, 2)
+    masks = torch.zeros(60, 8, 8, dtype=torch.uint8)
+    masks[torch.as_tensor(is_bright_L), :4, :4] = 1
+    masks[:, 7] = 255
+    probs_U = np.where(is_bright_U[:, None], [0.4, 0.6], [0.99, 0.01])
+    d, networks, history = run(images_L, images_U, kind="sraal", labels_L=masks, probs_U=probs_U, latent=4)
+    assert auc(-d, is_bright_U) > 0.9
+    assert history["supervised"][0] > 0.5 and history["supervised"][-1] < 0.15
+    mean = networks.vae.encode(networks.vae.normalise(images_L))[1][0]
+    with torch.no_grad():
+        bright = torch.softmax(networks.vae.classifier(mean[:10]), 1)[:, 1]
+    assert bright.shape == (10, 8, 8)
+    known = masks[:10] != 255
+    assert auc(bright[known].numpy(), (masks[:10][known] == 1).numpy()) > 0.95
+
+
+def test_supervised_loss_of_masks_by_hand():
+    logits = torch.tensor([[[[0.0, 2.0]], [[0.0, 0.0]]], [[[1.0, 5.0]], [[0.0, 0.0]]]])  # (2, classes, 1, 2)
+    masks = torch.tensor([[[0, 1]], [[0, 255]]], dtype=torch.uint8)
+    first = (math.log(2) + math.log(1 + math.exp(2))) / 2
+    expected = (first + math.log(1 + math.exp(-1))) / 2
+    assert adversary.supervised_loss(logits, masks).item() == pytest.approx(expected, rel=1e-6)
+    classes = adversary.supervised_loss(torch.tensor([[0.0, 1.0]]), torch.tensor([1])).item()
+    assert classes == pytest.approx(math.log(1 + math.exp(-1)), rel=1e-6)
+
+
 def assert_same(a, b):
     """Bitwise equality of the scores, the histories, and the parameters that both networks have."""
     states = a[1].state_dict(), b[1].state_dict()

@@ -273,6 +273,25 @@ def test_rows_outside_the_data_set_are_refused(tmp_path, positions):
         artifacts.rows(file.create_dataset("x", data=np.arange(20)), np.array(positions))
 
 
+@pytest.mark.parametrize("block_bytes", [1 << 14, 1 << 21, 1 << 25])
+def test_rows_of_other_files_are_written_as_from_memory(tmp_path, monkeypatch, block_bytes):
+    """Compressed chunks of 20 masks, which lie in a file in the order in which they are written: the same bytes."""
+    monkeypatch.setattr(artifacts, "BLOCK_BYTES", block_bytes)
+    rng = np.random.default_rng(0)
+    kept = [rng.integers(0, 4, (n, 256, 200)).astype(np.uint8) for n in (25, 70)]
+    for number, masks in enumerate(kept):
+        artifacts.write(tmp_path / f"{number}.h5", "x", ORIGIN, {"masks": masks})
+    chosen = rng.permutation(70)[:41]
+    data = {"ids": np.arange(66), "masks": np.concatenate([kept[0], kept[1][chosen]]), "pixels": np.ones((66, 3))}
+    artifacts.write(tmp_path / "memory.h5", "x", ORIGIN, data)
+    with artifacts.opened(tmp_path / "0.h5", "x") as one, artifacts.opened(tmp_path / "1.h5", "x") as other:
+        (earlier,) = artifacts.datasets(one, held=False).values()
+        for first in (earlier, kept[0]):
+            together = artifacts.joined(first, artifacts.Rows((other["masks"], chosen)))
+            artifacts.write(tmp_path / "rows.h5", "x", ORIGIN, data | {"masks": together})
+            assert (tmp_path / "rows.h5").read_bytes() == (tmp_path / "memory.h5").read_bytes()
+
+
 def test_params_hash_depends_on_values_only():
     base = {"lr": 0.1, "steps": [1, 2], "learner": {"kind": "mlp", "width": 64}}
     shuffled = {"learner": {"width": 64, "kind": "mlp"}, "steps": [1, 2], "lr": 0.1}

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from conftest import written
+from conftest import SMALL, written
 from pydantic import BaseModel
 
 from dagal import tasks
@@ -151,6 +151,25 @@ def test_stop_set_and_baselines_must_fit_the_pool():
         check_pool(config, 299)
     with pytest.raises(UserError, match="'supervised' asks for 351 labels, but pool and initial set hold 350"):
         check_pool(config | {"supervised": [351]}, 300)
+
+
+def test_height_of_a_vae_is_for_images():
+    """And for segmenters as well as for classifiers, whose studies are the same without it."""
+    backbones = {"simsiam": {"kind": "simsiam", "architecture": "resnet18_cifar", "epochs": 1}}
+    learner = {"architecture": "linear", "backbone": "simsiam", "epochs": 1}
+    study = SMALL | {"backbones": backbones, "learners": {"frozen": learner}, "methods": {"vaal": {}}}
+    assert "height" not in load(study)["adversaries"]["vaal"]
+    with pytest.raises(
+        UserError, match="'adversaries.vaal.height' is set, but the features of a backbone are no images"
+    ):
+        load(study | {"adversaries": {"vaal": {"height": 16}}})
+    masks = written("experiments/segmentation_small.yaml") | {"methods": {"ta_vaal": {}}}
+    with pytest.raises(UserError, match="reads predicted losses, but 'learners.small.loss_prediction' is not set"):
+        load(masks)
+    masks["learners"]["small"]["loss_prediction"] = {"loss": "ranking"}
+    assert load(masks | {"adversaries": {"ta_vaal": {"height": 48}}})["adversaries"]["ta_vaal"]["height"] == 48
+    with pytest.raises(UserError, match="'pool.initial.kind' is for images with one class each"):
+        load(masks | {"pool": {"initial": {"size": 10, "kind": "balanced"}}})
 
 
 VIDEO = written("experiments/video_small.yaml")

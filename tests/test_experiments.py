@@ -420,11 +420,54 @@ def test_resolved_settings_stay_what_they_are(name):
 def test_every_study_is_pinned():
     others = {
         "cifar10_smoke", "digits_class_balance", "digits_simsiam", "digits_two_model", "video_small", "camvid", "two_moons",
-        "camera_traps_miniature", "segmentation_small", "camvid_segmentation", "cityscapes",
-        "label_digits",
-        "segmentation_regions", "camvid_regions",
+        "camera_traps_miniature", "segmentation_small", "camvid_segmentation", "cityscapes", "sraal_cityscapes",
+        "label_digits", "segmentation_regions", "camvid_regions",
     }  # fmt: skip
     assert set(STUDIES) == {*PUBLISHED, *LOW_BUDGET, *others}
+
+
+def test_cityscapes_of_task_aware_vaal():
+    """Paper 004, sec. 4.4 and table 1."""
+    config = load("cityscapes")
+    assert (config["pool"]["initial"]["size"], config["budget"], len(config["seeds"])) == (200, 200, 3)
+    for learner, eta in (("drn", None), ("drn_ll", 0.1), ("drn_ranker", 0.1)):
+        about = config["learners"][learner]
+        optimizer, crop = about["optimizer"], about["augmentation"]["crop"]
+        assert (about["epochs"], about["batch_size"], optimizer["name"], optimizer["lr"], crop) == (
+            100,
+            4,
+            "sgd",
+            0.001,
+            412,
+        )
+        assert about.get("loss_prediction", {"weight": None})["weight"] == eta
+    for name in ("vaal", "ta_vaal"):
+        about = config["adversaries"][name]
+        assert [about[key] for key in ("latent", "lr", "weight", "beta", "batch_size", "discriminator_layers")] == [
+            128, 0.0001, 25, 1, 4, 5,
+        ]  # fmt: skip
+    learners = {name: method["learner"] for name, method in config["methods"].items()}
+    assert (learners.pop("learning_loss"), learners.pop("ta_vaal"), set(learners.values())) == (
+        "drn_ll",
+        "drn_ranker",
+        {"drn"},
+    )
+
+
+def test_cityscapes_of_sraal():
+    """Paper 002, sec. 4.2, with the sizes of VAAL: 10 % and 5 % a cycle of 2,975 images, up to 40 %."""
+    config = load("sraal_cityscapes")
+    initial = config["pool"]["initial"]
+    assert (initial["size"], config["budget"], config["cycles"], initial["kind"]) == (300, 150, 6, "kcenter_vae")
+    assert abs((300 + 6 * 150) / 2975 - 0.4) < 0.01
+    assert list(config["methods"]) == ["random", "bald", "kcenter_greedy", "vaal", "sraal"]
+    sraal = config["adversaries"]["sraal"]
+    assert (sraal["indicator"], sraal["unsupervised_weight"], sraal["supervised_weight"], sraal["weight"]) == (
+        "sraal",
+        1,
+        1,
+        1,
+    )
 
 
 @pytest.mark.parametrize("name", LOW_BUDGET)

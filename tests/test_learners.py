@@ -465,12 +465,36 @@ def test_reading_ahead_keeps_order_and_errors():
     assert found == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("shape", [(40, 4, 3, 3), (40, 4, 3, 1), (40, 6)])
+def test_stored_images_are_scaled_as_held_ones(tmp_path):
+    """Halved images are means of 2 x 2 pixels and what touches them; a mask has the class of a pixel that each new one covers."""
+    import h5py
+
+    rng, ids = np.random.default_rng(0), np.array([7, 1, 4])
+    images, masks = (rng.integers(0, 256, shape).astype(np.uint8) for shape in ((9, 8, 12, 3), (9, 8, 12)))
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["images"], file["masks"] = images, masks
+        for name, shape in (("images", (3, 3, 4, 6)), ("masks", (3, 4, 6))):
+            held, stored = (inference.images_of(file[name], ids, CPU, limit, height=4) for limit in (1 << 20, 0))
+            assert isinstance(held, torch.Tensor) and isinstance(stored, inference.Stored)
+            assert held.shape == stored.shape == shape and held.dtype == stored.dtype == torch.uint8
+            assert torch.equal(held[torch.tensor([2, 0])], stored[torch.tensor([2, 0])])
+            assert torch.equal(held, torch.cat(list(stored.split(2))))
+            if name == "masks":
+                expected = masks[ids].reshape(3, 4, 2, 6, 2).transpose(0, 1, 3, 2, 4).reshape(3, 4, 6, 4)
+                assert (held.numpy()[..., None] == expected).any(-1).all()
+            else:  # weights of the four nearest rows and columns: a triangle of twice the width of a new pixel
+                weights = np.array([1, 3, 3, 1]) / 8
+                inner = images[ids].astype(float)[:, 1:5, 1:5]
+                mean = np.einsum("nyxc,y,x->nc", inner, weights, weights)
+                np.testing.assert_allclose(held.numpy()[:, :, 1, 1], mean, atol=1.01)
+
+
+@pytest.mark.parametrize("shape", [(40, 4, 3, 3), (40, 4, 3, 1), (40, 6), (40, 4, 3)])
 def test_stored_images_are_like_a_tensor_of_them(shape, tmp_path, monkeypatch):
     import h5py
 
     rng = np.random.default_rng(0)
-    values = rng.integers(0, 255, shape).astype(np.uint8 if len(shape) == 4 else np.float32)
+    values = rng.integers(0, 255, shape).astype(np.uint8 if len(shape) > 2 else np.float32)
     ids, positions = np.array([2, 5, 8, 30, 39]), torch.tensor([2, 0, 0, 4])
     expected = inference.to_tensor(values[ids], CPU)
     with h5py.File(tmp_path / "x.h5", "w") as file:

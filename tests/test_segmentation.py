@@ -1,6 +1,8 @@
 """Segmentation: masks are read right or refused, networks and losses are those described, a study runs and leaks nothing."""
 
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,12 +13,15 @@ from conftest import Workflow, edited
 from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torch.nn.functional import cross_entropy
+from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
 from dagal import artifacts, datasets
 from dagal.acquisition import scores
 from dagal.config.learners import Segmenter
 from dagal.errors import UserError
-from dagal.learners import segmenter
+from dagal.learners import inference, pixel_trajectory, segmenter
+from dagal.learners.loss_prediction import with_features
+from dagal.seeding import seed_for
 from dagal.tasks.segmentation.evaluation import confusion, intersection_over_union
 from dagal.tasks.segmentation.signals import PIXEL_SCORES, reduced
 
@@ -259,11 +264,88 @@ def test_enlargement_of_drn_is_bilinear():
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("name", ["segmenter_small", "fcn_resnet50", "deeplabv3_mobilenet"])
+@pytest.mark.parametrize("name", ["segmenter_small", "fcn_resnet50", "deeplabv3_mobilenet", "lraspp_mobilenet"])
 def test_networks_give_logits_of_the_size_of_the_image(name):
     model = segmenter.untrained(settings(architecture=name), 5, (0.5,) * 3, (0.2,) * 3).eval()
     with torch.no_grad():
         assert model(torch.zeros(2, 3, 45, 50, dtype=torch.uint8)).shape == (2, 5, 45, 50)
+
+
+def test_weights_of_torchvision_give_its_logits(tmp_path):
+    torch.manual_seed(0)
+    theirs = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5).eval()
+    torch.save(theirs.state_dict(), tmp_path / "x.pth")
+    about = settings(architecture="lraspp_mobilenet", weights=str(tmp_path / "x.pth"))
+    mean, std = np.full(3, 0.4, np.float32), np.full(3, 0.2, np.float32)
+    model = segmenter.build(about, 5, (3, 45, 50), mean, std).eval()
+    images = torch.randint(0, 256, (2, 3, 45, 50), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), theirs((images / 255 - 0.4) / 0.2)["out"])
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("segmenter_small", [48, 64, 64]),
+        ("drn_d_22", [64, 128, 256, 512]),
+        ("lraspp_mobilenet", [24, 40, 80, 160]),
+    ],
+)
+def test_loss_prediction_taps_maps_of_all_depths(name, channels):
+    about = settings(architecture=name, loss_prediction={"loss": "margin", "width": 8})
+    torch.manual_seed(0)
+    model = segmenter.untrained(about, 4, (0.4,) * 3, (0.2,) * 3)
+    torch.manual_seed(0)
+    plain = segmenter.untrained(settings(architecture=name), 4, (0.4,) * 3, (0.2,) * 3)
+    assert [branch[0].in_features for branch in model.loss_prediction.branches] == channels
+    ours = {key: values for key, values in model.state_dict().items() if not key.startswith("loss_prediction.")}
+    assert ours.keys() == plain.state_dict().keys()
+    assert all(torch.equal(values, plain.state_dict()[key]) for key, values in ours.items())
+
+
+def test_loss_prediction_taps_the_stages_of_a_resnet():
+    about = settings(architecture="deeplabv3_resnet50", loss_prediction={"loss": "margin"})
+    with torch.device("meta"):
+        model = segmenter.untrained(about, 4, (0.4,) * 3, (0.2,) * 3)
+    assert [branch[0].in_features for branch in model.loss_prediction.branches] == [256, 512, 1024, 2048]
+
+
+def test_predicted_losses_by_hand():
+    torch.manual_seed(0)
+    model = segmenter.untrained(settings(loss_prediction={"loss": "margin", "width": 3}), 4, (0.4,) * 3, (0.2,) * 3)
+    images = torch.randint(0, 256, (5, 3, 24, 20), dtype=torch.uint8)
+    found = torch.cat(list(segmenter.predicted_losses(model, images.split(2), "float32")))
+    with torch.no_grad():
+        fine = model.trunk.fine((images / 255 - 0.4) / 0.2)
+        coarse = model.trunk.coarse(fine)
+        enlarged = torch.nn.functional.interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
+        mixed = model.trunk.mixed(torch.cat([fine, enlarged], 1))
+        head = model.loss_prediction
+        pooled = [
+            torch.relu(maps.mean((2, 3)) @ branch[0].weight.T + branch[0].bias)
+            for maps, branch in zip((fine, coarse, mixed), head.branches, strict=True)
+        ]
+        expected = (torch.cat(pooled, 1) @ head.head.weight.T + head.head.bias)[:, 0]
+    torch.testing.assert_close(found, expected)
+
+
+def test_loss_of_an_image_is_the_mean_over_its_labeled_pixels():
+    generator = torch.Generator().manual_seed(0)
+    logits, masks = torch.randn(4, 3, 5, 6, generator=generator), torch.randint(0, 3, (4, 5, 6), generator=generator)
+    masks[0, :3], masks[3] = 255, 255
+    log_p = torch.log_softmax(logits, 1)
+    for weight_C in (torch.ones(3), torch.tensor([1.0, 3.0, 0.5])):
+        found = segmenter.image_losses(logits, masks.to(torch.uint8), weight_C)
+        for image in range(3):
+            each = [(-log_p[image, c, y, x] * weight_C[c], weight_C[c]) for y, x, c in pixels_of(masks[image])]
+            expected = sum(loss for loss, _ in each) / sum(weight for _, weight in each)
+            torch.testing.assert_close(found[image], expected)
+        assert found[3] == 0
+
+
+def pixels_of(mask):
+    rows, columns = torch.nonzero(mask != 255, as_tuple=True)
+    return [(y, x, int(mask[y, x])) for y, x in zip(rows.tolist(), columns.tolist(), strict=True)]
 
 
 def test_loss_leaves_out_pixels_without_class():
@@ -334,14 +416,24 @@ def test_colours_are_learnt_and_a_killed_training_ends_the_same(tmp_path):
     images, split, _, truth, _ = read(folder(tmp_path, 16))
     tensors = [torch.from_numpy(values) for values in (images.transpose(0, 3, 1, 2).copy(), truth)]
 
-    def trained(epochs, stored=None):
+    def trained(epochs, stored=None, data=None, **changes):
+        about = settings(epochs=epochs, augmentation={"flip": True}, schedule={"name": "constant"}, **changes)
         torch.manual_seed(0)
-        model = segmenter.untrained(settings(), 4, (0.3,) * 3, (0.2,) * 3)
-        train = [values[split == 0] for values in tensors]
-        about = settings(epochs=epochs, augmentation={"flip": True}, schedule={"name": "constant"})
+        model = segmenter.untrained(about, 4, (0.3,) * 3, (0.2,) * 3)
+        train = data or [values[split == 0] for values in tensors]
         return model, segmenter.fit(model, *train, about, 0, stored)
 
     model, history = trained(8)
+    with (
+        artifacts.opened(tmp_path / "images.h5", "images") as file,
+        artifacts.opened(tmp_path / "truth.h5", "truth") as hidden,
+    ):
+        cpu, rows = torch.device("cpu"), np.flatnonzero(split == 0)
+        stored = [inference.images_of(values, rows, cpu, 0) for values in (file["images"], hidden["masks"])]
+        assert all(isinstance(values, inference.Stored) for values in stored)
+        read_on_demand, same = trained(2, data=stored)
+    held, told = trained(2)
+    assert same == told and torch.equal(read_on_demand.head.weight, held.head.weight)
     found = torch.stack([probs.argmax(0) for probs, _ in segmenter.predict(model, [tensors[0][split == 1]], "float32")])
     assert (found == tensors[1][split == 1]).float().mean() > 0.9 and history["loss"][-1] < history["loss"][0] / 2
     path = tmp_path / "x.safetensors"
@@ -351,6 +443,103 @@ def test_colours_are_learnt_and_a_killed_training_ends_the_same(tmp_path):
     assert all(torch.equal(values, resumed.state_dict()[name]) for name, values in model.state_dict().items())
     with pytest.raises(UserError, match="none of the 2 labeled images has a pixel of a class"):
         segmenter.fit(model, tensors[0][:2], torch.full_like(tensors[1][:2], 255), settings(), 0)
+
+    prediction = {"loss": "margin", "share": 0.5, "stops": "both", "weight": 0.1}
+    predicting, told = trained(2, loss_prediction=prediction)
+    assert np.isfinite(told["prediction_loss"]).tolist() == [True, False]
+    about = settings(loss_prediction=prediction)
+    segmenter.save(path, predicting, about, (3, 32, 40), ORIGIN)
+    images = [tensors[0][:3]]
+    losses = [
+        next(segmenter.predicted_losses(one, images, "float32")) for one in (predicting, segmenter.load(path, cpu))
+    ]
+    assert torch.equal(*losses) and len(losses[0]) == 3
+
+
+def node(place: Path, n: int = 12) -> SimpleNamespace:
+    """The files that a training reads: half of n images are labeled, in some order, the others are the pool."""
+    images, split, _, masks, names = read(folder(place, n))
+    rng = np.random.default_rng(0)
+    labeled, pool = np.split(rng.permutation(np.flatnonzero(split == 0)), 2)
+    about = {
+        "pool": np.sort(pool),
+        "channel_mean": np.full(3, 0.3, np.float32),
+        "channel_std": np.full(3, 0.2, np.float32),
+    }
+    artifacts.write(place / "split.h5", "split", ORIGIN, about)
+    given = {"ids": labeled, "masks": masks[labeled]}
+    artifacts.write(place / "labeled.h5", "labeled", ORIGIN, given, class_names=names)
+    files = {name: str(place / f"{name}.h5") for name in ("images", "split", "labeled")}
+    return SimpleNamespace(**files, parent=[], get=lambda name: None)
+
+
+def test_what_is_followed_of_the_pool_is_what_the_model_says_after_each_epoch(tmp_path, monkeypatch):
+    """Label-dispersion pixel by pixel in plain Python, from predictions that are all in memory; and a killed training ends the same."""
+    from test_checkpoints import checkpoint
+
+    source, n_epochs = node(tmp_path), 4
+    ids = artifacts.read(source.split, "split", "pool")[0]
+    monkeypatch.setattr(pixel_trajectory, "BLOCK_BYTES", 3 * n_epochs * 32 * 40)  # two blocks of the six images
+    monkeypatch.setattr(pixel_trajectory, "BLOCK_PIXELS", 1000)
+    about = settings(epochs=n_epochs, loss_prediction={"loss": "ranking"}, augmentation={"flip": True})
+    result, cpu = tmp_path / "model.safetensors", torch.device("cpu")
+
+    def trained(epochs, follows, path):
+        return segmenter.fit_node(
+            source, about | {"epochs": epochs}, 0, 1, cpu, ORIGIN, str(result), follows, checkpoint(path)
+        )
+
+    follows = ["pixel_trajectory", "ranks"]
+    model, found, shape = trained(n_epochs, follows, tmp_path / "a.safetensors")
+    assert shape == (3, 32, 40) and len(list(tmp_path.glob("model.epoch*.h5"))) == n_epochs
+    pixel_trajectory.remove(result)
+    assert not list(tmp_path.glob("model.epoch*.h5"))
+
+    images = torch.from_numpy(read_images(source, ids))
+    labeled = torch.from_numpy(read_images(source, np.sort(artifacts.read(source.labeled, "labeled", "ids")[0])))
+    predicted, losses = [], {"predicted_loss": [], "labeled_predicted_loss": []}
+
+    def after_epoch(model):
+        model.eval()
+        with torch.no_grad():
+            predicted.append(model(images).argmax(1).numpy())
+            for name, of in (("predicted_loss", images), ("labeled_predicted_loss", labeled)):
+                maps = [getattr(model.trunk, tap) for tap in model.tapped]
+                _, outputs = with_features(model, maps, of)
+                losses[name].append(model.loss_prediction(outputs).numpy())
+
+    torch.manual_seed(seed_for(0, "initialise", 1))
+    plain = segmenter.build(about, 4, shape, np.full(3, 0.3, np.float32), np.full(3, 0.2, np.float32))
+    order = artifacts.read(source.labeled, "labeled", "ids")[0]
+    given = (
+        torch.from_numpy(read_images(source, order)),
+        torch.from_numpy(artifacts.read(source.labeled, "labeled", "masks")[0]),
+    )
+    history = segmenter.fit(plain, *given, about, seed_for(0, "train", 1), after_epoch=after_epoch)
+    assert all(torch.equal(values, plain.state_dict()[name]) for name, values in model.state_dict().items())
+    assert {name: found[name] for name in history} == history
+    np.testing.assert_array_equal(found["ids"], ids)
+    expected = [
+        np.mean(
+            [
+                1 - max(Counter(pixel).values()) / n_epochs
+                for pixel in zip(*(epoch[image].ravel().tolist() for epoch in predicted), strict=True)
+            ]
+        )
+        for image in range(len(ids))
+    ]
+    np.testing.assert_allclose(found["dispersion"], expected, rtol=1e-12)
+    assert len(set(expected)) > 1
+    for name, rows in losses.items():
+        np.testing.assert_allclose(found[name], rows, atol=1e-5)
+
+    trained(2, follows, tmp_path / "b.safetensors")
+    _, resumed, _ = trained(n_epochs, follows, tmp_path / "b.safetensors")
+    assert all(np.array_equal(resumed[name], found[name]) for name in ("dispersion", *losses))
+
+
+def read_images(source, ids) -> np.ndarray:
+    return artifacts.read(source.images, "images", "images")[0][ids].transpose(0, 3, 1, 2).copy()
 
 
 # ------------------------------------------------------------------------------------------------------------ study
@@ -367,11 +556,17 @@ METHODS = (
     "entropy_cb",
     "kcenter_cb",
     "typiclust",
+    "label_dispersion",
+    "learning_loss",
+    "vaal",
+    "ta_vaal",
+    "sraal",
 )
+ADVERSARY = {"steps": 4, "batch_size": 4, "channels": 4, "latent": 4, "discriminator_units": 8, "height": 16}
 STUDY = {
     "study": "masks",
     "dataset": {"name": "halves", "loader": "mask_folder"},
-    "pool": {"initial": {"size": 6}},
+    "pool": {"initial": {"size": 6, "kind": "kcenter_vae", "start": 2}},
     "budget": 4,
     "cycles": 1,
     "seeds": [0],
@@ -379,8 +574,10 @@ STUDY = {
         "small": {
             "architecture": "segmenter_small", "epochs": 2, "batch_size": 4, "dropout": 0.2, "device": "cpu",
             "optimizer": {"name": "adam", "lr": 0.003}, "augmentation": {"flip": True},
+            "loss_prediction": {"loss": "ranking", "share": 0.5, "stops": "head"},
         }
     },
+    "adversaries": {"vaal": ADVERSARY, "ta_vaal": ADVERSARY | {"ranks": "joint"}, "sraal": ADVERSARY},
     "signals": {"draws": 3},
     "methods": dict.fromkeys(METHODS),
     "plots": {"dpi": 60},
@@ -409,6 +606,11 @@ def test_a_study_of_all_methods_whose_hidden_masks_reach_nothing(tmp_path):
     )
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-5)
     assert set(balanced) == set(ids[np.argsort(-entropies)[:4]])
+    start = results / "seed0/start-small/cycle0"
+    for name in ("vaal", "ta_vaal", "sraal"):
+        of_pool, looks_labeled = artifacts.read(start / f"adversary_{name}.h5", "adversary", "ids", "discriminator")
+        assert set(queries[name]) == set(of_pool[np.argsort(looks_labeled)[:4]]), name
+    check_signals_of_pool(start, one.folder / "results/datasets/halves/images.h5")
     for picture in ("entropy_seed0.png", "entropy_seed0_confusion.png"):
         assert (results / "pictures" / picture).stat().st_size > 1000
 
@@ -430,3 +632,40 @@ def test_a_study_of_all_methods_whose_hidden_masks_reach_nothing(tmp_path):
     assert len(compared) > 3 * len(METHODS)
     for name in compared:
         assert (other.folder / "results" / name).read_bytes() == (one.folder / "results" / name).read_bytes(), name
+
+    # a start whose training followed nothing is trained once more, with the same result
+    followed = [start / "pixel_trajectory.h5", start / "ranks.h5"]
+    before = [path.read_bytes() for path in followed]
+    with edited(start / "history.h5") as file:
+        for name in ("ids", "dispersion", "predicted_loss", "labeled_predicted_loss"):
+            del file[name]
+    one.snakemake(
+        *(str(path.relative_to(one.folder)) for path in followed), "--cores", "2", "--rerun-triggers", "mtime"
+    )
+    assert [path.read_bytes() for path in followed] == before
+    assert {path.name for path in start.glob("*epoch*")} | {path.name for path in start.glob("*checkpoint*")} == set()
+
+
+def check_signals_of_pool(start: Path, images_path: Path):
+    """Signals of pixels, reduced to images in a stream, against the probabilities of all pixels at once."""
+    model = segmenter.load(start / "model.safetensors", torch.device("cpu"))
+    with artifacts.opened(start / "pixel_signals.h5", "pixel_signals") as file:
+        found = artifacts.datasets(file)
+    (images,) = artifacts.read(images_path, "images", "images")
+    inputs = torch.from_numpy(images[found["ids"]].transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        features = model.features(inputs)
+        probs_N_C_P = torch.softmax(model.logits(features, inputs.shape[2:]), 1).flatten(2).double().numpy()
+        _, maps = with_features(model, [getattr(model.trunk, tap) for tap in model.tapped], inputs)
+        losses_N = model.loss_prediction(maps)
+    p = np.sort(probs_N_C_P, 1)
+    expected = {
+        "least_confidence": (1 - p[:, -1]).mean(1),
+        "margin": (p[:, -2] - p[:, -1]).mean(1),
+        "entropy": -(p * np.log(p)).sum(1).mean(1),
+        "class_shares": probs_N_C_P.mean(2),
+        "embeddings": features.mean((2, 3)),
+        "predicted_loss": losses_N,
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)

@@ -7,6 +7,7 @@ no time stamps, so identical inputs give identical bytes. Ids are int64 position
 import csv
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from dagal import __version__, storage
 from dagal.errors import UserError
 
 CHUNK_BYTES = 1 << 20
+BLOCK_BYTES = 32 << 20  # of what is read or copied block by block
 GAP_BYTES = 64 << 10  # rows that are no farther apart are read together, with what lies between them
 LONG = "attributes"  # group of those that are too long for an attribute
 HEADER_BYTES = 60_000  # what an attribute may take of the 64 kB that HDF5 has for it
@@ -136,17 +138,63 @@ def attribute(file: h5py.File, name: str):
     return file.attrs[name]
 
 
-def datasets(file: h5py.File) -> dict[str, np.ndarray]:
-    """All data sets of an artifact, in memory."""
-    return {name: file[name][()] for name in file if name != LONG}
+class Rows:
+    """Rows of opened data sets, one part after the other, that are read when they are written to another file: masks, say.
+
+    A part is a data set, or an array, and the positions (n,) in it, in the order wanted.
+    """
+
+    def __init__(self, *parts: tuple[h5py.Dataset, np.ndarray]):
+        self.parts, first = parts, parts[0][0]
+        self.dtype = first.dtype
+        self.shape = (sum(len(positions) for _, positions in parts), *first.shape[1:])
+
+    def blocks(self, multiple: int = 1) -> Iterator[np.ndarray]:
+        """The rows in their order, about `BLOCK_BYTES` at a time and, but for the last block, a multiple of so many, whatever the part."""
+        row_bytes = max(1, self.dtype.itemsize * int(np.prod(self.shape[1:])))
+        size = max(1, BLOCK_BYTES // row_bytes // multiple) * multiple
+        waiting = []
+        for dataset, positions in self.parts:
+            start = 0
+            while start < len(positions):
+                missing = size - sum(map(len, waiting))
+                waiting.append(rows(dataset, positions[start : start + missing]))
+                start += missing
+                if sum(map(len, waiting)) == size:
+                    yield np.concatenate(waiting)
+                    waiting = []
+        if waiting:
+            yield np.concatenate(waiting)
 
 
-def write(path: str | Path, kind: Kind | str, origin: dict, data: dict[str, np.ndarray], **attributes) -> None:
-    """Write an artifact whose data sets are all in memory."""
+def joined(*values: np.ndarray | Rows) -> Rows:
+    """The rows of all of them, one after the other, in memory or not."""
+    parts = [one.parts if isinstance(one, Rows) else ((one, np.arange(len(one))),) for one in values]
+    return Rows(*itertools.chain(*parts))
+
+
+def datasets(file: h5py.File, held: bool = True) -> dict[str, np.ndarray | Rows]:
+    """All data sets of an artifact, in memory; with ``held`` False those of more than two axes, as masks are, as `Rows`."""
+
+    def values(dataset):
+        return dataset[()] if held or dataset.ndim < 3 else Rows((dataset, np.arange(len(dataset))))
+
+    return {name: values(file[name]) for name in file if name != LONG}
+
+
+def write(path: str | Path, kind: Kind | str, origin: dict, data: dict[str, np.ndarray | Rows], **attributes) -> None:
+    """Write an artifact whose data sets are in memory, or `Rows` of other files."""
     with create(path, kind, origin, **attributes) as writer:
         for name, values in data.items():
-            values = np.asarray(values)
-            writer.dataset(name, values.shape, values.dtype)[...] = values
+            values = values if isinstance(values, Rows) else np.asarray(values)
+            dataset = writer.dataset(name, values.shape, values.dtype)
+            if not isinstance(values, Rows):
+                dataset[...] = values
+                continue
+            first = 0
+            for block in values.blocks(dataset.chunks[0] if dataset.chunks else 1):
+                dataset[first : first + len(block)] = block
+                first += len(block)
 
 
 def write_json(path: str | Path, data: dict) -> None:
@@ -266,7 +314,7 @@ def attributes(path: str | Path, kind: Kind | str) -> dict:
         return {name: attribute(file, name) for name in (*file.attrs, *file.get(LONG, ()))}
 
 
-def rows(dataset: h5py.Dataset, positions: np.ndarray, block_bytes: int = 32 << 20) -> np.ndarray:
+def rows(dataset: h5py.Dataset, positions: np.ndarray, block_bytes: int = BLOCK_BYTES) -> np.ndarray:
     """``dataset[positions]`` for any order of positions; near ones are read in contiguous blocks (h5py's own fancy indexing is slow).
 
     Peak memory: the result and one block.

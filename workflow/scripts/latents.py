@@ -16,7 +16,7 @@ checkpoint = checkpoints.of(job, job.output.latents, device, "step")
 with artifacts.opened(job.input.images, "images", cached=False) as file:
     ids = np.flatnonzero(file["split"][()] == 0)
     mean_C, std_C = channel_statistics(file["images"], ids)
-    images = inference.images_of(file["images"], ids, torch.device("cpu"))
+    images = inference.images_of(file["images"], ids, torch.device("cpu"), height=settings.get("height"))
     seed = seed_for(int(job.wildcards.seed), "latents")
     networks, _ = adversary.train(
         images, images, settings, seed, device, channel_mean=mean_C, channel_std=std_C, checkpoint=checkpoint

@@ -55,8 +55,13 @@ with artifacts.opened(source.images, "images", cached=False) as file, divided as
             ])  # fmt: skip
         else:
             data["bald"] = np.array([float(pixels_H_W.mean()) for pixels_H_W in drawn])
-    if "labeled_embeddings" in wanted:
+    for name, at in (("predicted_loss", ids), ("labeled_predicted_loss", labeled_ids)):
+        if name in wanted:
+            losses = segmenter.predicted_losses(model, images(at), settings["precision"])
+            data[name] = np.concatenate([losses_B.cpu().numpy() for losses_B in losses])
+    if wanted & {"labeled_embeddings", "labeled_predicted_loss"}:
         data |= {"labeled_ids": labeled_ids}
+    if "labeled_embeddings" in wanted:
         data["labeled_embeddings"] = np.stack([embedding_D.cpu().numpy() for _, embedding_D in outputs(labeled_ids)])
 artifacts.write(job.output.pixel_signals, signals.PIXEL_SIGNALS, job.origin, {"ids": ids, **data})
 print(f"{', '.join(sorted(wanted))} of {len(ids):,} unlabeled {'regions' if regions else 'images'}")

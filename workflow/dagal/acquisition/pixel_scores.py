@@ -18,6 +18,11 @@ def mean_pixel_entropy(pixel_entropy_N: np.ndarray) -> np.ndarray:
     return pixel_entropy_N.astype(np.float64)
 
 
+def mean_pixel_dispersion(pixel_dispersion_N: np.ndarray) -> np.ndarray:
+    """Mean over the pixels of their label-dispersion over the epochs of the training (000, eq. 2)."""
+    return pixel_dispersion_N.astype(np.float64)
+
+
 def mean_pixel_bald(pixel_bald_N: np.ndarray) -> np.ndarray:
     """Mean over the pixels of the mutual information over dropout draws, in nats."""
     return pixel_bald_N.astype(np.float64)

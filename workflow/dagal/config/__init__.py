@@ -8,7 +8,7 @@ from dagal.config.checks import check_combinations, check_files, check_pool, poo
 from dagal.config.fields import Mistake, fill
 from dagal.config.loader import Resolved, located, read
 from dagal.config.study import Study
-from dagal.tasks.classification.signals import ADVERSARY_READS
+from dagal.tasks.adversaries import KINDS
 
 __all__ = ["check_files", "check_pool", "load", "pool_size"]
 
@@ -30,7 +30,7 @@ def resolve(settings: dict) -> dict:
     """`load` for settings as they are written. Raises Mistake."""
     adversaries = settings.setdefault("adversaries", {})
     if isinstance(adversaries, dict):
-        for kind in ADVERSARY_READS:
+        for kind in KINDS:
             adversaries.setdefault(kind, {})
     if isinstance(settings.get("methods"), dict):
         settings["methods"] = {name: given or {} for name, given in settings["methods"].items()}
@@ -39,8 +39,8 @@ def resolve(settings: dict) -> dict:
     check_combinations(resolved)
     for name, adversary in resolved["adversaries"].items():
         adversary["kind"] = adversary["kind"] or name
-        if adversary["kind"] not in ADVERSARY_READS:
-            raise Mistake(f"adversaries.{name}.kind", f"is missing; allowed: {', '.join(ADVERSARY_READS)}.")
+        if adversary["kind"] not in KINDS:
+            raise Mistake(f"adversaries.{name}.kind", f"is missing; allowed: {', '.join(KINDS)}.")
     composed = {name: methods.complete(name, given, resolved) for name, given in resolved["methods"].items()}
     resolved = _sorted(resolved)
     resolved["methods"] = {name: _sorted(given) for name, given in composed.items()}

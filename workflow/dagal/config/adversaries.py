@@ -28,6 +28,12 @@ class Adversary(Section):
         papers="004's code: 10",
     )
     batch_size: Whole = setting("Images of each pool per step.", 128, ge=2, papers="004: 128")
+    height: Whole | None = setting(
+        "Height in pixels to which the VAE gets the images scaled down, the width in proportion; by default it sees them as they are stored.",
+        None,
+        ge=8,
+        papers="none says; 004 Cityscapes: crops of 412 x 412",
+    )
     vae_steps: Whole = setting("Updates of the VAE per step.", 2, ge=1, papers="VAAL's code: 2; 004's code: 1")
     discriminator_steps: Whole = setting(
         "Updates of the discriminator per step.", 1, ge=1, papers="code of VAAL and of 004: 1"
@@ -85,3 +91,7 @@ class Adversary(Section):
     indicator: Literal["sraal", "entropy", "standard_deviation", "least_confidence", "binary"] = setting(
         "`sraal`: how unlabeled a sample counts; `binary` is 1 for all.", "sraal", papers="SRAAL: its own"
     )
+
+    def plain(self) -> dict:
+        """Without the key that came later, where it is not set."""
+        return {name: value for name, value in super().plain().items() if name != "height" or value is not None}

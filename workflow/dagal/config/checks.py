@@ -56,13 +56,13 @@ def check_pool_settings(study: dict) -> None:
             f"has kind {imbalance['kind']!r} and factor {imbalance['factor']}: an imbalance needs both a kind other than none and a "
             "factor below 1.",
         )
-    drawn = {"pool.initial.kind": pool["initial"]["kind"], "pool.imbalance": imbalance["kind"]}
     if study["task"] in WITHOUT_CLASS:
-        for key, given, default in (
-            ("pool.initial.kind", drawn["pool.initial.kind"], "random"),
-            ("pool.imbalance", drawn["pool.imbalance"], "none"),
+        spread = ("kcenter", "kcenter_vae") if study["task"] == "segmentation" else ()
+        for key, given, allowed in (
+            ("pool.initial.kind", pool["initial"]["kind"], ("random", *spread)),
+            ("pool.imbalance", imbalance["kind"], ("none",)),
         ):
-            if given != default:
+            if given not in allowed:
                 raise Mistake(
                     key,
                     f"is for images with one class each; those of a study of {study['task']} are drawn at random: delete it.",

@@ -109,6 +109,14 @@ class LossPrediction(Section):
     width: Whole = setting("Units per feature map.", 128, ge=1, papers="LL4AL: 128")
 
 
+PREDICTION = setting(
+    "Head that predicts the learner's own loss, for `learning_loss` and `ta_vaal`. Methods of a learner without it do not get "
+    "it.",
+    None,
+    papers="004",
+)
+
+
 class PseudoLabels(Section):
     kind: Literal["two_model", "ceal"] = setting(
         "`two_model`: a model trained on the labels alone gives them, a second one learns them and asks among the other images; "
@@ -209,7 +217,9 @@ class Learner(Section):
 
     def check(self, key: str) -> None:
         self.check_epochs(key)
-        if self.weights and not self.architecture.startswith(("resnet", "faster_rcnn", "fcn", "deeplabv3", "drn")):
+        if self.weights and not self.architecture.startswith(
+            ("resnet", "faster_rcnn", "fcn", "deeplabv3", "lraspp", "drn")
+        ):
             raise Mistake(
                 f"{key}.weights",
                 f"is set, but only ResNets, detectors and segmenters read weights, not {self.architecture!r}.",
@@ -264,12 +274,7 @@ class Classifier(Learner):
         lt=1,
         papers="none says",
     )
-    loss_prediction: LossPrediction | None = setting(
-        "Head that predicts the learner's own loss, for `learning_loss` and `ta_vaal`. Methods of a learner without it do not get "
-        "it.",
-        None,
-        papers="004",
-    )
+    loss_prediction: LossPrediction | None = PREDICTION
     pseudo_labels: Annotated[Section | None, PSEUDO_LABELS] = setting(
         "Train also on unlabeled images, with classes that a model gives them; the truth measures them after the fact "
         "(`pseudo_labels.csv`).",
@@ -385,6 +390,13 @@ class Segmenter(Learner):
         "Weights of the classes in the loss. `median`: the median share of a class among the labeled pixels by its own share.",
         "none",
     )
+    loss_prediction: LossPrediction | None = PREDICTION
+
+    def plain(self) -> dict:
+        """Without the key that came later, where it is not set."""
+        return {
+            name: value for name, value in super().plain().items() if name != "loss_prediction" or value is not None
+        }
 
     def check(self, key: str) -> None:
         super().check(key)

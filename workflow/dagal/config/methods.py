@@ -24,6 +24,11 @@ IN_SHARDS = ("top_k", "kcenter_cover", "badge_cover")
 OPTION_RULES = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
+ADVERSARY = setting(
+    "Which adversarial training the method reads, a name in `adversaries`.", None, otherwise="the method's own"
+)
+
+
 class Method(Section):
     label = "all tasks"
     sparse = True
@@ -73,9 +78,12 @@ class ClassificationMethod(Method):
         None,
         otherwise="it asks for images itself",
     )
-    adversary: str | None = setting(
-        "Which adversarial training the method reads, a name in `adversaries`.", None, otherwise="the method's own"
-    )
+    adversary: str | None = ADVERSARY
+
+
+class SegmentationMethod(Method):
+    label = "segmentation"
+    adversary: str | None = ADVERSARY
 
 
 class DetectionMethod(Method):
@@ -96,7 +104,14 @@ class MethodVariants(Variants):
         return task, self.table().get(task, Method)
 
 
-METHOD = MethodVariants("", lambda: {"classification": ClassificationMethod, "detection": DetectionMethod})
+METHOD = MethodVariants(
+    "",
+    lambda: {
+        "classification": ClassificationMethod,
+        "detection": DetectionMethod,
+        "segmentation": SegmentationMethod,
+    },
+)
 
 
 def complete(name: str, given: dict, study: dict) -> dict:
@@ -175,6 +190,12 @@ def check_transfer(name: str, given: dict, study: dict) -> None:
 def check_learner(key: str, settings: dict, signals: set[str], study: dict, task: Task) -> None:
     """Whether the method's learner gives the signals that it reads."""
     learner = study["learners"][settings["learner"]]
+    adversary = study["adversaries"].get(settings.get("adversary"), {})
+    if adversary.get("height") and learner.get("backbone"):
+        raise Mistake(
+            f"adversaries.{settings['adversary']}.height",
+            "is set, but the features of a backbone are no images; delete it.",
+        )
     place = f"learners.{settings['learner']}"
     predicted = {"predicted_loss", "labeled_predicted_loss"}
     trained_on = {signal for _, signal in task.reads_besides(settings, study)}

@@ -22,6 +22,7 @@ from dagal.errors import UserError
 from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.inference import Stored
 from dagal.learners.optimizers import check_finite, stepper
+from dagal.learners.segmenter import image_losses
 from dagal.learners.vae import VAE, Discriminator, draw_rank_columns
 from dagal.pace import Reporter
 from dagal.seeding import seed_for
@@ -111,16 +112,25 @@ def ranks_of_steps(which: str, last: tuple, epochs: Sequence[tuple]) -> list[tup
     return {"last": [last], "random": [None], "joint": [None, *epochs[:-1]]}[which]
 
 
-def build(settings: dict, shape, n_classes: int = 0, channel_mean=None, channel_std=None, conditional: bool = True):
+def build(
+    settings: dict,
+    shape,
+    n_classes: int = 0,
+    channel_mean=None,
+    channel_std=None,
+    conditional: bool = True,
+    dense: bool = False,
+):
     """A fresh `Adversary` for images of ``shape`` (C,H,W), drawn from torch's current random state; settings as in `train`.
 
-    ``n_classes`` only counts for SRAAL with a supervised learner (``supervised_weight`` above 0).
+    ``n_classes``, and ``dense`` for a class for every pixel, only count for SRAAL with a supervised learner (``supervised_weight``
+    above 0).
     """
     ranked = conditional and settings["kind"] == "ta_vaal"
     supervised = n_classes if settings["kind"] == "sraal" and settings["supervised_weight"] else 0
     latent = settings["latent"]
     adversary = Adversary(
-        VAE(shape, latent, ranked, settings["channels"], channel_mean, channel_std, supervised),
+        VAE(shape, latent, ranked, settings["channels"], channel_mean, channel_std, supervised, dense),
         Discriminator(
             2 * latent if supervised else latent,
             ranked,
@@ -172,9 +182,16 @@ def vae_losses(adversary: Adversary, images, ranks, labels_L, streams: dict) -> 
     if vae.classifier is not None:
         posterior_L = next(halves(posteriors[1], n))
         logits = vae.classifier(sample(posterior_L, streams["supervised noise"]))
-        losses["supervised"] = cross_entropy(logits, labels_L)
+        losses["supervised"] = supervised_loss(logits, labels_L)
         losses["supervised_kl"] = kl_divergence(*posterior_L)
     return losses, latents_B_D
+
+
+def supervised_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-E log p(y|z) of the supervised learner: of classes (B,), or of masks (B,H,W) the mean over the pixels with a class."""
+    if labels.ndim == 1:
+        return cross_entropy(logits, labels)
+    return image_losses(logits, labels, logits.new_ones(logits.shape[1])).mean()
 
 
 def halves(posterior, n: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -213,7 +230,7 @@ def train(
     seed: int,
     device: torch.device,
     *,
-    labels_L: np.ndarray | torch.Tensor | None = None,
+    labels_L: np.ndarray | torch.Tensor | Stored | None = None,
     ranks: Sequence[tuple[torch.Tensor, torch.Tensor] | None] = (None,),
     probs_U: np.ndarray | None = None,
     channel_mean=None,
@@ -227,8 +244,9 @@ def train(
     `ranks_of`, among which the steps are divided evenly and in order; None: uniform random numbers, as the paper has it in the
     first epoch. A single pair is that of the finished learner; those of its epochs make the joint training of the paper's algorithm
     1, where each epoch of the learner is one of VAE and discriminator. ``conditional=False`` removes the rank, which leaves VAAL.
-    ``sraal`` reads ``labels_L`` (L,) int64 and the learner's class probabilities ``probs_U`` (U,C), on which the indicator is
-    computed batch by batch.
+    ``sraal`` reads ``labels_L``, classes (L,) int64 or masks (L,H,W) uint8 of the size of the images, and the learner's class
+    probabilities ``probs_U`` (U,C), of an image with masks the means over its pixels (its sec. 3.3), on which the indicator is computed
+    batch by batch.
 
     ``settings``: ``kind`` (vaal, ta_vaal, sraal), ``steps``, ``batch_size`` (of each pool), ``vae_steps`` and
     ``discriminator_steps`` of each step, ``lr`` (Adam), ``latent``, ``channels`` (base width of the VAE),
@@ -247,10 +265,9 @@ def train(
         raise UserError("an adversarial method needs labeled and unlabeled images; here one of the two pools is empty.")
     sraal = settings["kind"] == "sraal"
     torch.manual_seed(seed_for(seed, "networks"))
-    n_classes = probs_U.shape[1] if sraal else 0
-    adversary = (
-        build(settings, tuple(images_L.shape[1:]), n_classes, channel_mean, channel_std, conditional).to(device).train()
-    )
+    n_classes, dense = (probs_U.shape[1], len(labels_L.shape) > 1) if sraal else (0, False)
+    shape = tuple(images_L.shape[1:])
+    adversary = build(settings, shape, n_classes, channel_mean, channel_std, conditional, dense).to(device).train()
     vae, discriminator = adversary.vae, adversary.discriminator
     vae_parameters, discriminator_parameters = list(vae.parameters()), list(discriminator.parameters())
     adam = {"name": "adam", "weight_decay": 0.0}
@@ -264,7 +281,7 @@ def train(
     order_L = shuffled(len(images_L), n, streams["labeled"])
     order_U = shuffled(len(images_U), n, streams["unlabeled"])
     ranked = vae.condition.rank is not None
-    if vae.classifier is not None:
+    if vae.classifier is not None and not isinstance(labels_L, Stored):
         labels_L = torch.as_tensor(labels_L, device="cpu")
 
     def draw(step):

@@ -1,5 +1,6 @@
 """Passes over images: evaluation mode, no augmentation, no gradients."""
 
+import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ import h5py
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import interpolate
 
 from dagal import artifacts
 from dagal.errors import UserError
@@ -30,9 +32,11 @@ def inputs_of(path: str) -> Iterator[h5py.Dataset]:
 
 
 def to_tensor(images_N_H_W_C: np.ndarray, device: torch.device) -> torch.Tensor:
-    """uint8 images (N,H,W,C) -> (N,C,H,W) on the device; features (N,D) -> (N,D,1,1)."""
+    """uint8 images (N,H,W,C) -> (N,C,H,W) on the device; features (N,D) -> (N,D,1,1); masks (N,H,W) as they are."""
     if images_N_H_W_C.ndim == 2:
         return torch.from_numpy(images_N_H_W_C)[:, :, None, None].to(device)
+    if images_N_H_W_C.ndim == 3:
+        return torch.from_numpy(images_N_H_W_C).to(device)
     # three times as fast as by torch
     return torch.from_numpy(np.ascontiguousarray(images_N_H_W_C.transpose(0, 3, 1, 2))).to(device)
 
@@ -64,36 +68,64 @@ def stream(images: h5py.Dataset, ids: np.ndarray, device: torch.device, batch_si
         report(done)
 
 
-class Stored:
-    """Images (or features) of an opened file that are read when they are asked for; else like the tensor (n,C,H,W) of them."""
+def scaled(images: torch.Tensor, height: int | None) -> torch.Tensor:
+    """uint8 images (B,C,H,W), or masks (B,H,W), of this height and the width that goes with it; None: as they are.
 
-    def __init__(self, images: h5py.Dataset, ids: np.ndarray, device: torch.device):
-        self.images, self.ids, self.device = images, ids, device
-        none = to_tensor(images[:0], torch.device("cpu"))
+    Images are averaged over what a pixel covers, masks take the nearest pixel.
+    """
+    if height is None or height == images.shape[-2]:
+        return images
+    size = height, max(1, round(images.shape[-1] * height / images.shape[-2]))
+    if images.ndim == 3:
+        return interpolate(images[:, None], size, mode="nearest-exact")[:, 0]
+    return interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+class Stored:
+    """Images (features, masks) of an opened file that are read when they are asked for; else like the tensor (n,C,H,W) of them.
+
+    ``height``: what they are `scaled` to.
+    """
+
+    def __init__(self, images: h5py.Dataset, ids: np.ndarray, device: torch.device, height: int | None = None):
+        self.images, self.ids, self.device, self.height = images, ids, device, height
+        none = scaled(to_tensor(np.zeros((1, *images.shape[1:]), images.dtype), torch.device("cpu")), height)
         self.shape, self.dtype = (len(ids), *none.shape[1:]), none.dtype
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, positions: torch.Tensor) -> torch.Tensor:
-        return to_tensor(artifacts.rows(self.images, self.ids[positions.cpu().numpy()]), self.device)
+        found = to_tensor(artifacts.rows(self.images, self.ids[positions.cpu().numpy()]), self.device)
+        return scaled(found, self.height)
 
     def split(self, batch_size: int) -> Iterator[torch.Tensor]:
-        return stream(self.images, self.ids, self.device, batch_size)
+        return (scaled(batch, self.height) for batch in stream(self.images, self.ids, self.device, batch_size))
 
 
-def images_of(images: h5py.Dataset, ids: np.ndarray, device: torch.device) -> torch.Tensor | Stored:
-    """The images (or features) with the given ids, to be read again and again: a tensor on the device up to `HELD_BYTES`.
+def images_of(
+    images: h5py.Dataset,
+    ids: np.ndarray,
+    device: torch.device,
+    held_bytes: int | None = None,
+    height: int | None = None,
+) -> torch.Tensor | Stored:
+    """The images (features, masks) with the given ids, to be read again and again: a tensor on the device up to `HELD_BYTES`.
 
-    Loaded block by block, so that they are never in memory twice.
+    ``held_bytes``: less than that. Loaded block by block, so that they are never in memory twice. ``height``: what they are `scaled` to.
     """
-    stored = Stored(images, ids, device)
-    if len(ids) * images.dtype.itemsize * int(np.prod(images.shape[1:])) > HELD_BYTES:
+    stored = Stored(images, ids, device, height)
+    if stored.dtype.itemsize * math.prod(stored.shape) > (HELD_BYTES if held_bytes is None else held_bytes):
         return stored
     # of the strides that a batch has: those of gray images decide which convolution is used, and so last bits
-    held = to_tensor(np.empty((len(ids), *images.shape[1:]), images.dtype), device)
+    if images.ndim == 4:
+        empty = np.empty((len(ids), *stored.shape[2:], stored.shape[1]), images.dtype)
+    else:
+        empty = np.empty((len(ids), *stored.shape[1 : images.ndim]), images.dtype)
+    held = to_tensor(empty, device)
     if len(ids):
-        for batch, place in zip(stored.split(1024), held.split(1024), strict=True):
+        block = max(1, min(1024, STREAM_BYTES // (images.dtype.itemsize * math.prod(images.shape[1:]))))
+        for batch, place in zip(stored.split(block), held.split(block), strict=True):
             place.copy_(batch)
     return held
 

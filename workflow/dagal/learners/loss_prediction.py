@@ -1,13 +1,13 @@
 """Loss prediction: a small head on a learner's intermediate features that predicts, or ranks, the learner's own loss."""
 
 import functools
+from collections.abc import Callable
 
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dagal.errors import UserError
-from dagal.learners.classifier import Classifier
 
 
 class LossPrediction(nn.Module):
@@ -30,11 +30,14 @@ class LossPrediction(nn.Module):
         return self.head(torch.cat(parts, 1))[:, 0]
 
 
-def taps(model: Classifier) -> list[nn.Module]:
-    """The modules of the backbone whose outputs the head reads.
+def taps(model: nn.Module) -> list[nn.Module]:
+    """The modules of a classifier or segmenter whose outputs the head reads.
 
-    ResNet: its four stages; otherwise every ReLU, or the max pooling right after it. Raises UserError if there is none.
+    A segmenter names them. ResNet: its four stages; otherwise every ReLU, or the max pooling right after it. Raises UserError if
+    there is none.
     """
+    if hasattr(model, "tapped"):
+        return [model.trunk.get_submodule(name) for name in model.tapped]
     if hasattr(model.backbone, "layer4"):
         return [getattr(model.backbone, f"layer{stage}") for stage in (1, 2, 3, 4)]
     leaves = [module for module in model.backbone.modules() if not any(module.children())]
@@ -50,9 +53,9 @@ def taps(model: Classifier) -> list[nn.Module]:
 
 
 def with_features(
-    model: Classifier, modules: list[nn.Module], images: torch.Tensor
+    model: Callable, modules: list[nn.Module], images: torch.Tensor
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Logits (B,C) of uint8 images and the outputs of ``modules`` in the same pass, in the order of ``modules``."""
+    """Logits (B,C,...) of uint8 images and the outputs of ``modules`` in the same pass, in the order of ``modules``."""
     outputs = {}
     hooks = [
         module.register_forward_hook(lambda _module, _inputs, output, at=at: outputs.__setitem__(at, output))
@@ -66,10 +69,10 @@ def with_features(
     return logits, [outputs[at] for at in range(len(modules))]
 
 
-def attach(model: Classifier, shape: tuple[int, int, int], width: int = 128) -> tuple[LossPrediction, list[nn.Module]]:
-    """A fresh head for a classifier of images of ``shape`` (C,H,W), on the classifier's device, and the modules it reads.
+def attach(model: nn.Module, shape: tuple[int, int, int], width: int = 128) -> tuple[LossPrediction, list[nn.Module]]:
+    """A fresh head for a classifier or segmenter of images of ``shape`` (C,H,W), on its device, and the modules it reads.
 
-    Draws from torch's current random state; the classifier is left as it was (batch-norm statistics too).
+    Draws from torch's current random state; the model is left as it was (batch-norm statistics too).
     """
     modules, training = taps(model), model.training
     with torch.no_grad():
@@ -77,6 +80,13 @@ def attach(model: Classifier, shape: tuple[int, int, int], width: int = 128) -> 
         _, features = with_features(model.eval(), modules, image)
     model.train(training)
     return LossPrediction([feature.shape[1] for feature in features], width).to(image.device), modules
+
+
+def stopped(settings: dict, epoch: int, epochs: int) -> str | None:
+    """What has stopped by an epoch, counted from 0 (see `dagal.learners.training.fit`): "backbone", "head", "both", or nothing yet."""
+    if epoch < settings["share"] * epochs:
+        return None
+    return settings.get("stops") or {"margin": "backbone", "ranking": "both"}[settings["loss"]]
 
 
 def pair_differences(values_B: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from dagal import artifacts, pace
 from dagal.artifacts import Kind
 from dagal.errors import UserError
-from dagal.learners import SOLVERS, architectures, compilation
+from dagal.learners import SOLVERS, architectures, compilation, loss_prediction
 from dagal.learners.augmentation import random_crop_flip
 from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.classifier import Classifier
@@ -103,7 +103,6 @@ def fit(
     step = stepper(network, settings["optimizer"], state)
     if head:
         step_head, modules = stepper(list(head.parameters()), settings["optimizer"], state), taps(model)
-        stops = prediction.get("stops") or {"margin": "backbone", "ranking": "both"}[prediction["loss"]]
         pair_loss = PAIR_LOSSES[prediction["loss"]](prediction)
     steps = settings["epochs"] * (repeated or -(-len(images) // settings["batch_size"]))
     compilation.compile_if_it_pays(model, settings, images.device, steps)
@@ -118,7 +117,7 @@ def fit(
         model.train()
         model.backbone.train(not frozen)
         if head:
-            stopped = stops if epoch >= prediction["share"] * settings["epochs"] else None
+            stopped = loss_prediction.stopped(prediction, epoch, settings["epochs"])
             head.requires_grad_(stopped != "head")
         with_head = head and stopped != "both"
         totals, n_images = {}, 0

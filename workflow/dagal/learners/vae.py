@@ -91,18 +91,23 @@ def fully_connected(shape: tuple[int, int, int], width: int) -> tuple[nn.Module,
 class VAE(nn.Module):
     """Variational autoencoder of normalised images (B,C,H,W); its decoder sees the rank too if ``conditional``.
 
-    ``n_classes``: give the encoder a second latent, of the supervised target learner, whose decoder is a linear classifier
-    (SRAAL, sec. 3.2); 0 for none.
+    ``n_classes``: give the encoder a second latent, of the supervised target learner, whose decoder is a linear classifier, or with
+    ``dense`` one like that of the images, which gives the classes of all pixels (B,n_classes,H,W) (SRAAL, sec. 3.2); 0 for none.
     """
 
-    def __init__(self, shape, latent, conditional, width, channel_mean=None, channel_std=None, n_classes=0):
+    def __init__(
+        self, shape, latent, conditional, width, channel_mean=None, channel_std=None, n_classes=0, dense=False
+    ):
         super().__init__()
         networks = convolutional if min(shape[1:]) >= 8 else fully_connected
         self.encoder, features, self.decoder, inputs = networks(tuple(shape), width)
         self.posterior = nn.Linear(features, 2 * latent)
         self.condition = Conditioned(latent, inputs, conditional)
         self.supervised_posterior = nn.Linear(features, 2 * latent) if n_classes else None
-        self.classifier = nn.Linear(latent, n_classes) if n_classes else None
+        self.classifier = nn.Linear(latent, n_classes) if n_classes and not dense else None
+        if n_classes and dense:
+            _, _, decoder, inputs = networks((n_classes, *shape[1:]), width)
+            self.classifier = nn.Sequential(nn.Linear(latent, inputs), decoder)
         for name, values, default in (("channel_mean", channel_mean, 0.0), ("channel_std", channel_std, 1.0)):
             values = torch.full((shape[0],), default) if values is None else torch.as_tensor(values)
             self.register_buffer(name, values.float()[:, None, None])

@@ -65,6 +65,7 @@ PER_PIXEL = {
     "fcn_resnet50": (550_000, 900, 2048),
     "deeplabv3_resnet50": (650_000, 900, 2048),
     "deeplabv3_mobilenet": (40_000, 300, 960),
+    "lraspp_mobilenet": (8_000, 300, 168),
 }
 
 
@@ -142,7 +143,7 @@ def train(study, at, size: Size) -> Need:
         epochs_of(settings),
     )
     read = {kind for method in study.asked_by(node) for kind, _ in study.signals(method)}
-    followed = bool(read & {"trajectory", "ranks"})
+    followed = bool(read & {"trajectory", "pixel_trajectory", "ranks"})
     pseudo, fixmatch = settings.get("pseudo_labels"), settings.get("fixmatch")
     if pseudo:  # of the pool by CEAL what is certain enough, at most all of it
         n += size.images * pseudo.get("share", 1)
@@ -182,7 +183,9 @@ def adversary(study, at, size: Size) -> Need:
     settings = study.settings["adversaries"][getattr(at, "adversary", "vaal")]
     one = of_learner(study, at.node, size) if at.node else Cost(size.values, 0, 0, 0)
     width = settings["channels"]
-    network = Cost(one.values, 12 * width**2 * size.pixels, 3 * width * size.pixels, settings["latent"])
+    scale = (settings.get("height", size.height) / size.height) ** 2
+    pixels, one = scale * size.pixels, one._replace(values=scale * one.values)
+    network = Cost(one.values, 12 * width**2 * pixels, 3 * width * pixels, settings["latent"])
     last = settings["steps"] + study.settings["cycles"] * settings["added_steps"]
     seen = 2 * settings["batch_size"] * last * (settings["vae_steps"] + settings["discriminator_steps"])
     speed = rate(study.learner_of(at.node)) if at.node else GPU

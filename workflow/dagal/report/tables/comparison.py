@@ -166,7 +166,7 @@ ITEM = Item(
     reads=reads,
     writes={name: f"{{results}}/{name}.csv" for name in ("estimates", "pairwise", "labels_saved", "power")},
     settings=lambda study, at: {
-        "measure": study.task.measures[0],
+        "measure": study.measures[0],
         "interval": interval(study),
     },
     caption=f"""

@@ -1,12 +1,12 @@
 """Classification of images: an answer is a class."""
 
-from dagal.registry import Registry
-from dagal.tasks import Task
-from dagal.tasks.classification import answers
-from dagal.tasks.classification.signals import ADVERSARY_READS, SIGNALS, file_of, reads_besides
-from dagal.tasks.classification.stages import BY_PERSON, STAGES
+from functools import partial
 
-__all__ = ["ADVERSARY_READS", "TASK"]
+from dagal.registry import Registry
+from dagal.tasks import Task, adversaries
+from dagal.tasks.classification import answers
+from dagal.tasks.classification.signals import SIGNALS, file_of
+from dagal.tasks.classification.stages import BY_PERSON, STAGES
 
 # what a name stands for where it is not "the score of that name, top k of it"
 METHODS = {
@@ -65,8 +65,16 @@ TASK = Task(
         dict.fromkeys(CLASSIFIERS, "dagal.config.learners:Classifier") | {"svm": "dagal.config.learners:Svm"}
     ),
     stages=STAGES,
+    rules=(
+        "images.smk",
+        "classification.smk",
+        "signals.smk",
+        "adversaries.smk",
+        "backbones.smk",
+        "balance.smk",
+        "stopping.smk",
+    ),
     by_person=BY_PERSON,
-    rules=("images.smk", "classification.smk", "signals.smk", "backbones.smk", "balance.smk", "stopping.smk"),
-    reads_besides=reads_besides,
+    reads_besides=partial(adversaries.reads_besides, SIGNALS),
     file_of=file_of,
 )

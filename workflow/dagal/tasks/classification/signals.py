@@ -6,6 +6,8 @@ import numpy as np
 
 from dagal import artifacts
 from dagal.artifacts import Kind, Writer
+from dagal.tasks import adversaries
+from dagal.tasks.adversaries import RANKS
 
 # argument of a score or selector -> (kind of file, data set) of the signal that it stands for
 SIGNALS = {
@@ -27,32 +29,13 @@ SIGNALS = {
 }
 # signals that only an SVM has a meaning for
 OF_SVM = {"logits", "weight_norms"}
-# what the training of an adversary reads of signals.h5, by its kind
-ADVERSARY_READS = {
-    "vaal": [],
-    "ta_vaal": [("signals", "labeled_predicted_loss"), ("signals", "predicted_loss")],
-    "sraal": [("signals", "probabilities")],
-}
-
-
-def adversary_reads(adversary: dict) -> list[tuple[str, str]]:
-    """(kind of file, data set) that a training of these settings reads."""
-    joint = adversary["kind"] == "ta_vaal" and adversary["ranks"] == "joint"
-    last = ADVERSARY_READS[adversary["kind"]]
-    return last + ([("ranks", name) for _, name in last] if joint else [])
-
-
-def reads_besides(method: dict, settings: dict) -> list[tuple[str, str]]:
-    """(kind of file, data set) that the training of the method's adversary reads, if it has one."""
-    adversary = method.get("adversary")
-    return adversary_reads(settings["adversaries"][adversary]) if adversary else []
 
 
 def file_of(method: dict, kind: str) -> str:
     """The file behind a kind of signal, without ending: draws come from dropout, an ensemble or both, and there are several adversaries."""
     if kind == "draws" and method["draws"] != "dropout":
         return method["draws"]
-    return f"adversary_{method['adversary']}" if kind == "adversary" else kind
+    return adversaries.file_of(method, kind)
 
 
 PREDICTIONS = Kind(
@@ -104,16 +87,6 @@ TRAJECTORY = Kind(
     {
         "ids": "unlabeled ids (n,), ascending",
         "trajectory": "class predicted after each training epoch (E,n)",
-    },
-)
-
-RANKS = Kind(
-    "ranks",
-    1,
-    {
-        "ids": "unlabeled ids (n,), ascending",
-        "predicted_loss": "loss that the learner predicts for itself after each training epoch (E,n)",
-        "labeled_predicted_loss": "the same for the labeled ids, ascending (E,L)",
     },
 )
 

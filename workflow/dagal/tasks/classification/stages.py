@@ -2,8 +2,8 @@
 
 from dagal import datasets
 from dagal.learners import NETWORKS, SOLVERS
-from dagal.tasks import QUERY_CYCLE, Stage, any_of, gpu, learner, needs, threads
-from dagal.tasks.classification.signals import ADVERSARY_READS, OF_SVM, SIGNALS, adversary_reads
+from dagal.tasks import QUERY_CYCLE, Stage, adversaries, any_of, gpu, learner, needs, threads
+from dagal.tasks.classification.signals import OF_SVM, SIGNALS
 
 EMBEDDINGS = ("triplet", "cross_entropy")  # kinds of backbones that are learnt on a labeled source
 
@@ -161,8 +161,7 @@ def recorded(study, node) -> list[str]:
     """
     branch = node.branch
     if branch.kind == "start":
-        kinds = {*SIGNALS.values(), *sum(ADVERSARY_READS.values(), [])}
-        names = {name for kind, name in kinds if kind == "signals"}
+        names = {name for kind, name in SIGNALS.values() if kind == "signals"} | {*adversaries.LOSSES}
         settings = study.learner_of(node)
         if not settings["loss_prediction"]:
             names -= {"predicted_loss", "labeled_predicted_loss"}
@@ -217,19 +216,6 @@ def ensemble_reads(study, at) -> dict:
     files = pool(study, at)
     members = [study.file(at.node, f"member{k}.safetensors") for k in range(1, study.settings["signals"]["members"])]
     return files | {"models": [files.pop("model"), *members]}
-
-
-def adversary_files(study, at) -> dict:
-    files = pool(study, at)
-    del files["model"]
-    kinds = {kind for kind, _ in adversary_reads(study.settings["adversaries"][at.adversary])}
-    return files | {name: study.file(at.node, f"{name}.h5") if name in kinds else [] for name in ("signals", "ranks")}
-
-
-def adversary_settings(study, at) -> dict:
-    settings = study.settings["adversaries"][at.adversary]
-    ranked = settings["subset"] * study.settings["budget"]
-    return {"adversary": settings, "ranked": ranked, "threads": threads(study, at)}
 
 
 # ------------------------------------------------------------------------------------------------------ a person labels
@@ -349,7 +335,7 @@ def followed(kind: str) -> Stage:
     )
 
 
-STAGES = {
+STAGES = adversaries.STAGES | {
     "noisy_images": Stage(
         "noisy_images",
         {"images": "{seed_folder}/images.h5"},
@@ -367,15 +353,6 @@ STAGES = {
         log="{source}/dataset",
         environment="torch",
         needs=needs.dataset,
-    ),
-    "latents": Stage(
-        "latents",
-        {"latents": "{seed_folder}/latents.h5"},
-        lambda study, at: {"images": study.clean_images},
-        lambda study, at: {"adversary": study.settings["adversaries"]["vaal"]},
-        gpu=lambda study, at: 1,
-        environment="torch",
-        needs=needs.adversary,
     ),
     "pretrain": Stage(
         "pretrain",
@@ -549,17 +526,6 @@ STAGES = {
     ),
     # DeepFool: some steps, of a backward pass for each class
     "boundary": of_pool("boundary", "boundary", needs=needs.pool(lambda study, size: 10 * size.classes)),
-    "adversary": Stage(
-        "adversary",
-        {"adversary": "{node}/adversary_{adversary}.h5"},
-        adversary_files,
-        adversary_settings,
-        needs=needs.adversary,
-        threads=threads,
-        gpu=gpu,
-        environment="torch",
-        stopped_by="here",
-    ),
     "lambda_sweep": Stage(
         "lambda_sweep",
         {"sweep": "{results}/lambda/{method}.h5", "chosen": "{results}/lambda/{method}.json"},

@@ -1,7 +1,9 @@
 """Semantic segmentation: an answer is a class for every pixel of an image (004 sec. 4.4, SRAAL sec. 4.2)."""
 
+from functools import partial
+
 from dagal.registry import Registry
-from dagal.tasks import Task
+from dagal.tasks import Task, adversaries
 from dagal.tasks.segmentation import answers
 from dagal.tasks.segmentation.stages import BY_PERSON, STAGES
 
@@ -15,9 +17,12 @@ SIGNALS = {
     "pixel_impurity_N": ("pixel_signals", "impurity"),
     "dominant_N": ("pixel_signals", "dominant"),
     "true_pixels_N_C": ("true_pixels", "pixels"),
+    "pixel_dispersion_N": ("pixel_trajectory", "dispersion"),
     "probs_N_C": ("pixel_signals", "class_shares"),
     "embeddings_N_D": ("pixel_signals", "embeddings"),
     "centers_L_D": ("pixel_signals", "labeled_embeddings"),
+    "predicted_loss_N": ("pixel_signals", "predicted_loss"),
+    "discriminator_N": ("adversary", "discriminator"),
 }
 
 METHODS = {
@@ -29,6 +34,11 @@ METHODS = {
     "best_versus_second_best_cb": {"score": "class_balanced_ratio"},
     "ripu": {"score": "mean_pixel_impurity"},
     "random_foreground": {"score": "random", "select": "random_foreground"},
+    "label_dispersion": {"score": "mean_pixel_dispersion"},
+    "learning_loss": {"score": "predicted_loss"},
+    "vaal": {"score": "unlike_labeled", "adversary": "vaal"},
+    "ta_vaal": {"score": "unlike_labeled", "adversary": "ta_vaal"},
+    "sraal": {"score": "unlike_labeled", "adversary": "sraal"},
     "kcenter_greedy": {"score": "distance_to_labeled", "select": "kcenter_greedy"},
     "core_set": {"score": "distance_to_labeled", "select": "core_set"},
     "typiclust": {"score": "distance_to_labeled", "select": "typiclust"},
@@ -36,7 +46,14 @@ METHODS = {
     "kcenter_cb": {"score": "distance_to_labeled", "select": "kcenter_class_balanced"},
 }
 
-SEGMENTERS = ("segmenter_small", "drn_d_22", "fcn_resnet50", "deeplabv3_resnet50", "deeplabv3_mobilenet")
+SEGMENTERS = (
+    "segmenter_small",
+    "drn_d_22",
+    "fcn_resnet50",
+    "deeplabv3_resnet50",
+    "deeplabv3_mobilenet",
+    "lraspp_mobilenet",
+)
 
 TASK = Task(
     name="segmentation",
@@ -61,5 +78,7 @@ TASK = Task(
     learners=Registry(dict.fromkeys(SEGMENTERS, "dagal.config.learners:Segmenter")),
     stages=STAGES,
     by_person=BY_PERSON,
-    rules=("segmentation.smk",),
+    rules=("segmentation.smk", "adversaries.smk"),
+    reads_besides=partial(adversaries.reads_besides, SIGNALS),
+    file_of=adversaries.file_of,
 )

@@ -144,6 +144,7 @@ def merged(earlier: dict[str, np.ndarray], later: dict[str, np.ndarray]) -> dict
     images = np.union1d(earlier["images"], later["images"])
     masks = np.full((len(images), *later["masks"].shape[1:]), NO_CLASS, np.uint8)
     for answers in (earlier, later):
-        for place, mask in zip(np.searchsorted(images, answers["images"]), answers["masks"], strict=True):
+        own = (mask for block in artifacts.joined(answers["masks"]).blocks() for mask in block)
+        for place, mask in zip(np.searchsorted(images, answers["images"]), own, strict=True):
             masks[place] = np.where(mask == NO_CLASS, masks[place], mask)
     return {"images": images, "masks": masks}

@@ -9,6 +9,7 @@ import numpy as np
 
 from dagal.acquisition import scores
 from dagal.artifacts import Kind
+from dagal.tasks.adversaries import RANKS
 from dagal.tasks.segmentation.regions import Partition
 
 BLOCK = 1 << 16  # pixels that are scored at a time
@@ -29,8 +30,22 @@ PIXEL_SIGNALS = Kind(
         "embeddings": "mean of the features over the area of the image (n,D)",
         "labeled_ids": "labeled ids (L,), ascending",
         "labeled_embeddings": "the same of each labeled id (L,D)",
+        "predicted_loss": "loss that the learner predicts for itself (n,)",
+        "labeled_predicted_loss": "the same for the labeled ids (L,)",
     },
 )
+
+PIXEL_TRAJECTORY = Kind(
+    "pixel_trajectory",
+    1,
+    {
+        "ids": "unlabeled ids (n,), ascending",
+        "dispersion": "mean over the pixels of their label-dispersion over the training epochs (n,)",
+    },
+)
+
+# what a training may record of the pool after each epoch, by the kind of file that holds it
+FOLLOWED = {"pixel_trajectory": PIXEL_TRAJECTORY, "ranks": RANKS}
 
 PREDICTIONS = Kind(
     "predictions",

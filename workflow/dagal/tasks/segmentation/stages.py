@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dagal.tasks import QUERY_CYCLE, Stage, gpu, learner, needs, threads
+from dagal.tasks import QUERY_CYCLE, Stage, adversaries, gpu, learner, needs, threads
 from dagal.tasks.segmentation.signals import PIXEL_SIGNALS
 
 OF_STUDY = ("initial", "answer")  # of `regions`, what is not of the regions themselves
@@ -31,7 +31,26 @@ def signal_settings(study, at) -> dict:
     return learner(study, at) | {"signals": wanted} | draws
 
 
-STAGES = {
+def followed_reads(study, at) -> dict:
+    """The history of a node, and what its training read, as one that did not record what is asked for is done once more."""
+    return train_reads(study, at) | {"history": study.path(at.node, "history")}
+
+
+def followed(kind: str) -> Stage:
+    """What a node's training recorded of its pool after each epoch."""
+    return Stage(
+        "pixel_trajectory",
+        {kind: f"{{node}}/{kind}.h5"},
+        followed_reads,
+        learner,
+        needs=needs.train,
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+    )
+
+
+STAGES = adversaries.STAGES | {
     "regions": Stage(
         "regions",
         {"regions": "{regions}/regions.h5"},
@@ -73,6 +92,8 @@ STAGES = {
         gpu=gpu,
         environment="torch",
     ),
+    "pixel_trajectory": followed("pixel_trajectory"),
+    "ranks": followed("ranks"),
     "queried": Stage(
         "queried",
         {"queried": "{node}/queried.h5"},
