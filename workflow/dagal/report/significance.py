@@ -43,11 +43,11 @@ def describe(values_S: np.ndarray, kind: str = "t") -> list[float]:
 
 def holm(p_values: np.ndarray) -> np.ndarray:
     """P-values after Holm's correction for all that are not nan, in the shape given."""
-    from statsmodels.stats.multitest import multipletests
-
     corrected = np.array(p_values, np.float64)
     known = np.isfinite(corrected)
-    if known.any():
+    if known.any():  # below `MIN_SEEDS` seeds none is, which spares a second of imports
+        from statsmodels.stats.multitest import multipletests
+
         corrected[known] = multipletests(corrected[known], method="holm")[1]
     return corrected
 
