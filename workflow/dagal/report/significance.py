@@ -76,8 +76,8 @@ def penalty_matrix(values_M_S_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     ``values_M_S_K``: performance of M methods, S seeds and K cycles, nan where a chain had stopped. Entry (i, j) is the share of the
     K cycles in which method i is significantly better than j (paired t-test, p < .05); the divisor is K for every pair. Nan for a pair
-    with fewer than `MIN_SEEDS` seeds in common. Source: BADGE (Ash et al. 2020), sec. 4.2; there, columns are the better ones and the
-    entries are sums.
+    with fewer than `MIN_SEEDS` seeds in common. Source: BADGE (Ash et al. 2020), sec. 4, which sums such shares over data sets, budgets
+    and networks.
     """
     values_M_S_K = np.asarray(values_M_S_K, np.float64)
     n_methods, _, n_cycles = values_M_S_K.shape
@@ -101,7 +101,7 @@ def effect_size(difference_S: np.ndarray) -> tuple[float, float, float]:
 
     g is J d with Cohen's d = mean / standard deviation of the differences and J the exact correction for few seeds; the interval is J
     times that of d by the noncentral t distribution. Nan below 3 seeds and without variance. Source: Hedges 1981; Goulet-Pelletier and Cousineau
-    2018, secs. 2 and 3.
+    2018.
     """
     from scipy import optimize, special, stats
 
@@ -125,7 +125,7 @@ def posterior(difference_S: np.ndarray, rope: float = EQUIVALENT) -> tuple[float
 
     Posterior of a mean under the noninformative prior: a t distribution with n - 1 degrees of freedom around the mean of the
     differences, scaled by their standard error. Honest at 3 seeds, as its tails are wide. Nan below 2 seeds. Source: Benavoli et al.
-    2017, sec. 3, without their correlation: seeds are independent runs, not folds that share data.
+    2017, without their correlation: seeds are independent runs, not folds that share data.
     """
     from scipy import stats
 
