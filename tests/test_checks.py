@@ -233,24 +233,39 @@ def planted(folder, fault=""):
                 put(SIGNALS_FILE, node / "signals.h5", "signals", data)
                 data = {"ids": TEST, "probabilities": probabilities(TEST, 0.6)}
                 put(PREDICTIONS, node / "predictions.h5", "predictions", data)
-    return paths | lists | {"adversaries": [], "features": [], "stop_records": []}
+    files = {name: folder / f"{place}.h5" for name, place in (
+        ("adversaries", "seed0/start-mlp/cycle0/adversary_vaal"), ("features", "backbones/net/features"),
+    )}  # fmt: skip
+    files["features"].parent.mkdir(parents=True)
+    outputs = np.full(len(POOL), 0.5) if fault == "adversary" else np.linspace(0, 1, len(POOL))
+    data = {"discriminator": outputs, "discriminator_loss": np.array([1.4, 1.3]), "kl": np.array([9.0, 4.0])}
+    artifacts.write(files["adversaries"], "adversary", ORIGIN, data)
+    features = np.ones((500, 8)) if fault == "backbone" else np.random.default_rng(2).normal(0, 1, (500, 8))
+    artifacts.write(files["features"], "features", ORIGIN, {"features": features})
+    spread = folder / "training_spread.csv"
+    header = ["method", "reference", "difference", "difference_sd"]
+    artifacts.write_csv(spread, header, [["entropy", "random", 0.05, 0.06 if fault == "training" else 0.01]])
+    lists |= {name: [str(path)] for name, path in files.items()}
+    return paths | lists | {"training_spread": str(spread), "stop_records": []}
 
 
 FAULTS = ["", "duplicates", "initial sets", "one class", "diverged", "chance", "pool against test", "random baseline"]
+FAULTS += ["adversary", "backbone", "training", "seeds"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_planted_fault_is_found_and_a_sound_study_raises_none(fault, tmp_path):
     learners = {"mlp": PLAIN, "other": PLAIN | {"dropout": 0.5}}
     methods = {"random": "mlp", "entropy": "other" if fault == "random baseline" else "mlp"}
-    params = {"methods": methods, "learners": learners, "n_seeds": 2, "shared": [], "classifies": True}
+    shared = ["net"] if fault == "seeds" else []
+    params = {"methods": methods, "learners": learners, "n_seeds": 2, "shared": shared, "classifies": True}
     output = SimpleNamespace(checks=str(tmp_path / "checks.csv"))
     given = planted(tmp_path, fault)
     source = SimpleNamespace(get=given.get, **given)
     ITEMS.find("checks").make(SimpleNamespace(input=source, output=output, params=SimpleNamespace(**params)))
     rows = artifacts.read_csv(output.checks)
     assert {row["check"] for row in rows if row["verdict"] != "ok"} == {fault} - {""}
-    assert {row["check"] for row in rows} == {*FAULTS[1:], "seeds"}
+    assert {row["check"] for row in rows} == {*FAULTS[1:]}
 
 
 def test_what_is_read_of_each_task():

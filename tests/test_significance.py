@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from statsmodels.stats.power import TTestPower
 
 from dagal.report import significance as s
 from dagal.report.statistics import speed
@@ -132,9 +133,16 @@ def test_effect_size_by_integration(n):
     assert below(high / correction * n**0.5) == pytest.approx(0.025, abs=1e-5)
 
 
-def test_effect_size_turns_with_the_sign_and_needs_variance():
-    g, low, high = s.effect_size(DIFFERENCES)
-    assert s.effect_size(-DIFFERENCES) == pytest.approx((-g, -high, -low), abs=1e-6)
+@pytest.mark.parametrize(
+    "difference", [DIFFERENCES, 0.06 + 0.013 * np.array([-1, 0, 1]), 1 + 0.001 * np.arange(3), [0.1, 0.3]]
+)
+def test_effect_size_turns_with_the_sign(difference):
+    g, low, high = s.effect_size(difference)
+    assert low < g < high or len(difference) == 2  # two seeds have no correction
+    assert s.effect_size(-np.array(difference)) == pytest.approx((-g, -high, -low), abs=1e-6, nan_ok=True)
+
+
+def test_effect_size_needs_variance():
     assert np.isnan(s.effect_size([0.1, 0.1, 0.1])).all() and np.isnan(s.effect_size([0.1])).all()
 
 
@@ -156,15 +164,30 @@ def test_posterior_is_careful_at_three_seeds_and_sure_without_variance():
     assert np.isnan(s.posterior([0.1])).all()
 
 
-@pytest.mark.parametrize("n", [3, 10])
-def test_power_by_the_noncentral_t(n):
-    def power(effect, n):
-        edge, ncp = stats.t.ppf(0.975, n - 1), effect * n**0.5
-        return stats.nct.sf(edge, n - 1, ncp) + stats.nct.cdf(-edge, n - 1, ncp)
+@pytest.mark.parametrize("n", [2, 3, 6, 40])
+def test_power_is_that_of_statsmodels(n):
+    solved = TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8, alternative="two-sided")
+    assert s.detectable(0.02, n) == pytest.approx(0.02 * solved)
+    assert s.power(-0.3, n) == pytest.approx(TTestPower().power(0.3, n, 0.05, alternative="two-sided"))
 
-    assert power(s.detectable(0.02, n) / 0.02, n) == pytest.approx(0.8, abs=1e-6)
-    needed = s.seeds_needed(0.02, 0.02 * n / 9)
-    assert needed == next(seeds for seeds in range(2, 100) if power(9 / n, seeds) >= 0.8)
+
+def power_by_integration(effect, n):
+    """Over the standard deviation that n seeds show: |T| > edge where the mean is more than so many of them from 0."""
+    edge, df, ncp = stats.t.ppf(0.975, n - 1), n - 1, effect * n**0.5
+
+    def beyond(share):
+        width = edge * (stats.chi2.ppf(share, df) / df) ** 0.5
+        return stats.norm.sf(width - ncp) + stats.norm.cdf(-width - ncp)
+
+    return integrate.quad(beyond, 0, 1)[0]
+
+
+@pytest.mark.parametrize("effect", [0.5, 0.9, 1.7, 3, 4.84, 9, 15])
+def test_seeds_needed_are_the_first_that_are_enough(effect):
+    """Also for effects at which statsmodels gives nan."""
+    needed = s.seeds_needed(effect * 0.02, 0.02)
+    assert needed == s.seeds_needed(-effect * 0.02, 0.02) and power_by_integration(effect, needed) >= 0.8
+    assert needed == 2 or power_by_integration(effect, needed - 1) < 0.8
 
 
 def test_power_by_simulation():

@@ -213,10 +213,10 @@ def transfer(studies: list[Measured]):
 
     from dagal.report.tables import comparison
 
-    gains = [
-        {row[0]: row[4] for row in comparison.power(study.metrics, study.measure) if row[2] == "aubc"}
-        for study in studies
-    ]
+    gains = []
+    for study in studies:
+        against = pd.DataFrame(comparison.power(study.metrics, study.measure), columns=comparison.NEEDED)
+        gains.append(against[against["quantity"] == "aubc"].set_index("method")["difference"].to_dict())
     rows = []
     for (own, study), (others, other) in itertools.combinations(zip(gains, studies, strict=True), 2):
         for method in own.keys() & others.keys() if study.dataset == other.dataset else ():

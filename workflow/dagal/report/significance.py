@@ -43,11 +43,11 @@ def describe(values_S: np.ndarray, kind: str = "t") -> list[float]:
 
 def holm(p_values: np.ndarray) -> np.ndarray:
     """P-values after Holm's correction for all that are not nan, in the shape given."""
-    from statsmodels.stats.multitest import multipletests
-
     corrected = np.array(p_values, np.float64)
     known = np.isfinite(corrected)
-    if known.any():
+    if known.any():  # below `MIN_SEEDS` seeds none is, which spares a second of imports
+        from statsmodels.stats.multitest import multipletests
+
         corrected[known] = multipletests(corrected[known], method="holm")[1]
     return corrected
 
@@ -60,14 +60,14 @@ def paired_t(difference_S_K: np.ndarray) -> np.ndarray:
     from scipy import stats
 
     difference_S_K = np.round(difference_S_K, 12)
-    n_K = np.isfinite(difference_S_K).sum(0)
-    p_K = np.full(n_K.shape, np.nan)
-    for k in np.flatnonzero(n_K >= MIN_SEEDS):
-        found_S = difference_S_K[np.isfinite(difference_S_K[:, k]), k]
-        if np.ptp(found_S) == 0:  # no variance: t is infinite, or there is no difference at all
-            p_K[k] = float(found_S[0] == 0)
-        else:
-            p_K[k] = stats.ttest_1samp(found_S, 0).pvalue
+    known_S_K = np.isfinite(difference_S_K)
+    n_K, p_K = known_S_K.sum(0), np.full(difference_S_K.shape[1], np.nan)
+    for n in np.unique(n_K[n_K >= MIN_SEEDS]):
+        of_K = np.flatnonzero(n_K == n)
+        found_n_K = np.stack([difference_S_K[known_S_K[:, k], k] for k in of_K], 1)
+        varies = np.ptp(found_n_K, axis=0) > 0  # else t is infinite, or there is no difference at all
+        p_K[of_K] = found_n_K[0] == 0
+        p_K[of_K[varies]] = stats.ttest_1samp(found_n_K[:, varies], 0, axis=0).pvalue
     return p_K
 
 
@@ -76,8 +76,8 @@ def penalty_matrix(values_M_S_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     ``values_M_S_K``: performance of M methods, S seeds and K cycles, nan where a chain had stopped. Entry (i, j) is the share of the
     K cycles in which method i is significantly better than j (paired t-test, p < .05); the divisor is K for every pair. Nan for a pair
-    with fewer than `MIN_SEEDS` seeds in common. Source: BADGE (Ash et al. 2020), sec. 4.2; there, columns are the better ones and the
-    entries are sums.
+    with fewer than `MIN_SEEDS` seeds in common. Source: BADGE (Ash et al. 2020), sec. 4, which sums such shares over data sets, budgets
+    and networks.
     """
     values_M_S_K = np.asarray(values_M_S_K, np.float64)
     n_methods, _, n_cycles = values_M_S_K.shape
@@ -97,11 +97,11 @@ def penalty_matrix(values_M_S_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def effect_size(difference_S: np.ndarray) -> tuple[float, float, float]:
-    """Hedges' g of paired differences, and its interval at `LEVEL`: says how large a difference is from 2 seeds on.
+    """Hedges' g of paired differences, and its interval at `LEVEL`: says how large a difference is from 3 seeds on.
 
     g is J d with Cohen's d = mean / standard deviation of the differences and J the exact correction for few seeds; the interval is J
-    times that of d by the noncentral t distribution. Nan without any variance. Source: Hedges 1981; Goulet-Pelletier and Cousineau
-    2018, secs. 2 and 3.
+    times that of d by the noncentral t distribution. Nan below 3 seeds and without variance. Source: Hedges 1981; Goulet-Pelletier and Cousineau
+    2018.
     """
     from scipy import optimize, special, stats
 
@@ -112,14 +112,12 @@ def effect_size(difference_S: np.ndarray) -> tuple[float, float, float]:
     d, df = difference_S.mean() / difference_S.std(ddof=1), n - 1
     correction = np.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / np.sqrt(df / 2) if df > 1 else np.nan
     t, reach = d * np.sqrt(n), 40 + 40 * abs(d * np.sqrt(n))
-    ends = []
-    for share in (1 - ALPHA / 2, ALPHA / 2):
-        try:
-            ncp = optimize.brentq(lambda ncp, share=share: stats.nct.cdf(t, df, ncp) - share, t - reach, t + reach)
-        except ValueError:  # an effect so large that the distribution cannot be computed
-            ncp = np.nan
-        ends.append(correction * ncp / np.sqrt(n))
-    return correction * d, *ends
+    ends = [
+        # P(T <= t) as that of -T: SciPy's cdf is nan far out where t and ncp have other signs
+        optimize.brentq(lambda ncp, share=share: stats.nct.sf(-t, df, -ncp) - share, t - reach, t + reach)
+        for share in (1 - ALPHA / 2, ALPHA / 2)
+    ]
+    return correction * d, *(correction * ncp / np.sqrt(n) for ncp in ends)
 
 
 def posterior(difference_S: np.ndarray, rope: float = EQUIVALENT) -> tuple[float, float, float]:
@@ -127,7 +125,7 @@ def posterior(difference_S: np.ndarray, rope: float = EQUIVALENT) -> tuple[float
 
     Posterior of a mean under the noninformative prior: a t distribution with n - 1 degrees of freedom around the mean of the
     differences, scaled by their standard error. Honest at 3 seeds, as its tails are wide. Nan below 2 seeds. Source: Benavoli et al.
-    2017, sec. 3, without their correlation: seeds are independent runs, not folds that share data.
+    2017, without their correlation: seeds are independent runs, not folds that share data.
     """
     from scipy import stats
 
@@ -143,36 +141,37 @@ def posterior(difference_S: np.ndarray, rope: float = EQUIVALENT) -> tuple[float
     return better, 1 - better - worse, worse
 
 
+def power(effect: float, n: int) -> float:
+    """Probability that a paired t-test of n seeds finds an ``effect``, the true mean difference over its standard deviation."""
+    from scipy import stats
+
+    edge, ncp = stats.t.ppf(1 - ALPHA / 2, n - 1), effect * np.sqrt(n)
+    return float(stats.nct.sf(edge, n - 1, ncp) + stats.nct.sf(edge, n - 1, -ncp))
+
+
 def detectable(sd: float, n: int) -> float:
     """The smallest true difference that a paired t-test of n seeds finds with probability `POWER`, from the s.d. of the differences."""
-    from statsmodels.stats.power import TTestPower
+    from scipy import optimize
 
     if n < 2 or not np.isfinite(sd):
         return np.nan
-    return sd * float(TTestPower().solve_power(nobs=n, alpha=ALPHA, power=POWER, alternative="two-sided"))
+    return sd * optimize.brentq(lambda effect: power(effect, n) - POWER, 0, 20)
 
 
 def seeds_needed(difference: float, sd: float) -> float:
     """The smallest number of seeds whose paired t-test finds a difference with probability `POWER`; nan above `MOST_SEEDS`."""
-    from statsmodels.stats.power import TTestPower
-
     if not np.isfinite([difference, sd]).all() or difference == 0:
         return np.nan
     if sd == 0:
         return 2.0
-    power, effect = TTestPower(), abs(difference) / sd
-
-    def enough(n):
-        return power.power(effect, n, ALPHA, alternative="two-sided") >= POWER
-
-    low, high = 1, 2
-    while not enough(high):  # from below: far above, the noncentral t distribution cannot be computed
+    effect, low, high = abs(difference) / sd, 1, 2
+    while power(effect, high) < POWER:
         low, high = high, 2 * high
         if low >= MOST_SEEDS:
             return np.nan
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
+        low, high = (low, middle) if power(effect, middle) >= POWER else (middle, high)
     return float(high)
 
 
