@@ -89,8 +89,8 @@ def ask(planned) -> None:
     artifacts.write(path, "query", artifacts.provenance("select", {}), {"ids": ids, "score": np.zeros(len(ids))})
 
 
-def peak(planned, settings: Path, stage: str, seconds: float, **place) -> tuple[float, bool]:
-    """Peak MiB of a job, and whether it ended by itself within so many seconds."""
+def peak(planned, settings: Path, stage: str, seconds: float, **place) -> tuple[float, float, bool]:
+    """Peak MiB of a job, its processor time, and whether it ended by itself within so many seconds."""
     from dagal.plan import job
 
     script = [str(ROOT / "workflow/scripts/job.py"), str(job.script(planned, stage))]
@@ -103,12 +103,12 @@ def peak(planned, settings: Path, stage: str, seconds: float, **place) -> tuple[
             break
         if stage in LOOPS and time.monotonic() > until:
             process.kill()
-            _, status, used = os.wait4(process.pid, 0)
-            return used.ru_maxrss / 1024, False
+            _, _, used = os.wait4(process.pid, 0)
+            return used.ru_maxrss / 1024, used.ru_utime + used.ru_stime, False
         time.sleep(0.1)
     if status:
         sys.exit(f"{stage} failed: {job.describe(planned, stage, place)['log']}")
-    return used.ru_maxrss / 1024, True
+    return used.ru_maxrss / 1024, used.ru_utime + used.ru_stime, True
 
 
 def main() -> None:
@@ -150,8 +150,9 @@ def main() -> None:
         ):
             if stage == "oracle":
                 ask(planned)
-            mebibytes, ended = peak(planned, settings, stage, options.seconds, **place)
-            print(f"{stage:<14} {mebibytes:7.0f} MiB  {'' if ended else 'ended while it ran'}", flush=True)
+            mebibytes, seconds, ended = peak(planned, settings, stage, options.seconds, **place)
+            note = "" if ended else ", ended while it ran"
+            print(f"{stage:<14} {mebibytes:7.0f} MiB  {seconds:6.1f} s of processor time{note}", flush=True)
 
 
 if __name__ == "__main__":

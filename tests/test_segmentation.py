@@ -562,7 +562,8 @@ METHODS = (
     "ta_vaal",
     "sraal",
 )
-ADVERSARY = {"steps": 4, "batch_size": 4, "channels": 4, "latent": 4, "discriminator_units": 8, "height": 16}
+ADVERSARY = {"steps": 4, "batch_size": 4, "channels": 4, "latent": 4, "height": 16}
+ADVERSARY |= {"discriminator_layers": 2, "discriminator_units": 16}
 STUDY = {
     "study": "masks",
     "dataset": {"name": "halves", "loader": "mask_folder"},
@@ -609,7 +610,8 @@ def test_a_study_of_all_methods_whose_hidden_masks_reach_nothing(tmp_path):
     start = results / "seed0/start-small/cycle0"
     for name in ("vaal", "ta_vaal", "sraal"):
         of_pool, looks_labeled = artifacts.read(start / f"adversary_{name}.h5", "adversary", "ids", "discriminator")
-        assert set(queries[name]) == set(of_pool[np.argsort(looks_labeled)[:4]]), name
+        is_asked = np.isin(of_pool, queries[name])
+        assert looks_labeled[is_asked].max() <= looks_labeled[~is_asked].min() < looks_labeled.max(), name
     check_signals_of_pool(start, one.folder / "results/datasets/halves/images.h5")
     for picture in ("entropy_seed0.png", "entropy_seed0_confusion.png"):
         assert (results / "pictures" / picture).stat().st_size > 1000
