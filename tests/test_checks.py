@@ -14,6 +14,7 @@ from dagal.plan import Study
 from dagal.pool import SPLIT
 from dagal.report import checks
 from dagal.report.registry import ITEMS
+from dagal.report.tables.checks import duplicates
 from dagal.tasks import find
 from dagal.tasks.classification.signals import PREDICTIONS, SIGNALS_FILE
 
@@ -102,6 +103,33 @@ def test_duplicates_of_images():
     assert (found.verdict, found.value) == ("warning", "1")
     test[10:12] = train[4:6]
     assert verdicts(checks.duplicates(checks.digests(train), checks.digests(test))) == {"duplicates": "bad"}
+
+
+def test_images_that_are_nearly_equal_by_brute_force():
+    train = RNG.integers(0, 256, (60, 8, 16)).astype(np.uint8)
+    test = RNG.integers(0, 256, (40, 8, 16)).astype(np.uint8)
+    for k, noise in enumerate(np.linspace(0, 8, 20)):  # some nearer than the limit, some farther
+        test[k] = np.clip(train[k] + RNG.normal(0, noise, (8, 16)), 0, 255)
+    train[50], test[30] = 100, 101  # these show nothing
+    distance = np.sqrt(((train[None].astype(float) - test[:, None]) ** 2).mean((2, 3)))
+    expected = (distance <= checks.ALIKE).any(1)
+    expected[30] = False
+    assert checks.nearly_equal(train, test).tolist() == expected.tolist() and 3 < expected.sum() < 15
+    assert verdicts(checks.near_duplicates(2, 40)) == {"near duplicates": "warning"}
+    assert verdicts(checks.near_duplicates(0, 40)) == {"near duplicates": "ok"}
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (20, 34, 3), (33, 16, 1)])
+def test_an_image_that_was_stored_again_is_found_and_one_below_8_pixels_not_looked_at(shape, tmp_path):
+    smooth = np.kron(np.random.default_rng(4).integers(0, 256, (30, 7, 7, shape[2])), np.ones((1, 5, 5, 1)))
+    images = smooth[:, : shape[0], : shape[1]].astype(np.uint8)
+    images[25] = np.clip(images[3].astype(int) + 1, 0, 255)  # brighter by a gray level
+    data = {"images": images, "split": (np.arange(30) >= 20).astype(np.uint8)}
+    artifacts.write(tmp_path / "images.h5", IMAGES, ORIGIN, data)
+    found = {one.check: one.value for one in duplicates(str(tmp_path / "images.h5"))}
+    assert found == {"duplicates": "", "near duplicates": "1"}
+    artifacts.write(tmp_path / "small.h5", IMAGES, ORIGIN, data | {"images": images[:, :7]})
+    assert [one.check for one in duplicates(str(tmp_path / "small.h5"))] == ["duplicates"]
 
 
 def test_a_loss_that_is_no_number():

@@ -15,6 +15,8 @@ from dagal.report.statistics import is_random, random_of
 OK, WARNING, BAD = "ok", "warning", "bad"
 GAPS = 0.15, 0.3  # between accuracies on pool and test set, beyond three standard errors: a warning, and worse
 DUPLICATES = 0.01  # share of the test set that is bad; a single one is a warning
+ALIKE = 3  # root mean squared difference, of 255, up to which two thumbnails are nearly equal
+PLAIN = 15  # standard deviation within a thumbnail below which it shows too little to be compared
 CHANCE_ERRORS = 2  # standard errors above chance below which a model has learnt nothing
 SPREAD = 0.001  # of the discriminator's outputs over the pool, below which it tells no image from another
 PERFECT = 0.01  # loss of the discriminator below which it tells the two pools apart without error
@@ -126,6 +128,36 @@ def duplicates(train: list[bytes], test: list[bytes]) -> list[Finding]:
     verdict = BAD if twice > DUPLICATES * len(test) else WARNING
     found = [Finding("duplicates", "test set", str(twice), "0", verdict, sentence)] if twice else []
     return or_well("duplicates", found, f"None of {len(test):,} test images is a training image.")
+
+
+def nearly_equal(train_N_H_W: np.ndarray, test_M_H_W: np.ndarray) -> np.ndarray:
+    """Whether each thumbnail of the test set is nearly equal (`ALIKE`) to one of the training set (M,), bool.
+
+    Thumbnails (n,H,W) of gray levels in 0..255, H and W multiples of 4. The difference of their means over 4 x 4 cells is never larger
+    than that of the thumbnails, so a tree of these means finds all candidates.
+    """
+    from scipy.spatial import cKDTree
+
+    parts = []
+    for thumbnails in (train_N_H_W, test_M_H_W):
+        n, height, width = thumbnails.shape
+        cells = thumbnails.reshape(n, 4, height // 4, 4, width // 4).mean((2, 4), dtype=np.float64).reshape(n, 16)
+        shown = np.flatnonzero(thumbnails.std((1, 2), dtype=np.float64) >= PLAIN)
+        parts.append((shown, cKDTree(cells[shown])))
+    (train, train_tree), (test, test_tree) = parts
+    found_M = np.zeros(len(test_M_H_W), bool)
+    for k, near in zip(test, test_tree.query_ball_tree(train_tree, ALIKE * 4 + 1e-9), strict=True):
+        if near:
+            difference = train_N_H_W[train[near]].astype(np.float64) - test_M_H_W[k]
+            found_M[k] = ((difference**2).mean((1, 2)) <= ALIKE**2).any()
+    return found_M
+
+
+def near_duplicates(n_found: int, n_test: int) -> list[Finding]:
+    """Whether test images are nearly, but not in every byte, equal to training images: scaled or stored again, or frames of one scene."""
+    sentence = f"{n_found:,} of {n_test:,} test images are nearly equal to a training image: look at them."
+    found = [Finding("near duplicates", "test set", str(n_found), "0", WARNING, sentence)] if n_found else []
+    return or_well("near duplicates", found, f"None of {n_test:,} test images is nearly equal to a training image.")
 
 
 def diverged(losses: Mapping[tuple[str, int, int], np.ndarray]) -> list[Finding]:

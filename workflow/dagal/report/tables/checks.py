@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dagal import artifacts
+from dagal.pool import thumbnails
 from dagal.report import checks
 from dagal.report.item import Item, classifies
 from dagal.report.tables import adversaries
@@ -12,6 +13,7 @@ from dagal.stopping import last_cycles, passed_through
 
 MOST_BYTES = 4 << 30  # of images that are compared with each other
 APART = ("device", "threads", "compile", "deterministic")  # keys of learners that say how a job runs
+BLOCK = 10_000  # images whose thumbnails are in memory with their colours
 MOST_FEATURES = 2000  # images whose features are looked at
 
 
@@ -119,16 +121,36 @@ def losses(paths: list[str]) -> dict[tuple[str, int, int], np.ndarray]:
 
 
 def duplicates(path: str) -> list[checks.Finding]:
-    """`checks.duplicates` between the published parts of the images."""
+    """`checks.duplicates` and `checks.near_duplicates` between the published parts of the images; the latter from 8 x 8 pixels on."""
     if Path(path).stat().st_size > MOST_BYTES:
         sentence = f"The images take more than {MOST_BYTES >> 30} GiB and were not compared with each other."
         return [checks.Finding("duplicates", "test set", "", "", checks.OK, sentence)]
     with artifacts.opened(path, "images", cached=False) as file:
         images, part_N = file["images"], file["split"][()]
         block = max(1, (8 << 20) // max(1, int(np.prod(images.shape[1:]))))
-        found = [one for first in range(0, len(images), block) for one in checks.digests(images[first : first + block])]
-    parts = [[found[k] for k in np.flatnonzero(part_N == part)] for part in (0, 1)]
-    return checks.duplicates(*parts)
+        digests = [
+            one for first in range(0, len(images), block) for one in checks.digests(images[first : first + block])
+        ]
+        small = min(images.shape[1:3]) < 8
+        gray_N_H_W = None if small else np.concatenate([gray(images, first) for first in range(0, len(images), BLOCK)])
+    train, test = (np.flatnonzero(part_N == part) for part in (0, 1))
+    known = {digests[k] for k in train}
+    found = checks.duplicates([digests[k] for k in train], [digests[k] for k in test])
+    if not small:
+        others = np.array([k for k in test if digests[k] not in known], np.int64)
+        alike = checks.nearly_equal(gray_N_H_W[train], gray_N_H_W[others])
+        found += checks.near_duplicates(int(alike.sum()), len(test))
+    return found
+
+
+def gray(images, first: int) -> np.ndarray:
+    """Thumbnails (B,H,W) uint8 of a block of images, without colour, H and W multiples of 4 up to 16."""
+    height, width, channels = images.shape[1:]
+    size = -(-max(height, width) // 16)
+    rows, columns = height // size, width // size
+    ids = np.arange(first, min(first + BLOCK, len(images)))
+    cells = thumbnails(images, ids).reshape(len(ids), rows, columns, channels)
+    return np.clip(np.round(cells.mean(3)), 0, 255).astype(np.uint8)[:, : rows // 4 * 4, : columns // 4 * 4]
 
 
 def shared_backbones(study) -> list[str]:
