@@ -21,6 +21,7 @@ if not workflow.overwrite_configfiles:
 sys.path.insert(0, str(Path(workflow.current_basedir) / "workflow"))
 sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
+from dagal.config.loader import head
 from dagal.inspect import failures
 from dagal.inspect.progress import Progress
 from dagal.plan import record
@@ -52,7 +53,7 @@ report: "workflow/report/workflow.rst"
 
 
 onstart:
-    record.write(study)
+    record.write(study, head(files))
     record.remove_leftovers(study)
 
 

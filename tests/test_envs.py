@@ -24,6 +24,7 @@ IMPORTED_AS = {
     "PIL": "pillow",
     "maxflow": "pymaxflow",
     "sklearn": "scikit-learn",
+    "vl_convert": "vl-convert-python",
     "yaml": "pyyaml",
 }
 SCRIPTS = ROOT / "workflow/scripts"

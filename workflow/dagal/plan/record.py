@@ -16,9 +16,9 @@ from dagal.plan import job
 from dagal.plan.study import Study
 
 
-def write(study: Study) -> None:
-    """Record what the study is run with."""
-    about = {"dagal_version": __version__, "settings": study.settings, "code": code(study)}
+def write(study: Study, described: str = "") -> None:
+    """Record what the study is run with; ``described``: the comment at the head of its file, which the page shows."""
+    about = {"dagal_version": __version__, "described": described, "settings": study.settings, "code": code(study)}
     artifacts.write_json(path(study), about)
     artifacts.write_json(made_here(study), about)
 

@@ -58,6 +58,8 @@ ITEMS = Registry(
         "scenes": "dagal.report.figures.scenes:ITEM",
         "pictures": "dagal.report.figures.estimated_errors:ITEM",
         "segmentations": "dagal.report.figures.segmentations:ITEM",
+        "publication": "dagal.report.publication:ITEM",
+        "page": "dagal.report.page:ITEM",
     }
 )
 
