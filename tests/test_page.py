@@ -1,5 +1,7 @@
 """The page of a study: what it computes, what it holds of made-up results, and how it behaves in Chromium."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -11,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import SMALL
+from PIL import Image
 from scipy import stats
 from test_report import run
 
@@ -187,14 +190,57 @@ def test_gallery_holds_the_first_of_each_query_and_says_what_it_leaves_out(folde
 
 
 def test_thumbnails_are_the_images(folder):
-    import io
-
-    from PIL import Image
-
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (8, 6, 3), dtype=np.uint8)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(gallery.encoded(small, 128)))), small)
     assert Image.open(io.BytesIO(gallery.encoded(np.zeros((300, 600, 1), np.int16), 128))).size == (128, 64)
+
+
+def study_of(folder, task, images, truth):
+    """The results of a study of another task as far as the gallery asks for them."""
+    settings = {"study": "s", "task": task, "dataset": {"name": "d"}, "pool": {"noise": {"kind": "none"}}}
+    artifacts.write(folder / "datasets/d/images.h5", "images", ORIGIN, images)
+    artifacts.write(folder / "datasets/d/truth.h5", "truth", ORIGIN, truth, class_names=["car", "dog"])
+    tables.write(folder / "s/metrics.csv", pd.DataFrame({"seed": [3]}), "%d")
+    return results.Results(folder / "s", {"settings": settings})
+
+
+def test_frames_have_their_boxes_and_estimated_errors(tmp_path):
+    images = {
+        "images": np.zeros((3, 50, 100, 3), np.uint8),
+        "video": [0, 0, 0],
+        "frame": [0, 5, 9],
+        "video_names": [b"v"],
+    }
+    truth = {"boxes": [[0, 0, 10, 5], [20, 10, 40, 20]], "box_labels": [0, 1], "offsets": [0, 0, 1, 2]}
+    study = study_of(tmp_path, "detection", images, truth)
+    ids = np.array([1, 2])
+    first = [{"file": "v, frame 5", "boxes": [["truth", 0, 0, 0, 10, 10]]}]
+    second = [{"file": "v, frame 9", "boxes": [["truth", 1, 20, 20, 20, 20]]}]
+    assert gallery.of_detection(study, ids, 320) == first + second
+    start = study.folder / "seed3/start-net/cycle0"
+    found = {"ids": [0, 1], "offsets": [0, 0, 2], "boxes": [[50, 0, 60, 50], [0, 0, 1, 1]], "labels": [1, 1]}
+    found["probabilities"] = [[0.1, 0.2, 0.7], [0.6, 0.2, 0.2]]
+    artifacts.write(start / "detections.h5", "detections", ORIGIN, found)
+    first[0]["boxes"].append(["detection", 1, 50, 0, 10, 100])  # the other one is too unsure
+    assert gallery.of_detection(study, ids, 320) == first + second
+    first[0]["boxes"].pop()
+    nodes = {"node_frame": [1, 1, 2, 2], "node_box": [[0, 0, 100, 50]] * 4, "node_label": [0, 0, 1, 1]}
+    nodes |= {"is_candidate": [False, False, True, True], "real": [True, False, True, False]}
+    artifacts.write(start / "coherence_flow.h5", "coherence", ORIGIN, nodes)
+    first[0]["boxes"] += [[kind, 0, 0, 0, 100, 100] for kind in ("detection", "false_positive")]
+    second[0]["boxes"].append(["false_negative", 1, 0, 0, 100, 100])
+    assert gallery.of_detection(study, ids, 320) == first + second
+
+
+def test_scenes_have_their_maps(tmp_path):
+    masks = np.full((2, 4, 4), 255, np.uint8)
+    masks[1, :2] = 1
+    images = {"images": np.zeros((2, 4, 4, 3), np.uint8), "file": [b"a", b"b"]}
+    study = study_of(tmp_path, "segmentation", images, {"masks": masks})
+    (one,) = gallery.of_segmentation(study, np.array([1]), 192)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(one["map"].partition(",")[2]))))
+    assert one["file"] == "b" and (shown[:2] == gallery.hues(20)[1]).all() and (shown[2:] == 0).all()
 
 
 def test_bad_checks_come_first_and_good_ones_not_at_all(folder):
@@ -344,7 +390,10 @@ def test_page_in_chromium(folder, tmp_path, browser):
     thumb.send_keys(Keys.ENTER)
     dialog = find("dialog")
     assert (
-        dialog.is_displayed() and "Image 30" in dialog.text and "30.png" in dialog.text and "asked, 1." in dialog.text
+        dialog.is_displayed()
+        and "Image 30" in dialog.text
+        and "30.png" in dialog.text
+        and "asked (no. 1)" in dialog.text
     )
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     until(browser, "!document.querySelector('dialog').open")

@@ -33,7 +33,7 @@ def make(job):
     storage.write_bytes(job.output.pdf, vl_convert.vegalite_to_pdf(drawn))
     tables.write(job.output.data, curves, "%.6g")
     rows = results.summary(study)
-    artifacts.write_text(job.output.latex, latex(rows, study.measure.replace("_", " ")))
+    artifacts.write_text(job.output.latex, latex(rows, content.named(study.measure)))
 
 
 def latex(rows: list[dict], measure: str) -> str:

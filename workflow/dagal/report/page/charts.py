@@ -167,9 +167,6 @@ def learning_curves(
         alt.Tooltip("seeds:Q", title="seeds"),
     ]
     layers = [
-        means.transform_filter("isValid(datum.low)")
-        .mark_area(opacity=0.1)
-        .encode(x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
         single.mark_line(strokeWidth=0.8, opacity=alt.expr("seeds ? 0.6 : 0")).encode(
             x, y, color=colour, detail="seed:N"
         ),
@@ -180,6 +177,13 @@ def learning_curves(
             x, y, color=colour, shape=by_method(alt.Shape, looks, "shape", legend), tooltip=tooltip
         ),
     ]
+    if curves["value_sd_low"].notna().any():  # else there is one seed
+        layers.insert(
+            0,
+            means.transform_filter("isValid(datum.low)")
+            .mark_area(opacity=0.1)
+            .encode(x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
+        )
     if full is not None:
         # where it does not belong it lies unseen on a value that is there in any case
         lines = alt.Chart(full).transform_calculate(y="{value: datum.value, gain: 0, full: 100}[shown]")
@@ -206,15 +210,17 @@ def intervals(frame: pd.DataFrame, looks: list[dict], title: str) -> alt.Chart:
     )
     colour = by_method(alt.Color, looks, "colour")
     tooltip = ["method:N", number("mean", "mean"), number("low", "from"), number("high", "to")]
-    return alt.layer(
+    x = alt.X("mean:Q", title=title, axis=alt.Axis(tickCount=8))
+    layers = [
         alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=INK, opacity=0.6).encode(x="zero:Q"),
-        base.mark_rule(strokeWidth=2).encode(
-            alt.X("low:Q", title=title, axis=alt.Axis(tickCount=8)), y, x2="high:Q", color=colour, tooltip=tooltip
-        ),
         base.mark_point(filled=True, size=80, opacity=1).encode(
-            alt.X("mean:Q", title=title), y, color=colour, shape=by_method(alt.Shape, looks, "shape"), tooltip=tooltip
+            x, y, color=colour, shape=by_method(alt.Shape, looks, "shape"), tooltip=tooltip
         ),
-    ).add_params(hidden())
+    ]
+    if frame["low"].notna().any():
+        known = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
+        layers.insert(1, known.encode(alt.X("low:Q", title=title), y, x2="high:Q", color=colour, tooltip=tooltip))
+    return alt.layer(*layers).add_params(hidden())
 
 
 def around(middle: float, step: float) -> alt.Scale:
@@ -249,15 +255,15 @@ def pairs(
     ).add_params(hidden())
 
 
-def lines(frame: pd.DataFrame, looks: list[dict], x: alt.X, y_title: str, band: bool = False) -> alt.Chart:
-    """``frame``: method, the field of ``x``, ``mean`` (``low`` and ``high``): a line for each method."""
+def lines(frame: pd.DataFrame, looks: list[dict], x: alt.X, y_title: str, dense: bool = False) -> alt.Chart:
+    """``frame``: method, the field of ``x``, ``mean``: a line for each method; of a ``dense`` one the points are not seen."""
     base = alt.Chart(frame).transform_filter(HIDDEN)
     colour = by_method(alt.Color, looks, "colour")
     y = alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False))
     drawn = base.mark_line(strokeWidth=2).encode(
         x, y, color=colour, strokeDash=by_method(alt.StrokeDash, looks, "dash")
     )
-    points = base.mark_point(filled=True, size=50, opacity=0 if band else 1).encode(
+    points = base.mark_point(filled=True, size=50, opacity=0 if dense else 1).encode(
         x,
         y,
         color=colour,
@@ -300,7 +306,7 @@ def costs(frame: pd.DataFrame) -> alt.Chart:
         "kind:N",
         scale=alt.Scale(domain=list(dict.fromkeys(frame["kind"])), range=["var(--grey)", "var(--blue3)"]),
         title=None,
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="top", columns=1),
     )
     tooltip = ["method:N", "kind:N", number("seconds", "seconds", ".3f")]
     return (
@@ -321,7 +327,7 @@ def time_line(jobs: pd.DataFrame, order: list[str]) -> alt.Chart:
         "part:N",
         scale=alt.Scale(domain=PARTS, range=[f"var(--part{k})" for k in range(len(PARTS))]),
         title=None,
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="top", columns=2),
     )
     tooltip = [
         "branch:N",

@@ -25,6 +25,16 @@ REDRAWN = ("learning_curves", "gains", "class_distribution", "informativeness", 
 PICTURE_BYTES = 900_000  # of all figures that are shown as they are
 PICTURE_SIDE = 1000  # pixels
 VERDICTS = ("bad", "warning")
+NAMES = {"mean_ap": "mean AP", "mean_iou": "mean IoU"}  # of measures that are not spelled as their columns
+POINTS = (
+    "difference",
+    "sd",
+    "detectable",
+    "training_sd",
+    "seed_sd",
+    "difference_sd",
+    "accuracy",
+)  # fractions of the measure
 COMPARED = ("ranks", "break_even", "transfer")  # tables of a comparison
 
 
@@ -95,18 +105,23 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "about": about(study),
         "findings": findings(study, rows),
         "checks": checks(study),
-        "measure": study.measure.replace("_", " "),
+        "measure": named(study.measure),
         "summary": rows,
         "learners": len({row["learner"] for row in rows}) > 1,
-        "charts": dict(drawn(study, models, curves, rows, own)),
-        "power": as_rows(study.table("power")),
-        "spread": as_rows(study.table("training_spread")),
+        "charts": drawn(study, models, curves, rows, own),
+        "power": in_points(study.table("power")),
+        "spread": in_points(study.table("training_spread")),
         "gallery": gallery.gallery(study, gallery.BYTES // number),
         "figures": figures(study.folder, PICTURE_BYTES // number),
         "paper": described(study.about.get("described", "")),
         "settings": json.dumps(study.settings, indent=1, sort_keys=True),
         "versions": versions(study.about),
     }
+
+
+def named(measure: str) -> str:
+    """A measure of performance as it is written in a text."""
+    return NAMES.get(measure, measure.replace("_", " "))
 
 
 def about(study: Results) -> list[tuple[str, str]]:
@@ -130,20 +145,21 @@ def findings(study: Results, rows: list[dict]) -> list[str]:
     if not known:
         return []
     best = max(known, key=lambda row: row["final"][0])
-    measure = study.measure.replace("_", " ")
+    measure = named(study.measure)
     mean, low, high = best["final"]
     interval = f" (95 % interval {low:.1f} to {high:.1f})" if low is not None else ""
     sentences = [f"Highest after {best['labels']:,.0f} labels: {best['method']}, {measure} {mean:.1f} %{interval}."]
     baseline = next((row for row in rows if row["method"] == palette.REFERENCE and row["final"]), None)
     if baseline and baseline is not best:
         gain = mean - baseline["final"][0]
-        saved = f", and {best['saved'][0]:,.0f} labels saved" if best["saved"] else ""
+        saved = f", and {best['saved'][0]:,.0f} labels saved" if best["saved"] and round(best["saved"][0]) else ""
         sentences.append(f"That is {gain:+.1f} points over {baseline['method']}{saved}.")
     seeds = min(row["seeds"] for row in rows)
-    if seeds < MIN_SEEDS:
+    if seeds == 1:
+        sentences.append("With one seed nothing tells such a difference from chance.")
+    elif seeds < MIN_SEEDS:
         sentences.append(
-            f"{seeds} {'seed' if seeds == 1 else 'seeds'}: no test can call a difference significant at .05 below {MIN_SEEDS} seeds; "
-            "read the intervals."
+            f"With {seeds} seeds no test can call a difference significant at .05 ({MIN_SEEDS} are the fewest): read the intervals."
         )
     return sentences
 
@@ -204,7 +220,18 @@ def as_rows(table: pd.DataFrame | None) -> dict | None:
     }
 
 
+def in_points(table: pd.DataFrame | None) -> dict | None:
+    """`as_rows` of a table whose fractions of the measure become points (hundredths)."""
+    if table is None:
+        return None
+    scaled = [name for name in POINTS if name in table]
+    table = table.assign(**{name: 100 * table[name] for name in scaled})
+    return as_rows(table.rename(columns={name: f"{name}, points" for name in scaled}))
+
+
 def text_of(value) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else f"{value:,.4g}"
     return str(value)
@@ -213,108 +240,95 @@ def text_of(value) -> str:
 # ------------------------------------------------------------------------------------------------------------ figures
 
 
-def drawn(study: Results, models: pd.DataFrame, curves: pd.DataFrame, rows: list[dict], looks: list[dict]):
-    """(key, figure) of every interactive figure: its Vega-Lite, title, words below it and a text instead of it."""
+def drawn(
+    study: Results, models: pd.DataFrame, curves: pd.DataFrame, rows: list[dict], looks: list[dict]
+) -> dict[str, dict]:
+    """The interactive figures that a study has: the ``spec`` of each as Vega-Lite, ``alt``, a text instead of it, and what its buttons need."""
     methods = [look["method"] for look in looks]
-    listed = ", ".join(methods)
+    listed, found = ", ".join(methods), {}
+
+    def add(key: str, chart: alt.Chart, height: int, text: str, **further) -> None:
+        found[key] = {"spec": charts.styled(chart, height), "alt": text, **further}
+
     ends = "; ".join(f"{row['method']} {row['final'][0]:.1f} %" for row in rows if row["final"])
-    yield (
+    add(
         "curve",
-        {
-            "spec": charts.styled(charts.learning_curves(curves, models, looks, titles(study), full_lines(study)), 380),
-            "alt": f"Learning curves: {study.measure.replace('_', ' ')} against labeled images. At the end: {ends}.",
-            "has_gain": bool(curves["gain_mean"].notna().any()),
-            "has_full": bool(curves["full_mean"].notna().any()),
-        },
+        charts.learning_curves(curves, models, looks, titles(study), full_lines(study)),
+        380,
+        f"Learning curves: {named(study.measure)} against labeled images. At the end: {ends}.",
+        has_bands=bool(curves["value_sd_low"].notna().any()),
+        has_gain=bool(curves["gain_mean"].notna().any()),
+        has_full=bool(curves["full_mean"].notna().any()),
     )
-    saved = [
-        {"method": row["method"], **dict(zip(("mean", "low", "high"), row["saved"], strict=True))}
-        for row in rows
-        if row["saved"]
-    ]
-    if saved:
-        yield (
-            "saved",
-            {
-                "spec": charts.styled(
-                    charts.intervals(pd.DataFrame(saved), looks, "labels fewer than random"), 34 * len(saved) + 20
-                ),
-                "alt": "Labels saved against random: "
-                + "; ".join(f"{row['method']} {row['mean']:.0f}" for row in saved)
-                + ".",
-            },
-        )
-    yield from pairwise(study, methods)
-    if study.metrics.get("l1_score") is not None and study.metrics["l1_score"].notna().any():
+    ends = ("mean", "low", "high")
+    saved = pd.DataFrame(
+        [{"method": row["method"], **dict(zip(ends, row["saved"], strict=True))} for row in rows if row["saved"]]
+    )
+    if len(saved):
+        saved = saved.astype(dict.fromkeys(ends, float))
+        text = "; ".join(f"{row.method} {row.mean:.0f}" for row in saved.itertuples())
+        chart = charts.intervals(saved, looks, "labels fewer than random")
+        add("saved", chart, 34 * len(saved) + 20, f"Labels saved against random: {text}.")
+    pairwise = study.table("pairwise")
+    if pairwise is not None:
+        of_tests = bool(pairwise["ppm"].notna().any())
+        text = "Matrix of methods: how often, or how probably, that of the row beats that of the column."
+        add("pairs", wins(pairwise, methods, of_tests), 34 * len(methods) + 20, text, of_tests=of_tests)
+    if "l1_score" in study.metrics and study.metrics["l1_score"].notna().any():
         balance = study.metrics.groupby(["method", "cycle"], sort=False)["l1_score"].mean().reset_index(name="mean")
         x = alt.X("cycle:O", title="cycle", axis=alt.Axis(labelAngle=0, grid=False))
-        yield (
-            "imbalance",
-            {
-                "spec": charts.styled(
-                    charts.lines(balance, looks, x, "imbalance of the labels (0 balanced, 1 one class)"), 240
-                ),
-                "alt": f"Imbalance of the labeled set over the cycles, of {listed}.",
-            },
-        )
+        chart = charts.lines(balance, looks, x, "imbalance of the labels (0 balanced, 1 one class)")
+        add("imbalance", chart, 240, f"Imbalance of the labeled set over the cycles, of {listed}.")
     shares = class_shares(study)
     if shares is not None:
-        yield (
+        height = 24 * shares["class_name"].nunique() + 20
+        add(
             "classes",
-            {
-                "spec": charts.styled(charts.classes(shares), 24 * shares["class_name"].nunique() + 20),
-                "alt": "Labels of each class in every cycle, of one method.",
-                "methods": methods,
-            },
+            charts.classes(shares),
+            height,
+            "Labels of each class in every cycle, of one method.",
+            methods=methods,
         )
     curve = study.table("informativeness")
     if curve is not None:
         mean = curve.groupby(["method", "share"], sort=False)["accuracy"].mean().mul(100).reset_index(name="mean")
         mean["share"] = (100 * mean["share"]).round().astype(int)
-        mean = mean[mean["share"] % 2 == 0]
         x = alt.X("share:Q", title="highest-scored part of the pool, %", axis=alt.Axis(grid=False))
-        yield (
-            "informativeness",
-            {
-                "spec": charts.styled(
-                    charts.lines(mean, looks, x, "accuracy of the first model there, %", band=True), 280
-                ),
-                "alt": f"Accuracy of the first model on what {listed} score highest: lower means more informative.",
-            },
-        )
+        chart = charts.lines(mean[mean["share"] % 2 == 0], looks, x, "accuracy of the first model there, %", dense=True)
+        text = f"Accuracy of the first model on what {listed} score highest: lower means more informative."
+        add("informativeness", chart, 280, text)
     common = reading.overlap(study)
     if len(common) > 1:
         most = max(20, float(common.loc[common["method"] != common["other"], ["first", "all"]].max().max()))
-        yield (
-            "overlap",
-            {
-                "spec": charts.styled(
-                    charts.pairs(common, methods, "datum['all']", ".0f", "% in common", charts.upwards(most)),
-                    34 * len(methods) + 20,
-                ),
-                "alt": f"Share of the queried images that two methods have in common, of {listed}.",
-            },
-        )
+        chart = charts.pairs(common, methods, "datum['all']", ".0f", "% in common", charts.upwards(most))
+        text = f"Share of the queried images that two methods have in common, of {listed}."
+        add("overlap", chart, 34 * len(methods) + 20, text)
     costs = study.table("selection_costs")
     if costs is not None:
-        yield (
-            "costs",
-            {
-                "spec": charts.styled(charts.costs(query_costs(costs)), 30 * costs["method"].nunique() + 30),
-                "alt": "Seconds of a query by method: start-up of its jobs, and what each 1,000 images of the pool cost.",
-            },
-        )
+        text = "Seconds of a query by method: start-up of its jobs, and what each 1,000 images of the pool cost."
+        add("costs", charts.costs(query_costs(costs)), 30 * costs["method"].nunique() + 30, text)
     jobs = reading.jobs(study)
     if len(jobs):
         order = [*sorted(set(jobs["branch"]) - set(methods)), *methods]
-        yield (
-            "times",
-            {
-                "spec": charts.styled(charts.time_line(jobs, order), 26 * jobs["branch"].nunique() + 30),
-                "alt": f"Time line of {len(jobs)} jobs in {jobs['end'].max():.1f} minutes, a row for each method.",
-                "partial": len(jobs) == reading.MOST_JOBS,
-            },
-        )
+        text = f"Time line of {len(jobs)} jobs in {jobs['end'].max():.1f} minutes, a row for each method."
+        height = 26 * jobs["branch"].nunique() + 30
+        add("times", charts.time_line(jobs, order), height, text, partial=len(jobs) == reading.MOST_JOBS)
+    return found
+
+
+def wins(table: pd.DataFrame, methods: list[str], of_tests: bool) -> alt.Chart:
+    """pairwise.csv as a matrix: the share of the cycles with a significant win, or, of too few seeds, how probable it is to be better."""
+    percent = {name: 100 * table[name] for name in ("difference", "low", "high", "ppm_holm")}
+    field = "ppm" if of_tests else "better"
+    shown = table[["method", "other", field]].assign(**percent)
+    told = [
+        charts.number("difference", "difference of the areas, points", "+.2f"),
+        charts.number("low", "from", "+.2f"),
+        charts.number("high", "to", "+.2f"),
+        *([charts.number("ppm_holm", "% of cycles won after Holm", ".0f")] if of_tests else []),
+    ]
+    title = "% of cycles won" if of_tests else "% probable to be better"
+    return charts.pairs(shown, methods, f"100 * datum.{field}", ".0f", title, charts.upwards(100), tuple(told))
 
 
 def titles(study: Results) -> dict[str, str]:
@@ -331,37 +345,6 @@ def full_lines(study: Results) -> pd.DataFrame | None:
     mean = table.groupby(["learner", "size"], sort=False)[study.measure].mean().mul(100).reset_index(name="value")
     of = (mean["learner"] + ", ") if mean["learner"].nunique() > 1 else ""
     return mean.assign(label="supervised, " + of + mean["size"] + " labels")[["label", "value"]]
-
-
-def pairwise(study: Results, methods: list[str]):
-    """The matrix of who beats whom, and what each cell says: wins that are significant, or, below `MIN_SEEDS`, how probable one is."""
-    table = study.table("pairwise")
-    if table is None:
-        return
-    of_tests = table["ppm"].notna().any()
-    field = "ppm" if of_tests else "better"
-    if table[field].isna().all():
-        return
-    frame = table[["method", "other", "ppm", "ppm_holm", "difference", "better", "equivalent", "worse"]]
-    yield (
-        "pairs",
-        {
-            "spec": charts.styled(
-                charts.pairs(
-                    frame.assign(points=100 * frame["difference"]),
-                    methods,
-                    f"100 * datum.{field}",
-                    ".0f",
-                    "% of cycles won" if of_tests else "% probable to be better",
-                    charts.upwards(100),
-                    (charts.number("points", "difference of the areas, points", "+.2f"),),
-                ),
-                34 * len(methods) + 20,
-            ),
-            "alt": "Matrix of methods: how often, or how probably, that of the row beats that of the column.",
-            "of_tests": bool(of_tests),
-        },
-    )
 
 
 def class_shares(study: Results) -> pd.DataFrame | None:

@@ -61,6 +61,7 @@ def gallery(results: Results, room: int = BYTES) -> dict | None:
         "small": max(shape) <= 64,
         "ratio": shape[1] / shape[0],
         "classes": names,
+        "hues": ["#" + bytes(colour).hex() for colour in hues(HUES)],
         "pictures": pictures,
         "queries": {
             method: {

@@ -218,8 +218,19 @@
     if (predicted !== null) rows.push(["predicted", `${predicted}${probability === null ? "" : ` (${Math.round(100 * probability)} %)`}`]);
     const facts = element("dl", { class: "facts" }, ...rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))));
     const left = element("div", {}, frame(gallery, id, `image ${id}`));
-    if (picture.map) left.append(frame(gallery, id, `true map of image ${id}`, picture.map));
+    if (picture.map) left.append(frame(gallery, id, `true map of image ${id}`, picture.map), key(gallery));
     open(false, left, element("div", {}, element("h2", {}, `Image ${id}`), facts, followed(gallery, id)));
+  }
+
+  // the colours of classes in maps
+  function key(gallery) {
+    const made = element("p", { class: "key" }, "True map:");
+    gallery.classes.forEach((name, k) => {
+      const swatch = element("span", { class: "swatch" });
+      swatch.style.background = gallery.hues[k % gallery.hues.length];
+      made.append(swatch, name);
+    });
+    return made;
   }
 
   // who asked for an image when, and what their models said of it until then
@@ -230,14 +241,14 @@
     const columns = Object.keys(seen).length ? [0, ...cycles] : cycles;
     const head = element("tr", {}, element("th", { scope: "col" }, "cycle"), ...columns.map((cycle) => element("th", { scope: "col" }, String(cycle))));
     const body = Object.keys(gallery.queries).map((method) => {
-      const said = Object.fromEntries((seen[method] ?? []).map(([cycle, label, percent]) => [cycle, `${named(gallery, label)} ${percent}`]));
+      const said = Object.fromEntries((seen[method] ?? []).map(([cycle, label, percent]) => [cycle, `${named(gallery, label)}, ${percent} %`]));
       return element("tr", {}, element("th", { scope: "row" }, method), ...columns.map((cycle) => {
         const now = asked[method]?.[0] === cycle;
-        const text = now ? `asked, ${asked[method][1]}.` : said[cycle] ?? "";
+        const text = now ? `asked (no. ${asked[method][1]})` : said[cycle] ?? "";
         return element("td", now ? { class: "asked" } : {}, text);
       }));
     });
-    const told = Object.keys(seen).length ? "What the models of each cycle took it for, with percent, until it was labeled; and when a method asked for it, with its place." : "When each method asked for it, with its place in the order of choice.";
+    const told = Object.keys(seen).length ? "What the models of each cycle took it for until it was labeled, as far as a method needed to know; and when it was asked for." : "When each method asked for it, and its place in the order of choice.";
     return element("div", { class: "scroll" }, element("table", {}, element("caption", {}, told), element("thead", {}, head), element("tbody", {}, ...body)));
   }
 
