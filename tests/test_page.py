@@ -176,7 +176,14 @@ def test_gallery_holds_the_first_of_each_query_and_says_what_it_leaves_out(folde
     shown = gallery.gallery(study)
     assert shown["perQuery"] == 4 and shown["leftOut"] == 0
     assert [row[0] for row in shown["queries"]["entropy"]["2"]] == asked("entropy", 0, 2).tolist()
-    assert shown["queries"]["entropy"]["1"][0] == [20, 1, "0.5", "cat", 0.75]
+    assert shown["queries"]["entropy"]["1"][0] == [20, 1, "0.5", "cat", 0.75, 20, None]
+    assert gallery.told({"id": 627, "order": 1, "image": 26, "region": "3", "score": "-inf"})[2:] == [
+        "-inf",
+        None,
+        None,
+        26,
+        "3",
+    ]
     assert shown["asked"][22] == {"entropy": [1, 3], "peek": [1, 1]}  # cycle, place
     assert shown["pictures"][22]["truth"] == 0 and shown["pictures"][22]["file"] == "22.png"
     assert shown["seen"][22]["peek"] == [[0, 1, 75]]
@@ -258,6 +265,12 @@ def test_the_head_of_a_study_is_read_and_cut_into_paragraphs_and_lists(tmp_path)
         ("p", ["Published: 90 %."]),
         ("ul", ["one thing"]),
     ]
+
+
+def test_versions_and_hashes_are_told_line_by_line():
+    about = {"dagal_version": "1", "settings": {}, "code": {"train": "ab"}, "environments": [{"gpus": ["x", "y"]}]}
+    told = [("dagal version", "1"), ("code, train", "ab"), ("environments 1, gpus", "x, y")]
+    assert content.versions(about) == told
 
 
 def test_table_for_a_paper():

@@ -182,6 +182,9 @@ def versions(about: dict) -> list[tuple[str, str]]:
         if isinstance(value, dict):
             for name, one in value.items():
                 yield from lines(f"{key}, {name}" if key else str(name), one)
+        elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            for number, one in enumerate(value, 1):
+                yield from lines(f"{key} {number}", one)
         elif isinstance(value, list):
             yield key, ", ".join(map(str, value))
         else:

@@ -40,10 +40,10 @@ def gallery(results: Results, room: int = BYTES) -> dict | None:
     side = SIDES.get(results.settings["task"], SIDE)
     with artifacts.opened(path, "images", cached=False) as file:
         images = file["images"]
-        sample = [int(row["id"]) for rows in all_rows.values() for row in rows[:1]][:SAMPLE]
+        sample = [image_of(row) for rows in all_rows.values() for row in rows[:1]][:SAMPLE]
         size = np.mean([len(encoded(image, side)) for image in artifacts.rows(images, np.array(sample))])
         shown = chosen(all_rows, int(room / size))
-        ids = sorted({int(row["id"]) for rows in shown.rows.values() for row in rows})
+        ids = sorted({image_of(row) for rows in shown.rows.values() for row in rows})
         pictures = {
             i: {"src": data_uri(image, side)}
             for i, image in zip(ids, artifacts.rows(images, np.array(ids)), strict=True)
@@ -53,6 +53,7 @@ def gallery(results: Results, room: int = BYTES) -> dict | None:
     for i, answer in zip(ids, answers, strict=True):
         pictures[i] |= answer
     asked_for = when_asked(all_rows)
+    asked_ids = sorted({int(row["id"]) for rows in shown.rows.values() for row in rows})
     names = class_names(results)
     return {
         "seed": seed,
@@ -65,13 +66,11 @@ def gallery(results: Results, room: int = BYTES) -> dict | None:
         "pictures": pictures,
         "queries": {
             method: {
-                str(cycle): [told(row, names) for row in rows]
-                for (of, cycle), rows in shown.rows.items()
-                if of == method
+                str(cycle): [told(row) for row in rows] for (of, cycle), rows in shown.rows.items() if of == method
             }
             for method in dict.fromkeys(method for method, _ in shown.rows)
         },
-        "asked": {i: asked_for[i] for i in ids},
+        "asked": {i: asked_for[i] for i in asked_ids},
         "seen": predictions(results, np.array(ids)) if results.settings["task"] == "classification" else {},
     }
 
@@ -95,11 +94,17 @@ def when_asked(rows: dict[tuple[str, int], list[dict]]) -> dict[int, dict[str, l
     return found
 
 
-def told(row: dict, names: list[str]) -> list:
-    """id, place, score and, if the method needed a prediction, class and probability, of a row of query.csv."""
+def image_of(row: dict) -> int:
+    """The image of a row of query.csv, whose id is that of a region where regions are asked for."""
+    return int(row.get("image") or row["id"])
+
+
+def told(row: dict) -> list:
+    """id, place, score, class and probability if the method needed a prediction, image, and number of a region, of a row of query.csv."""
     predicted = row.get("predicted_class") or None
     probability = float(row["probability"]) if predicted is not None and row.get("probability") else None
-    return [int(row["id"]), int(row["order"]), f"{float(row['score']):.4g}", predicted, probability]
+    score = f"{float(row['score']):.4g}"
+    return [int(row["id"]), int(row["order"]), score, predicted, probability, image_of(row), row.get("region") or None]
 
 
 def class_names(results: Results) -> list[str]:

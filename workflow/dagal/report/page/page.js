@@ -210,16 +210,16 @@
 
   const named = (gallery, place) => (place === null || place === undefined ? "" : gallery.classes[place] ?? String(place));
 
-  function enlarge(gallery, method, cycle, [id, order, score, predicted, probability]) {
-    const picture = gallery.pictures[id];
+  function enlarge(gallery, method, cycle, [id, order, score, predicted, probability, image, region]) {
+    const picture = gallery.pictures[image];
     const rows = [["asked for by", `${method}, cycle ${cycle}, place ${order}`], ["score", score]];
     if (picture.file) rows.push(["file", picture.file]);
     if (named(gallery, picture.truth)) rows.push(["true class", named(gallery, picture.truth)]);
     if (predicted !== null) rows.push(["predicted", `${predicted}${probability === null ? "" : ` (${Math.round(100 * probability)} %)`}`]);
     const facts = element("dl", { class: "facts" }, ...rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))));
-    const left = element("div", {}, frame(gallery, id, `image ${id}`));
-    if (picture.map) left.append(frame(gallery, id, `true map of image ${id}`, picture.map), key(gallery));
-    open(false, left, element("div", {}, element("h2", {}, `Image ${id}`), facts, followed(gallery, id)));
+    const left = element("div", {}, frame(gallery, image, `image ${image}`));
+    if (picture.map) left.append(frame(gallery, image, `true map of image ${image}`, picture.map), key(gallery));
+    open(false, left, element("div", {}, element("h2", {}, region === null ? `Image ${image}` : `Image ${image}, region ${region}`), facts, followed(gallery, id, image)));
   }
 
   // the colours of classes in maps
@@ -234,9 +234,9 @@
   }
 
   // who asked for an image when, and what their models said of it until then
-  function followed(gallery, id) {
+  function followed(gallery, id, image) {
     const asked = gallery.asked[id];
-    const seen = gallery.seen[id] ?? {};
+    const seen = gallery.seen[image] ?? {};
     const cycles = Object.keys(Object.values(gallery.queries)[0]).map(Number);
     const columns = Object.keys(seen).length ? [0, ...cycles] : cycles;
     const head = element("tr", {}, element("th", { scope: "col" }, "cycle"), ...columns.map((cycle) => element("th", { scope: "col" }, String(cycle))));
@@ -253,14 +253,14 @@
   }
 
   function thumb(gallery, method, cycle, row) {
-    const [id, order, , predicted, probability] = row;
-    const truth = named(gallery, gallery.pictures[id].truth);
+    const [, order, , predicted, probability, image, region] = row;
+    const truth = named(gallery, gallery.pictures[image].truth);
     const known = predicted !== null && truth;
     const right = predicted === truth;
-    const said = known ? (right ? `✓ ${truth}` : `✗ ${predicted}, is ${truth}`) : truth || predicted || `#${order}`;
-    const text = `${order}. image ${id}${truth ? `, true class ${truth}` : ""}${predicted === null ? "" : `, predicted ${predicted}${probability === null ? "" : ` with ${Math.round(100 * probability)} percent`}`}`;
+    const said = known ? (right ? `✓ ${truth}` : `✗ ${predicted}, is ${truth}`) : truth || predicted || (region === null ? `#${order}` : `#${order}, region ${region}`);
+    const text = `${order}. image ${image}${region === null ? "" : `, region ${region}`}${truth ? `, true class ${truth}` : ""}${predicted === null ? "" : `, predicted ${predicted}${probability === null ? "" : ` with ${Math.round(100 * probability)} percent`}`}`;
     const label = element("span", { class: `said ${known ? (right ? "right" : "wrong") : ""}`, "aria-hidden": "true" }, said);
-    const button = element("button", { type: "button", class: "thumb", title: text }, frame(gallery, id, text), label);
+    const button = element("button", { type: "button", class: "thumb", title: text }, frame(gallery, image, text), label);
     button.addEventListener("click", () => enlarge(gallery, method, cycle, row));
     return element("li", {}, button);
   }
