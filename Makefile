@@ -1,4 +1,5 @@
-# make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), then its report
+# make run               the study of config.yaml (make run CONFIG=experiments/<study>.yaml for another), and its page
+# make report            Snakemake's own report besides: the graph of the jobs, their run times, all files with captions
 # make resume            the same after a kill or a power cut; make unlock alone says that no Snakemake runs here any more
 # make label IMAGES=photos CLASSES="cat dog" NAME=pets   from images without labels to the page on which you label them; and to go on
 # make run-video         the small study of rendered videos
@@ -14,15 +15,17 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run label resume unlock run-video run-segmentation run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda fuzz bench bench-selection
+.PHONY: run report label resume unlock run-video run-segmentation run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda fuzz bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
 	$(SNAKEMAKE) && \
-	{ [ -e $$study/report.html ] && [ -z "$$(find $$study -maxdepth 2 -name '*.[cp][sn][vg]' -newer $$study/report.html)" ] \
-		|| $(SNAKEMAKE) --report $$study/report.html; } && \
-	echo "report: $$study/report.html" && \
+	echo "page of the study: $$study/report/index.html" && \
 	echo "result table: $$study/summary.csv (all measurements: $$study/metrics.csv)"
+
+report: run
+	@study=results/$$($(PYTHON) -m dagal config --name $(CONFIG)) && \
+	$(SNAKEMAKE) --report $$study/report.html && echo "Snakemake's report: $$study/report.html"
 
 # IMAGES: a folder of images without labels; CLASSES: the names of their classes, between blanks
 NAME := labels

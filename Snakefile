@@ -21,6 +21,7 @@ if not workflow.overwrite_configfiles:
 sys.path.insert(0, str(Path(workflow.current_basedir) / "workflow"))
 sys.setrecursionlimit(10_000)  # 120 cycles are a chain of 600 jobs
 
+from dagal.config.loader import head
 from dagal.inspect import failures, labels
 from dagal.inspect.progress import Progress
 from dagal.plan import record, waiting
@@ -47,23 +48,24 @@ quiet = workflow.output_settings.quiet or ()
 if workflow.is_main_process and Quietness.ALL not in quiet:
     progress.listen(logger, instead=Quietness.RULES in quiet)
 captions = registry.write_captions(FOLDER / "captions")
+described = head(files)
 
 
 report: "workflow/report/workflow.rst"
 
 
 onstart:
-    record.begin(study)
+    record.begin(study, described)
 
 
 onsuccess:
     progress.stop()
-    record.end(study)
+    record.end(study, described)
 
 
 onerror:
     progress.stop()
-    record.end(study)
+    record.end(study, described)
     atexit.register(failures.tell, Path(), sys.stderr)  # below all that Snakemake has to say
 
 

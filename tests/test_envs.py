@@ -25,6 +25,7 @@ IMPORTED_AS = {
     "maxflow": "pymaxflow",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
+    "vl_convert": "vl-convert-python",
     "yaml": "pyyaml",
 }
 SCRIPTS = ROOT / "workflow/scripts"

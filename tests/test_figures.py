@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from scipy.stats import spearmanr
 
 from dagal import artifacts
-from dagal.report import drawing, tables
+from dagal.report import drawing, palette, tables
 from dagal.report.figures.adversary_losses import adversary_losses
 from dagal.report.figures.class_distribution import class_distribution
 from dagal.report.figures.class_entropy import class_entropy
@@ -358,7 +358,12 @@ def test_twenty_methods_can_be_told_apart_and_keep_their_look(tmp_path):
     assert [(line.get_color(), line.get_marker()) for line in other.legends[0].get_lines()] == looks[:4]
 
 
-def test_colours_differ_to_colour_blind_eyes():
+@pytest.mark.parametrize(
+    "colours",
+    [[palette.GREY, *palette.COLOURS], [palette.GREY_ON_DARK, *palette.ON_DARK]],
+    ids=["paper", "dark screen"],
+)
+def test_colours_differ_to_colour_blind_eyes(colours):
     to_eye = {  # Machado et al. 2009, severity 1, on linear RGB
         "normal": np.eye(3),
         "deuteranope": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
@@ -373,7 +378,7 @@ def test_colours_differ_to_colour_blind_eyes():
         f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
         return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
-    for a, b in itertools.combinations([drawing.GREY, *drawing.COLOURS], 2):
+    for a, b in itertools.combinations(colours, 2):
         for matrix in map(np.array, to_eye.values()):
             assert np.linalg.norm(lab(a, matrix) - lab(b, matrix)) > 15, (a, b)
 

@@ -205,7 +205,7 @@ def test_a_task_without_classes_has_no_table_of_them(tmp_path):
     study = Study(load(SMALL))
     study.task = dataclasses.replace(study.task, name="regression", measures=("squared_error",), per_class="")
     assert targets(study)[0] == "results/small/metrics.csv" and not any("classes" in path for path in targets(study))
-    assert list(items(study)) == [
+    of_all = [
         "metrics",
         "summary",
         "comparison",
@@ -214,7 +214,10 @@ def test_a_task_without_classes_has_no_table_of_them(tmp_path):
         "costs",
         "figure_learning_curves",
         "figure_gains",
+        "publication",
+        "page",
     ]
+    assert list(items(study)) == of_all
     files = {"metrics": str(tmp_path / "metrics.csv")}
     inputs = {"nodes": list(nodes(tmp_path, "squared_error", ["random"])), "stop_records": []}
     about = {"random": {"learner": "net", "deployable": True}}

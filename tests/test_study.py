@@ -1,7 +1,9 @@
 """Whole studies: sealed truth, determinism, resume after a kill, the real thing."""
 
 import copy
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -198,6 +200,16 @@ def test_report_has_captions_and_figures(finished):
     html = report.read_text()
     for words in ("Learning", "learning curves", "Tables", "metrics.csv", "not deployable"):
         assert words.lower() in html.lower()
+
+
+def test_a_study_ends_in_its_page(finished):
+    folder = finished.folder / "results/small/report"
+    html = (folder / "index.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
+    first = artifacts.read(finished.folder / "results/small/seed0/entropy/cycle1/query.h5", "query", "ids")[0][0]
+    assert data["galleries"]["small"]["queries"]["entropy"]["1"][0][0] == first
+    assert {"small-curve", "small-costs", "small-times", "small-overlap"} <= set(data["charts"])
+    assert r"\begin{tabular}" in (folder / "summary.tex").read_text()
 
 
 def test_show_prints_every_artifact(finished):

@@ -14,7 +14,7 @@ import sys
 LIBRARIES = {
     "light": ("numpy", "h5py", "dagal.plan.job", "dagal.acquisition.methods", "dagal.acquisition.scores", "dagal.pool"),
     "torch": ("torch", "safetensors.torch", "dagal.learners.training", "dagal.learners.inference"),
-    "analysis": ("pandas", "seaborn", "matplotlib.figure"),
+    "analysis": ("pandas", "seaborn", "matplotlib.figure", "altair"),
 }
 
 

@@ -1,6 +1,7 @@
 """Reading studies: YAML with the line of every key, `extends`, and several files over each other."""
 
 import contextlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -109,6 +110,18 @@ def parse(path: Path) -> tuple[dict, Places]:
         raise UserError(f"{path}:1: a study is a mapping of keys, not {what}.")
     places: Places = {}
     return _value(document, str(path), "", places, ()), places
+
+
+def head(config: str | Path | Sequence) -> str:
+    """The comment that a file of a study begins with, of several files the last one's: what it asks, and what was published.
+
+    Without the signs of a comment, and without lines for editors.
+    """
+    path = Path(config if isinstance(config, str | Path) else config[-1])
+    lines = itertools.takewhile(
+        lambda line: line.startswith("#"), files.contents(path, MOST_BYTES).decode("utf-8-sig").splitlines()
+    )
+    return "\n".join(line[1:].removeprefix(" ").rstrip() for line in lines if "yaml-language-server" not in line)
 
 
 def check_size(text: str, path: Path) -> None:

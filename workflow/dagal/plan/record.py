@@ -20,9 +20,10 @@ from dagal.plan import environment, job
 from dagal.plan.study import Study
 
 
-def write(study: Study) -> None:
+def write(study: Study, described: str) -> None:
     """Record what the study is run with: when a run starts, and when it ends, as only then all inputs are there.
 
+    ``described``: the comment at the head of its file, which the page shows.
     ``environments`` are those of all runs so far, each once.
     """
     try:
@@ -30,7 +31,13 @@ def write(study: Study) -> None:
     except UserError:  # none, or damaged
         earlier = []
     now = environment.now()
-    about = {"dagal_version": __version__, "settings": study.settings, "code": code(study), "inputs": inputs(study)}
+    about = {
+        "dagal_version": __version__,
+        "described": described,
+        "settings": study.settings,
+        "code": code(study),
+        "inputs": inputs(study),
+    }
     about["environments"] = earlier if now in earlier else [*earlier, now]
     artifacts.write_json(path(study), about)
     artifacts.write_json(made_here(study), about)
@@ -69,18 +76,18 @@ def running(study: Study) -> Path:
     return job.FOLDER / f"{study.name}.run.json"
 
 
-def begin(study: Study) -> None:
+def begin(study: Study, described: str) -> None:
     """Record that this process runs the study."""
-    write(study)
+    write(study, described)
     remove_leftovers(study)
     about = {"host": socket.gethostname(), "process": os.getpid(), "started": time.time()}
     artifacts.write_json(running(study), about)
 
 
-def end(study: Study) -> None:
+def end(study: Study, described: str) -> None:
     """Record what the study was run with, and that its run has ended; print what was told of its data sets."""
     try:
-        write(study)
+        write(study, described)
     except UserError as error:  # a full disk may have ended the run
         print(f"dagal: {error}", file=sys.stderr)
     with contextlib.suppress(OSError):  # gone, or on a disk that has become read-only

@@ -21,13 +21,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dagal import storage
 from dagal.report import significance
+from dagal.report.palette import COLOURS, GREY, REFERENCE, ranks
 
-REFERENCE = "random"
-GREY = "#333333"
-# Chosen greedily from the palettes of Okabe and Ito and of Tol: any two are at least 15 apart in CIE Lab, to
-# normal, deuteranope and protanope eyes, and dark enough for white paper.
-COLOURS = ["#0072B2", "#D55E00", "#44AA99", "#661100", "#E69F00"]
-COLOURS += ["#332288", "#56B4E9", "#117733", "#AA3377", "#CC6677"]
 MARKERS = "s^DvP<X>phd"  # 11 and 10 have no common divisor: 110 methods before a pair of both comes back
 DASHES = (4, 2)
 BANDS = {"sd": "s.d.", "se": "s.e.", "t": "95 % interval (t)", "bootstrap": "95 % interval (bootstrap)"}
@@ -75,10 +70,8 @@ def looks(frame: pd.DataFrame) -> dict[str, dict]:
     """Line properties of each method, in order of first appearance."""
     hidden = set(frame.loc[~frame["deployable"].astype(bool), "method"]) if "deployable" in frame else set()
     methods = list(frame["method"].unique())
-    coloured = [method for method in methods if method != REFERENCE]
     lines = {}
-    for method in methods:
-        rank = coloured.index(method) if method in coloured else None
+    for method, rank in ranks(methods).items():
         colour = GREY if rank is None else COLOURS[rank % len(COLOURS)]
         hollow = rank is not None and rank // len(COLOURS) % 2 == 1
         lines[method] = {

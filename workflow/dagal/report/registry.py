@@ -65,6 +65,8 @@ ITEMS = Registry(
         "figure_segmentation_costs": "dagal.report.figures.segmentation_costs:ITEM",
         "figure_class_iou": "dagal.report.figures.class_iou:ITEM",
         "segmentations": "dagal.report.figures.segmentations:ITEM",
+        "publication": "dagal.report.publication:ITEM",
+        "page": "dagal.report.page:ITEM",
     }
 )
 
