@@ -77,15 +77,15 @@ def diff_studies(a: Results, b: Results) -> int:
     if len(roots) > SHOWN:
         print(f"\nand in {len(roots) - SHOWN:,} more jobs whose inputs are equal, last {title(roots[-1].job)}")
     if different:
-        print(f"\n{len(different):,} of {counted:,} jobs that both have differ in what they made")
+        print(f"\n{len(different):,} of {counted:,} jobs differ in what they made")
         show_drift(a, b)
     else:
-        print(f"all of {counted:,} jobs that both have made the same")
+        print(f"all {counted:,} jobs made the same")
     return 1 if different or jobs_a.keys() != jobs_b.keys() else 0
 
 
 def compared(a: Results, b: Results, jobs_a: dict, jobs_b: dict) -> tuple[list[Difference], list[Job], int]:
-    """Jobs at which two studies begin to differ, all jobs whose files differ, and the number of jobs that were compared.
+    """Jobs at which two studies begin to differ, all jobs whose files differ, and the number of jobs that have made anything.
 
     Files that are there in neither study are equal; what holds times, or is made of files that do, is not compared.
     """
@@ -97,7 +97,7 @@ def compared(a: Results, b: Results, jobs_a: dict, jobs_b: dict) -> tuple[list[D
         if any(path in timed or path.endswith(".benchmark.tsv") for path in inputs):
             timed |= {*made(about_a)}
             continue
-        counted += 1
+        counted += any(a.path(own).exists() or b.path(other).exists() for own, other in outputs)
         what = [f"{Path(own).name}: {line}" for own, other in outputs for line in of_pair(a.path(own), b.path(other))]
         if what:
             different.append(one)
