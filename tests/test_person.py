@@ -267,6 +267,32 @@ def test_a_correction_says_what_it_changes_and_opens_it(folder):
             labels.relabel("results/small", image, label, yes=True)
 
 
+def test_one_screen_says_what_labels_cost_and_bring_and_what_waits(folder):
+    study = study_of(methods={"entropy": {}})
+    answer(*((image, "cat") for image in (0, 1, 2, 8, 9)), seconds=6.0, suggestion="dog")
+    answer((3, "cat"), (4, "cat"), seconds=6.0, suggestion="cat")
+    ask(study, "entropy", 1, [4, 3])
+    ask(study, "entropy", 2, [5, 6])
+    about = {"accuracy": None, "agreement": 0.5, "unanswered": 1}
+    for cycle, (n, accuracy, kappa) in enumerate([(10, 0.4, None), (20, 0.5, 0.9), (40, 0.9, 1.0)]):
+        metrics = about | {"labels": n, "cross_validated_accuracy": accuracy, "kappa": kappa}
+        artifacts.write_json(study.path(study.node(0, "entropy", cycle), "metrics"), metrics)
+    told = labels.screen(study)
+    assert told[0] == (  # cycle 2 is of another query than the one that waits
+        "entropy, seed 0: 20 labels, cross validated accuracy 0.500, 1 asked for in vain, 2 more may bring +0.014, 50% of the "
+        "predictions as before"
+    )
+    assert told[1:3] == [
+        "7 answers, 600 an hour; the 2 that are left take about 12 s",
+        "2 of 7 suggestions were accepted (29%)",
+    ]
+    assert "cycle 2 (seed 0) waits for 2 of 2 labels" in told[3]
+    stable = labels.chain(
+        "entropy", [about | {"labels": 1, "kappa": kappa} for kappa in (None, 0.995, 1.0, 1.0)], None, 2
+    )
+    assert stable.endswith("the predictions have stabilized: kappa 0.9950, 1.0000, 1.0000 is above 0.99 in 3 cycles")
+
+
 # --------------------------------------------------------------------------------------------------------------- votes
 
 
