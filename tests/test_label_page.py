@@ -53,9 +53,12 @@ class Page:
             self.driver.quit()
 
     def press(self, *keys):
+        """Press keys, one after the other, once what is shown is loaded."""
         from selenium.webdriver import ActionChains
 
-        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+        for key in keys:
+            self.until("!window.app || app.loaded()")
+            ActionChains(self.driver, duration=0).send_keys(key).perform()
 
     def drag(self, *points):
         """Press at the first point of the image, move along the others, and let go."""
@@ -89,7 +92,7 @@ class Page:
         self.until("window.app || document.querySelector('dialog[open]')")
         if not self.driver.execute_script("return window.app !== undefined"):
             self.press(name, "\ue007")
-        self.until("window.app && document.getElementById('image').complete")
+        self.until("window.app")
 
 
 def _parent(process):
@@ -145,11 +148,15 @@ def test_digits_by_keyboard_while_server_and_browser_are_killed(page, serve, tmp
     page.start(address)
     assert page.driver.current_url == address.partition("?")[0]  # the token is out of the address
     order = [1, 0, *range(2, 9)]
+    page.driver.execute_script("app.stage.load(new Image(), 28, 28, ''); app.give('unsure')")
+    assert page.text("message").startswith("The image is not there yet")  # and nobody answers unseen
+    page.driver.execute_script("app.show()")
     page.press("1", "0", "9")  # the third is wrong
     page.press("u", "c", "blurred", ENTER, "2")
     page.until("app.outbox.held.size === 0")
     assert page.text("saved") == "all saved"
 
+    page.until("[...app.pictures.values()].every((one) => one.naturalWidth > 0)")  # the next ones, too
     process.kill()
     process.wait()
     page.press("3")
@@ -159,6 +166,7 @@ def test_digits_by_keyboard_while_server_and_browser_are_killed(page, serve, tmp
     page.until("app.outbox.held.size === 0")  # the page that is open sends it by itself
     assert len(given(folder)) == 6
 
+    page.until("[...app.pictures.values()].every((one) => one.naturalWidth > 0)")
     process.kill()
     process.wait()
     page.press("?")

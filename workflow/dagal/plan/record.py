@@ -20,7 +20,7 @@ from dagal.plan import environment, job
 from dagal.plan.study import Study
 
 
-def write(study: Study, described: str) -> None:
+def write(study: Study, described: str = "") -> None:
     """Record what the study is run with: when a run starts, and when it ends, as only then all inputs are there.
 
     ``described``: the comment at the head of its file, which the page shows.
@@ -76,7 +76,7 @@ def running(study: Study) -> Path:
     return job.FOLDER / f"{study.name}.run.json"
 
 
-def begin(study: Study, described: str) -> None:
+def begin(study: Study, described: str = "") -> None:
     """Record that this process runs the study."""
     write(study, described)
     remove_leftovers(study)
@@ -84,7 +84,7 @@ def begin(study: Study, described: str) -> None:
     artifacts.write_json(running(study), about)
 
 
-def end(study: Study, described: str) -> None:
+def end(study: Study, described: str = "") -> None:
     """Record what the study was run with, and that its run has ended; print what was told of its data sets."""
     try:
         write(study, described)

@@ -216,12 +216,8 @@ class BoxesMode {
     });
     if (this.box) {
       const [x1, y1, x2, y2] = this.box;
-      for (const x of [x1, (x1 + x2) / 2, x2]) {
-        for (const y of [y1, (y1 + y2) / 2, y2]) {
-          if (x !== (x1 + x2) / 2 || y !== (y1 + y2) / 2) {
-            parts.push(make("svg:rect", { class: "handle", x: x - half, y: y - half, width: 2 * half, height: 2 * half }));
-          }
-        }
+      for (const [x, y] of [[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) {
+        parts.push(make("svg:rect", { class: "handle", x: x - half, y: y - half, width: 2 * half, height: 2 * half }));
       }
     }
     stage.overlay.replaceChildren(...parts);

@@ -1,10 +1,11 @@
 // The page: which image is shown, what keys and buttons do, and where answers go.
 
 const PACE_OF = 50; // last answers that the pace is measured on
+const AHEAD = 8; // images that are loaded before they are shown
 
 class App {
   constructor(work, annotator, kept, earlier) {
-    Object.assign(this, { work, annotator, at: 0, current: 0, history: [], paces: [], lastId: null, lastTime: 0, isSheet: false });
+    Object.assign(this, { work, annotator, at: 0, current: 0, history: [], paces: [], lastId: null, lastTime: 0, isSheet: false, pictures: new Map() });
     this.items = work.items;
     this.answers = new Map(work.items.filter((item) => item.answer).map((item) => [item.id, item.answer]));
     this.clock = new Clock();
@@ -39,9 +40,9 @@ class App {
       { keys: ["c"], text: "Comment", run: () => byId("comment").focus(), quiet: true, when: () => !this.isSheet },
       { keys: ["ArrowLeft", "PageUp"], text: "Image before", run: () => this.go(-1), quiet: true, always: true, when: () => !this.isSheet },
       { keys: ["ArrowRight", "PageDown"], text: "Image after", run: () => this.go(1), quiet: true, when: () => !this.isSheet },
-      { keys: ["+", "="], text: "Larger", run: () => stage.zoom(1.25), quiet: true },
-      { keys: ["-"], text: "Smaller", run: () => stage.zoom(0.8), quiet: true },
-      { keys: ["Home"], text: "Whole image", run: () => stage.fit(), quiet: true },
+      { keys: ["+", "="], text: "Larger", run: () => stage.zoom(1.25), group: "view", when: () => !this.isSheet },
+      { keys: ["-"], text: "Smaller", run: () => stage.zoom(0.8), group: "view", when: () => !this.isSheet },
+      { keys: ["Home"], text: "Whole", run: () => stage.fit(), group: "view", when: () => !this.isSheet },
       { keys: ["m"], text: "Move by dragging", run: () => this.moveByDragging(), pressed: () => stage.moving, when: () => this.mode.down && !this.isSheet },
       look(["(", ")"], "Less, more contrast", ["contrast", 0.87], ["contrast", 1.15]),
       look(["<", ">"], "Darker, brighter", ["brightness", 0.87], ["brightness", 1.15]),
@@ -140,6 +141,7 @@ class App {
 
   give(state, what = {}) {
     if (this.isDone) return;
+    if (!this.loaded()) return this.tell("The image is not there yet: is the server running?"); // nobody answers unseen
     this.record([[this.item, state, what]]);
     this.goOn();
   }
@@ -192,7 +194,7 @@ class App {
     byId("sheet").hidden = !this.isSheet;
     byId("done").hidden = !this.isDone;
     byId("message").hidden = true;
-    document.querySelectorAll("aside > :not(#tools, #answers, #message)").forEach((one) => one.classList.toggle("off", this.isSheet || this.isDone));
+    document.querySelectorAll("aside > :not(#tools, #answers, #view, #message)").forEach((one) => one.classList.toggle("off", this.isSheet || this.isDone));
     this.clock.start();
     this.refreshProgress();
     this.refreshTools();
@@ -210,7 +212,8 @@ class App {
       : `The model suggests: ${suggestion} (${Math.round(100 * item.probability)} %)`;
     this.refreshClasses();
     this.mode.show(item, own?.state === "labeled" ? own : null);
-    this.stage.load(this.source(item.id), work.width, work.height, `image ${item.id}`);
+    this.stage.load(this.picture(item.id), work.width, work.height, `image ${item.id}`);
+    this.loadAhead();
     this.mode.colour?.(); // a canvas that gets its size loses what is on it
     byId("stage").focus({ preventScroll: true });
   }
@@ -296,8 +299,9 @@ class App {
       return make("button", attributes, make("span", { class: "name" }, command.text), make("kbd", {}, command.keys[0].replace("Delete", "Del")));
     };
     const shown = this.active.filter((command) => !command.quiet);
-    byId("tools").replaceChildren(...shown.filter((command) => command.group !== "answers").map(button));
-    byId("answers").replaceChildren(...shown.filter((command) => command.group === "answers").map(button));
+    for (const group of ["tools", "answers", "view"]) {
+      byId(group).replaceChildren(...shown.filter((command) => (command.group || "tools") === group).map(button));
+    }
   }
 
   refreshProgress() {
@@ -327,13 +331,42 @@ class App {
 
   // --------------------------------------------------------------------------------------------- from server or file
 
+  /** The picture of an image, which is loaded again until it is there. */
+  picture(id) {
+    if (!this.pictures.has(id)) {
+      const picture = new Image();
+      picture.src = this.source(id);
+      picture.addEventListener("error", () => setTimeout(() => (picture.src = this.source(id)), RETRY_MILLISECONDS));
+      this.pictures.set(id, picture);
+    }
+    return this.pictures.get(id);
+  }
+
+  loadAhead() {
+    const near = this.items.slice(Math.max(this.at - 1, 0), this.at + 1 + AHEAD).map((item) => item.id);
+    near.forEach((id) => this.picture(id));
+    for (const id of this.pictures.keys()) if (!near.includes(id)) this.pictures.delete(id);
+  }
+
+  /** Whether all that is shown is there. */
+  loaded() {
+    const pictures = this.isSheet ? [...byId("sheet").querySelectorAll("img")] : [this.stage.image];
+    return this.isDone || pictures.every((one) => one.complete && one.naturalWidth > 0);
+  }
+
   source(id) {
     return this.work.images ? `data:image/png;base64,${this.work.images[id]}` : `/images/${id}`;
   }
 
   async superpixels(id, segments) {
     if (this.work.superpixels) return this.work.superpixels[id][segments];
-    return (await fetch(`/superpixels/${id}?segments=${segments}`)).json();
+    for (;;) {
+      try {
+        return await (await fetch(`/superpixels/${id}?segments=${segments}`)).json();
+      } catch (error) {
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
+      }
+    }
   }
 
   download() {

@@ -51,6 +51,7 @@ class Sheet {
   }
 
   confirm() {
+    if (!this.app.loaded()) return this.app.tell("Not all images are there yet: is the server running?");
     const marked = this.tiles.map((tile) => tile.getAttribute("aria-pressed") === "true");
     this.group.forEach((item, place) => marked[place] && this.singly.add(item.id));
     const right = this.group.filter((_, place) => !marked[place]);

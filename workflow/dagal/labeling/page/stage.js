@@ -22,10 +22,13 @@ class Stage {
     for (const look of ["contrast", "brightness"]) byId(look).addEventListener("input", () => this.light());
   }
 
-  load(source, width, height, alt) {
+  /** Shows an image, which may still be loading. */
+  load(image, width, height, alt) {
     Object.assign(this, { width, height });
-    this.image.src = source;
-    Object.assign(this.image, { width, height, alt });
+    Object.assign(image, { id: "image", draggable: false, width, height, alt });
+    this.image.replaceWith(image);
+    this.image = image;
+    this.light();
     Object.assign(this.paint, { width, height });
     this.fit();
   }
