@@ -71,9 +71,9 @@ ITEMS = Registry(
 )
 
 
-def items(study) -> dict[str, Item]:
-    """The tables and figures that a study has, in the order of `ITEMS`."""
-    found = {name: ITEMS.find(name) for name in ITEMS}
+def items(study, but: tuple[str, ...] = ()) -> dict[str, Item]:
+    """The tables and figures that a study has, in the order of `ITEMS`, without those named by ``but``."""
+    found = {name: ITEMS.find(name) for name in ITEMS if name not in but}
     found = {name: item for name, item in found.items() if item.when(study) and item.variants(study)}
     return without_truth(found, study) if study.by_person else found
 
@@ -93,11 +93,11 @@ def without_truth(found: dict[str, Item], study) -> dict[str, Item]:
     return {name: found[name] for name in reads}
 
 
-def targets(study) -> list[str]:
-    """The files of all tables and figures of a study."""
+def targets(study, but: tuple[str, ...] = ()) -> list[str]:
+    """The files of the `items` of a study."""
     return [
         study.pattern(pattern, **variant)
-        for item in items(study).values()
+        for item in items(study, but).values()
         for variant in item.variants(study)
         for pattern in {**item.writes, **item.writes_besides(study)}.values()
     ]

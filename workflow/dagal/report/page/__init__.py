@@ -27,7 +27,7 @@ def reads(study, at):
     """All tables and pictures that the study has, and, of the first seed, what it asked for and the images behind."""
     from dagal.report import registry
 
-    made = [path for path in registry.targets(study) if not path.startswith(f"{study.results}/report/")]
+    made = [path for path in registry.targets(study, but=("page",)) if not path.startswith(f"{study.results}/report/")]
     queries = [
         study.path(study.node(study.seeds[0], method, cycle), "query")
         for method in study.methods
@@ -39,7 +39,7 @@ def reads(study, at):
         "pictures": [path for path in made if path.endswith(".png")],
         "queries": queries,
         "images": study.images(study.seeds[0]),
-        "truth": study.truth,
+        "truth": [] if study.by_person else study.truth,
         "stop_records": study.stop_records(),
     }
 

@@ -108,8 +108,13 @@ def told(row: dict) -> list:
 
 
 def class_names(results: Results) -> list[str]:
-    path = results.dataset_file("truth.h5")
-    return [str(name) for name in artifacts.attributes(path, "truth").get("class_names", ())] if path.exists() else []
+    """Those of the truth, or, where a person labels, of the labels so far."""
+    found = [(results.dataset_file("truth.h5"), "truth")]
+    found += [(path, "labeled") for path in sorted(results.folder.glob("seed*/*/cycle*/labeled.h5"))]
+    for path, kind in found:
+        if path.exists():
+            return [str(name) for name in artifacts.attributes(path, kind).get("class_names", ())]
+    return []
 
 
 def files_of(results: Results, ids: np.ndarray) -> list[str]:
@@ -158,10 +163,12 @@ def of_detection(results: Results, ids: np.ndarray, side: int) -> list[dict]:
         x0, y0, x1, y1 = np.round(box * percent, 1).tolist()
         drawn[int(i)].append([kind, int(label), x0, y0, round(x1 - x0, 1), round(y1 - y0, 1)])
 
-    offsets, boxes, labels = read_truth(results.dataset_file("truth.h5"), ids)
-    for place, i in enumerate(ids):
-        for k in range(offsets[place], offsets[place + 1]):
-            draw(i, "truth", boxes[k], labels[k])
+    truth = results.dataset_file("truth.h5")
+    if truth.exists():  # nobody has it where a person labels
+        offsets, boxes, labels = read_truth(truth, ids)
+        for place, i in enumerate(ids):
+            for k in range(offsets[place], offsets[place + 1]):
+                draw(i, "truth", boxes[k], labels[k])
     coherence = sorted(results.folder.glob(f"seed{results.first_seed}/start-*/cycle0/coherence_*.h5"))
     detections = sorted(results.folder.glob(f"seed{results.first_seed}/start-*/cycle0/detections.h5"))
     if coherence and coherence[0].with_name("detections.h5").exists():
@@ -182,7 +189,9 @@ def of_detection(results: Results, ids: np.ndarray, side: int) -> list[dict]:
 
 
 def of_segmentation(results: Results, ids: np.ndarray, side: int) -> list[dict]:
-    """File and true map of each image."""
+    """File and true map of each image; where a person labels nobody has the map."""
+    if not results.dataset_file("truth.h5").exists():
+        return of_any(results, ids, side)
     with artifacts.opened(results.dataset_file("truth.h5"), "truth") as file:
         masks = artifacts.rows(file["masks"], ids)
     colours = hues(HUES)
