@@ -12,7 +12,7 @@ from dagal import artifacts, config, datasets
 from dagal.acquisition.methods import QUERY
 from dagal.errors import UserError
 from dagal.inspect import labels
-from dagal.labeling import answers, spending, votes
+from dagal.labeling import agreement, answers, spending
 from dagal.plan import Study, graph, waiting
 from dagal.pool import SPLIT, make_split, unlabeled
 from dagal.report import registry
@@ -312,7 +312,7 @@ def test_one_screen_says_what_labels_cost_and_bring_and_what_waits(folder):
 )
 def test_most_annotators_decide_and_a_tie_waits(given, annotators, expected):
     about = {"state": "labeled", "boxes": None, "mask": None, "at": "2026-11-26T05:00:00+00:00"}
-    found = votes.decided({name: about | {"label": label, "source": name} for name, label in given.items()}, annotators)
+    found = agreement.decided({name: about | {"label": label, "source": name} for name, label in given.items()}, annotators)
     assert (found[0], found[1] and found[1]["label"]) == expected
 
 

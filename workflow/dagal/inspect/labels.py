@@ -7,7 +7,7 @@ from typing import TextIO
 
 from dagal import artifacts
 from dagal.errors import UserError
-from dagal.labeling import answers, spending, votes
+from dagal.labeling import agreement, answers, spending
 from dagal.pace import duration
 from dagal.plan import waiting
 from dagal.plan.study import Study
@@ -147,7 +147,7 @@ def relabel(results: str, id: int, label: str, yes: bool) -> list[str]:
     if not yes:
         return [*told, "nothing is changed yet: do it by --yes"]
     state = {"state": label} if label not in classes else {"state": "labeled", "label": label}
-    about = {"id": id, "annotator": votes.DECISION, "source": votes.DECISION, "at": answers.now()}
+    about = {"id": id, "annotator": agreement.DECISION, "source": agreement.DECISION, "at": answers.now()}
     answers.append(answers.log_of(study.results), [about | state])
     for path in files:
         Path(path).unlink(missing_ok=True)

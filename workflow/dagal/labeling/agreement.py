@@ -38,9 +38,21 @@ def _resolved(votes: list[dict], folder: str | Path | None) -> dict | None:
     return votes[best] if (others_N < support_N[best]).all() else None
 
 
+def decided(answers: dict[str, dict], annotators: int, folder: str | Path | None = None) -> tuple[str, dict | None]:
+    """("decided", what was answered), ("waiting", None) while annotators are missing, or ("conflict", None), of one image.
+
+    ``answers``: annotator -> the answer that counts. One of the source `DECISION` needs no others; else ``annotators`` or more give one.
+    """
+    votes = list(answers.values())
+    if len(votes) < annotators and all(vote["source"] != DECISION for vote in votes):
+        return "waiting", None
+    found = _resolved(votes, folder)
+    return ("conflict", None) if found is None else ("decided", {name: found[name] for name in ("state", *SAME)})
+
+
 def kind(answer: dict) -> str:
     """What an answer with a label consists of: ``label``, ``boxes`` or ``mask``."""
-    return next(name for name in SAME if answer[name] is not None)
+    return next((name for name in SAME if answer[name] is not None), "label")
 
 
 def similarity(one: dict, other: dict, folder: str | Path | None = None) -> float:

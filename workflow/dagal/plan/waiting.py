@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dagal import artifacts
 from dagal.errors import UserError
-from dagal.labeling import answers, votes
+from dagal.labeling import agreement, answers
 from dagal.plan.study import Node, Study
 from dagal.report import registry
 
@@ -66,8 +66,8 @@ class Answers:
         self.latest = answers.latest(every)
 
     def of(self, image: int) -> tuple[str, dict | None]:
-        """`votes.decided` of an image. Raises UserError for a class that the study does not have."""
-        state, content = votes.decided(self.latest.get(image, {}), self.settings["annotators"])
+        """`agreement.decided` of an image. Raises UserError for a class that the study does not have."""
+        state, content = agreement.decided(self.latest.get(image, {}), self.settings["annotators"], self.log.parent)
         if content and content["state"] == "labeled":
             if content[self.told_as] is None:
                 raise UserError(f"{self.log} has an answer without {self.told_as} for image {image}: answer again.")
