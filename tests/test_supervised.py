@@ -24,7 +24,7 @@ def test_baselines_are_one_model_per_learner_size_and_seed(workflow):
     workflow.write(study(supervised=[]))
     without = workflow.counted()
     workflow.write(study())
-    baselines = {"supervised": 12, "supervised_table": 1}
+    baselines = {"supervised": 12, "supervised_table": 1, "speed": 1}
     assert workflow.counted() == without | baselines | {rule: without[rule] + 12 for rule in ("train", "evaluate")}
 
 

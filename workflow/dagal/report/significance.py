@@ -150,20 +150,21 @@ def power(effect: float, n: int) -> float:
 
 
 def detectable(sd: float, n: int) -> float:
-    """The smallest true difference that a paired t-test of n seeds finds with probability `POWER`, from the s.d. of the differences."""
+    """The smallest true difference that a paired t-test of n seeds finds with probability `POWER`, from the s.d. of the differences.
+
+    Nan below 2 seeds, and without variance, which then is not known.
+    """
     from scipy import optimize
 
-    if n < 2 or not np.isfinite(sd):
+    if n < 2 or not sd > 0:
         return np.nan
     return sd * optimize.brentq(lambda effect: power(effect, n) - POWER, 0, 20)
 
 
 def seeds_needed(difference: float, sd: float) -> float:
-    """The smallest number of seeds whose paired t-test finds a difference with probability `POWER`; nan above `MOST_SEEDS`."""
-    if not np.isfinite([difference, sd]).all() or difference == 0:
+    """The smallest number of seeds whose paired t-test finds a difference with probability `POWER`; nan as `detectable`, and above `MOST_SEEDS`."""
+    if not (sd > 0 and abs(difference) > 0):
         return np.nan
-    if sd == 0:
-        return 2.0
     effect, low, high = abs(difference) / sd, 1, 2
     while power(effect, high) < POWER:
         low, high = high, 2 * high
