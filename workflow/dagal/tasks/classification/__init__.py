@@ -66,6 +66,7 @@ TASK = Task(
     ),
     stages=STAGES,
     by_person=BY_PERSON,
+    rules_by_person=("predicted_labels.smk",),
     rules=("images.smk", "classification.smk", "signals.smk", "backbones.smk", "balance.smk", "stopping.smk"),
     reads_besides=reads_besides,
     file_of=file_of,
