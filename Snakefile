@@ -90,6 +90,10 @@ if study.by_person:
 
     include: "rules/person.smk"
 
+    for rules_of_task in study.task.rules_by_person:
+
+        include: f"rules/{rules_of_task}"
+
 
 include: "rules/report.smk"
 

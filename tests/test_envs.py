@@ -110,14 +110,17 @@ def test_every_stage_of_a_task_has_one_rule_that_asks_for_what_it_declares(task)
             assert line in text or getattr(declared[name], setting) is default, (name, setting)
 
 
-def test_every_stage_that_only_a_person_has_has_a_rule():
-    declared = {**stages.BY_PERSON, **TASKS["classification"].by_person}
-    every = stages.STAGES | dict(TASKS["classification"].stages)
-    assert sorted(name for file, name, _ in RULES if file == "person.smk") == sorted(declared.keys() - every.keys())
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_stage_that_only_a_person_has_has_a_rule(task):
+    declared, every = {**stages.BY_PERSON, **task.by_person}, {**stages.STAGES, **task.stages}
+    files = ("person.smk", *task.rules_by_person)
+    assert sorted(name for file, name, _ in RULES if file in files) == sorted(declared.keys() - every.keys())
 
 
 def test_every_rule_file_belongs_to_all_studies_or_a_task():
-    every = {"data.smk", "cycle.smk", "report.smk", "person.smk"}.union(*(task.rules for task in TASKS.values()))
+    every = {"data.smk", "cycle.smk", "report.smk", "person.smk"}.union(
+        *((*task.rules, *task.rules_by_person) for task in TASKS.values())
+    )
     assert {path.name for path in (ROOT / "rules").glob("*.smk")} == every == {file for file, _, _ in RULES}
 
 

@@ -54,7 +54,7 @@ def made_up(folder, study="pets"):
     columns = ["study", "method", "learner", "deployable", "seed", "cycle", "labels", "accuracy", "l1_score"]
     tables.write(at / "metrics.csv", pd.DataFrame(rows, columns=columns), "%.6f")
     files = {name: str(at / f"{name}.csv") for name in ("metrics", "summary", "labels_needed")}
-    run(ITEMS.find("summary").make, files, files, measure="accuracy")
+    run(ITEMS.find("summary").make, files, files, measure="accuracy", interval="t")
     classes = [(*row[:2], row[3], *row[4:6], name, 10 + k + row[5]) for row in rows for k, name in enumerate(CLASSES)]
     tables.write(
         at / "classes.csv",

@@ -312,7 +312,9 @@ def test_one_screen_says_what_labels_cost_and_bring_and_what_waits(folder):
 )
 def test_most_annotators_decide_and_a_tie_waits(given, annotators, expected):
     about = {"state": "labeled", "boxes": None, "mask": None, "at": "2026-11-26T05:00:00+00:00"}
-    found = agreement.decided({name: about | {"label": label, "source": name} for name, label in given.items()}, annotators)
+    found = agreement.decided(
+        {name: about | {"label": label, "source": name} for name, label in given.items()}, annotators
+    )
     assert (found[0], found[1] and found[1]["label"]) == expected
 
 

@@ -95,6 +95,7 @@ class Task:
     known: Callable | None = None
     # steps that a study has where a person labels, instead of or besides those above
     by_person: Mapping[str, Stage] = field(default_factory=dict)
+    rules_by_person: tuple[str, ...] = ()  # the files that declare those besides
     # (settings of a method, the study's settings) -> (kind of file, data set) of signals that are read besides those of score and selector
     reads_besides: Callable = lambda method, settings: []
     # those of the measures that say what the labels have cost, besides their number

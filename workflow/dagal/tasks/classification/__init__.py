@@ -75,6 +75,7 @@ TASK = Task(
         "stopping.smk",
     ),
     by_person=BY_PERSON,
+    rules_by_person=("predicted_labels.smk",),
     reads_besides=partial(adversaries.reads_besides, SIGNALS),
     file_of=file_of,
 )
