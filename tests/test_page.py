@@ -317,7 +317,8 @@ def test_page_of_several_studies(folder, tmp_path):
     tables.write(tmp_path / "ranks.csv", pd.DataFrame({"method": ["entropy"], "rank": [1.5]}), "%.6g")
     page.write([folder, other], tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
-    assert '<article id="pets"' in text and '<article id="toys"' in text and "Across studies" in text and "1.5" in text
+    assert '<article id="pets"' in text and '<article id="toys"' in text and "1.5" in text
+    assert 'data-chart="pets-overview"' in text and 'data-chart="toys-overview"' in text
 
 
 def test_folder_without_results_is_one_sentence(tmp_path):

@@ -100,6 +100,10 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
     curves = reading.curves(models)
     rows = reading.summary(study)
     own = [look for look in looks if look["method"] in study.methods]
+    figures_drawn = drawn(study, models, curves, rows, own)
+    if number > 1:  # the curves again, beside those of the other studies
+        curve = figures_drawn["curve"]
+        figures_drawn["overview"] = curve | {"spec": curve["spec"] | {"height": 240}}
     return {
         "name": study.name,
         "about": about(study),
@@ -108,7 +112,7 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "measure": named(study.measure),
         "summary": rows,
         "learners": len({row["learner"] for row in rows}) > 1,
-        "charts": drawn(study, models, curves, rows, own),
+        "charts": figures_drawn,
         "power": in_points(study.table("power")),
         "spread": in_points(study.table("training_spread")),
         "gallery": gallery.gallery(study, gallery.BYTES // number),
