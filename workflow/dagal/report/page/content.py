@@ -373,22 +373,23 @@ def query_costs(table: pd.DataFrame) -> pd.DataFrame:
 
 def figures(folder: Path, room: int) -> list[dict]:
     """The other pictures of a study with their captions, as far as there is room; of those without it only the names."""
-    found = []
-    for name in ITEMS:
-        item = ITEMS.find(name)
+    found = {}
+    for item in map(ITEMS.find, ITEMS):
         for output, label in item.labels.items():
             pattern = item.writes.get(output, "")
             if not pattern.endswith(".png") or Path(pattern).stem in REDRAWN:
                 continue
+            caption = " ".join(cleandoc(item.caption).split()).replace("*", "").replace("``", "")
             for path in sorted(folder.glob(re.sub(r"\{\w+\}", "*", pattern.removeprefix("{results}/")))):
-                source = picture(path)
-                room -= len(source)
-                caption = " ".join(cleandoc(item.caption).split()).replace("*", "").replace("``", "")
                 title = path.stem.replace("_", " ") if "{" in label else label
-                found.append(
-                    {"title": title, "caption": caption, "src": source if room >= 0 else None, "file": path.name}
-                )
-    return found
+                # a name without wildcards comes before one that a pattern happens to match
+                if path not in found or "{" not in label:
+                    found[path] = {"title": title, "caption": caption, "file": path.name}
+    for path, figure in found.items():
+        source = picture(path)
+        room -= len(source)
+        figure["src"] = source if room >= 0 else None
+    return list(found.values())
 
 
 def picture(path: Path) -> str:
