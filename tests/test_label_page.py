@@ -113,7 +113,9 @@ def no_script_fails(page):
     """An error of the page's own scripts, or a breach of its rules of content, fails the test."""
     page.driver.get_log("browser")
     yield
-    assert [line for line in page.driver.get_log("browser") if line["level"] == "SEVERE"] == []
+    logged = page.driver.get_log("browser")
+    # the network fails where a test takes the server away
+    assert [line for line in logged if line["level"] == "SEVERE" and line["source"] != "network"] == []
 
 
 @pytest.fixture
@@ -198,6 +200,9 @@ def test_digits_by_keyboard_while_server_and_browser_are_killed(page, serve, tmp
     assert counted[2]["comment"] == "blurred" and counted[3]["comment"] == ""
     assert all(one["suggestion"] is None and 0 <= one["seconds"] < 100 for one in counted.values())
     assert len({(one["id"], one["at"]) for one in given(folder)}) == len(given(folder))
+    (folder / "waiting.json").unlink()  # the study has gone on
+    page.driver.refresh()
+    page.until("document.getElementById('message').textContent.includes('run the study by snakemake')")
 
 
 @pytest.fixture

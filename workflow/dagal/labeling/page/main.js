@@ -406,15 +406,14 @@ async function begin() {
   let work = embedded && JSON.parse(embedded.textContent);
   if (!work) {
     const reply = await fetch(`/work?annotator=${encodeURIComponent(annotator)}`);
-    if (!reply.ok) {
-      byId("message").textContent = await reply.text();
-      byId("message").hidden = false;
-      return;
-    }
+    if (!reply.ok) throw new Error(await reply.text());
     work = await reply.json();
   }
   const kept = await Kept.open(`${work.study} ${work.round || ""} `);
   window.app = new App(work, annotator, kept, await kept.all());
 }
 
-begin();
+begin().catch((error) => {
+  byId("message").textContent = error.message; // as: nothing waits, or a browser that may keep nothing
+  byId("message").hidden = false;
+});

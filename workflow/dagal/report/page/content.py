@@ -100,6 +100,10 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
     curves = reading.curves(models)
     rows = reading.summary(study)
     own = [look for look in looks if look["method"] in study.methods]
+    figures_drawn = drawn(study, models, curves, rows, own)
+    if number > 1:  # the curves again, beside those of the other studies
+        curve = figures_drawn["curve"]
+        figures_drawn["overview"] = curve | {"spec": curve["spec"] | {"height": 240}}
     return {
         "name": study.name,
         "about": about(study),
@@ -108,7 +112,7 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "measure": named(study.measure),
         "summary": rows,
         "learners": len({row["learner"] for row in rows}) > 1,
-        "charts": drawn(study, models, curves, rows, own),
+        "charts": figures_drawn,
         "power": in_points(study.table("power")),
         "spread": in_points(study.table("training_spread")),
         "gallery": gallery.gallery(study, gallery.BYTES // number),
@@ -369,22 +373,23 @@ def query_costs(table: pd.DataFrame) -> pd.DataFrame:
 
 def figures(folder: Path, room: int) -> list[dict]:
     """The other pictures of a study with their captions, as far as there is room; of those without it only the names."""
-    found = []
-    for name in ITEMS:
-        item = ITEMS.find(name)
+    found = {}
+    for item in map(ITEMS.find, ITEMS):
         for output, label in item.labels.items():
             pattern = item.writes.get(output, "")
             if not pattern.endswith(".png") or Path(pattern).stem in REDRAWN:
                 continue
+            caption = " ".join(cleandoc(item.caption).split()).replace("*", "").replace("``", "")
             for path in sorted(folder.glob(re.sub(r"\{\w+\}", "*", pattern.removeprefix("{results}/")))):
-                source = picture(path)
-                room -= len(source)
-                caption = " ".join(cleandoc(item.caption).split()).replace("*", "").replace("``", "")
                 title = path.stem.replace("_", " ") if "{" in label else label
-                found.append(
-                    {"title": title, "caption": caption, "src": source if room >= 0 else None, "file": path.name}
-                )
-    return found
+                # a name without wildcards comes before one that a pattern happens to match
+                if path not in found or "{" not in label:
+                    found[path] = {"title": title, "caption": caption, "file": path.name}
+    for path, figure in found.items():
+        source = picture(path)
+        room -= len(source)
+        figure["src"] = source if room >= 0 else None
+    return list(found.values())
 
 
 def picture(path: Path) -> str:

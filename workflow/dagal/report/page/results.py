@@ -80,8 +80,9 @@ class Results:
     def dataset_file(self, name: str) -> Path:
         """images.h5 or truth.h5 of the study's data set; of images with noise those that the first seed sees."""
         noisy = name == "images.h5" and self.settings["pool"]["noise"]["kind"] != "none"
-        place = f"{self.name}/seed{self.first_seed}" if noisy else f"datasets/{self.settings['dataset']['name']}"
-        return self.folder.parent / place / name
+        if noisy:
+            return self.folder / f"seed{self.first_seed}" / name
+        return self.folder.parent / "datasets" / self.settings["dataset"]["name"] / name
 
     @property
     def first_seed(self) -> int:
