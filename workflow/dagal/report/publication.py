@@ -40,8 +40,9 @@ def latex(rows: list[dict], measure: str) -> str:
     """`dagal.report.page.results.summary` as a table for the package booktabs: percent, with half the width of the 95 % interval."""
     number = {row["seeds"] for row in rows}
     seeds = str(max(number)) if len(number) == 1 else f"{min(number)} to {max(number)}"
+    of_seeds = "1 seed" if seeds == "1" else f"mean of {seeds} seeds, +- half of the 95 % interval"
     lines = [
-        f"% mean of {seeds} seeds, +- half of the 95 % interval; needs \\usepackage{{booktabs}}",
+        f"% {of_seeds}; needs \\usepackage{{booktabs}}",
         r"\begin{tabular}{lrrr}",
         r"\toprule",
         rf"method & {escaped(measure)} (\%) & AUBC (\%) & labels saved \\",
