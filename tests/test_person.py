@@ -422,7 +422,7 @@ def test_given_labels_are_the_first_ones_and_the_test_set_is_that_of_all_seeds()
     settings = {"initial": {"size": 6, "kind": "random"}, "imbalance": {"kind": "none", "factor": 1, "where": "rest"}}
     settings |= {"validation": 2, "test": 3}
     given = np.array([4, 7, 21, 23])  # two for training, two for testing
-    splits = [make_split(split_N, np.zeros(25, np.int64), 1, settings, seed, given=given) for seed in range(4)]
+    splits = [make_split(split_N, np.zeros(25, np.int64), 0, settings, seed, given=given) for seed in range(4)]
     for split in splits:
         assert sorted(np.concatenate(list(split.values()))) == list(range(25))
         assert [len(split[name]) for name in ("test", "validation", "initial")] == [5, 2, 6 + 0]

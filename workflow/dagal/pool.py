@@ -164,6 +164,7 @@ def make_split(
     initial, imbalance = settings["initial"], settings["imbalance"]
     training, test = np.flatnonzero(split_N == 0), np.flatnonzero(split_N == 1)
     if given is not None:
+        n_classes = 1  # nothing is drawn by class, and a data set without labels has none
         # an image for testing that has no label is one of the pool
         training, test = np.union1d(training, np.setdiff1d(test, given)), np.intersect1d(test, given)
         free = np.setdiff1d(training, given)
