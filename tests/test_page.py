@@ -93,7 +93,7 @@ def made_up(folder, study="pets"):
                 artifacts.write_csv(
                     node / "query.csv", ["order", "id", "file", "score", "predicted_class", "probability"], said
                 )
-                artifacts.write_costs(node / "train.benchmark.tsv", ["2.0", "1", "1", "0", "0"])
+                artifacts.write_costs(node / "train.benchmark.tsv", ["2.0", "1", "1", "0", "0"], "made up")
                 os.utime(node / "train.benchmark.tsv", (1e9, 1e9 + 60 * cycle))
     return at
 
