@@ -15,7 +15,7 @@ CONFIG := config.yaml
 UV_VERSION := 0.13.8
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 
-.PHONY: run report label resume unlock run-video run-segmentation run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda fuzz bench bench-selection
+.PHONY: run report label resume unlock run-video run-segmentation run-camera-traps test quick lint format docs lock clean check-readers check-hostile chaos slurm check-slurm check-conda check-labeling fuzz bench bench-selection
 
 run: $(VENV)/.ready
 	@name=$$($(PYTHON) -m dagal config --name $(CONFIG)) && study=results/$$name && \
@@ -120,6 +120,10 @@ check-hostile: $(VENV)/.ready
 # a whole small study with --use-conda, by conda or by the stand-in of the tests (three minutes)
 check-conda: $(VENV)/.ready
 	OMP_NUM_THREADS=1 DAGAL_WHOLE=1 $(PYTHON) -m pytest -q tests/test_conda.py
+
+# whole studies that are labeled in a browser by keyboard and mouse, and by another tool's file (minutes; needs chromium)
+check-labeling: $(VENV)/.ready
+	OMP_NUM_THREADS=1 DAGAL_WHOLE=1 $(PYTHON) -m pytest -q tests/test_label_study.py
 
 # files with a few bytes changed, for as long as SECONDS says: what readers die of is kept and printed
 SECONDS := 60

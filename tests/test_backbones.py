@@ -44,7 +44,7 @@ def study(**changes):
 def save_lenet(path, seed=0):
     torch.manual_seed(seed)
     network, _ = NETWORKS.find("lenet")((1, 8, 8), {})
-    save_file(network.state_dict(), path)
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
     return network
 
 

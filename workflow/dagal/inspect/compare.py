@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagal.errors import UserError
+from dagal.inspect import export
+from dagal.report import page
 
 CURVE = [
     "study",
@@ -77,20 +79,12 @@ def run(options) -> None:
             print(f"{options.out / name}.csv: {len(table)} rows")
     if len(found["ranks"]):
         print(found["ranks"].to_string(index=False, float_format="%.3g"))
-    try:
-        from dagal.report import page
-    except ImportError:  # an installation without pages
-        return
     page.write(folders, options.out / "index.html")
     print(f"page: {options.out / 'index.html'}")
 
 
 def unpacked(path: Path) -> Path:
     """The folder of a study that may be packed. Raises UserError."""
-    try:
-        from dagal.inspect import export
-    except ImportError:  # nothing packs studies
-        return path
     return export.opened(path)
 
 
