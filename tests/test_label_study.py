@@ -116,7 +116,7 @@ def test_twenty_frames_with_boxes(page, serve, tmp_path):  # noqa: F811
     names = list(render.CLASSES)
     workflow = Workflow(tmp_path)
     workflow.write({
-        "study": "boxes", "task": "detection",
+        "study": "boxes",
         "dataset": {"name": "films", "loader": "video_folder", "path": "films", "labels": "none", "height": 96, "width": 128},
         "oracle": {"kind": "person", "classes": names}, "pool": {"initial": {"size": 8}, "test": 6}, "budget": 6, "cycles": 1,
         "seeds": [0], "methods": {"entropy": {}},
