@@ -26,7 +26,9 @@ def read(name: str) -> dict:
 
 def of_gpus() -> set[str]:
     """The stages that may ask for a GPU."""
-    every = stages.STAGES | {name: stage for task in tasks.TASKS for name, stage in tasks.find(task).stages.items()}
+    every = stages.STAGES | stages.BY_PERSON
+    for task in map(tasks.find, tasks.TASKS):
+        every = every | dict(task.stages) | dict(task.by_person)
     return {name for name, stage in every.items() if stage.gpu is not Stage.__dataclass_fields__["gpu"].default}
 
 
