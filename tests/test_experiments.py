@@ -394,7 +394,7 @@ DIGESTS = {
     "label_dispersion_cifar10": "e987df7dc0acdd3f",
     "class_balance_tiny_imagenet_if01": "7e14d819677ef3d0",
     "ta_vaal_caltech101": "57e89bddc314c375",
-    "low_budget_tiny_imagenet_10": "1e297af9e9d9f3fc",
+    "low_budget_tiny_imagenet_10": "2fc74b297e770a97",
     "synthia_al": "c222a0955cd3cd88",
     "camera_traps": "724813b1e472b9ae",
 }
