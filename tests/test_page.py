@@ -319,10 +319,14 @@ def test_page_is_one_file_that_needs_nothing_and_takes_names_as_text(folder, tmp
 
 def test_page_of_several_studies(folder, tmp_path):
     other = made_up(folder.parents[1], "toys")
-    tables.write(tmp_path / "ranks.csv", pd.DataFrame({"method": ["entropy"], "rank": [1.5]}), "%.6g")
+    tables.write(
+        tmp_path / "ranks.csv",
+        pd.DataFrame({"method": ["entropy", "random"], "rank": [1, 2], "critical_difference": 1.4}),
+        "%.6g",
+    )
     page.write([folder, other], tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
-    assert '<article id="pets"' in text and '<article id="toys"' in text and "1.5" in text
+    assert '<article id="pets"' in text and '<article id="toys"' in text and 'data-chart="pets-ranks"' in text
     assert 'data-chart="pets-overview"' in text and 'data-chart="toys-overview"' in text
 
 

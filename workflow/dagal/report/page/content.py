@@ -56,6 +56,20 @@ def page(folders: list[Path], beside: Path) -> dict:
         for name in COMPARED
         if len(studies) > 1 and (beside / f"{name}.csv").exists()
     }
+    ranks = compared.get("ranks")
+    if ranks is not None and ranks.get("critical_difference", pd.Series(dtype=float)).notna().any():
+        half = ranks["critical_difference"] / 2
+        frame = pd.DataFrame(
+            {
+                "method": ranks["method"],
+                "mean": ranks["rank"],
+                "low": ranks["rank"] - half,
+                "high": ranks["rank"] + half,
+            }
+        )
+        text = "; ".join(f"{row.method} {row.mean:.2f}" for row in frame.itertuples())
+        spec = charts.styled(charts.intervals(frame, looks, "mean rank (1: best)"), 34 * len(frame) + 20)
+        found[0]["charts"]["ranks"] = {"spec": spec, "alt": f"Mean ranks over the data sets: {text}."}
     return {
         "title": found[0]["name"] if len(found) == 1 else f"{len(found)} studies",
         "studies": found,
@@ -115,12 +129,24 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "charts": figures_drawn,
         "power": in_points(study.table("power")),
         "spread": in_points(study.table("training_spread")),
+        "needed": as_rows(needed(study)),
+        "speed": as_rows(study.table("speed")),
         "gallery": gallery.gallery(study, gallery.BYTES // number),
         "figures": figures(study.folder, PICTURE_BYTES // number),
         "paper": described(study.about.get("described", "")),
         "settings": json.dumps(study.settings, indent=1, sort_keys=True),
         "versions": versions(study.about),
     }
+
+
+def needed(study: Results) -> pd.DataFrame | None:
+    """Mean labels that each method (row) needs for each level of performance (column); None where the study has no such table."""
+    table = study.table("labels_needed")
+    if table is None:
+        return None
+    order = dict.fromkeys(table["method"])
+    found = table.pivot(index="method", columns=study.measure, values="labels").loc[list(order)]
+    return found.rename(columns=lambda level: f"{100 * level:.0f} %").round().reset_index()
 
 
 def named(measure: str) -> str:
