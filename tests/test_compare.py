@@ -11,6 +11,15 @@ from scipy import stats
 from dagal.__main__ import main
 from dagal.inspect import compare
 
+
+@pytest.fixture(autouse=True)
+def pages(monkeypatch):
+    """What the page is asked to show; test_page.py has it shown."""
+    asked = []
+    monkeypatch.setattr(compare.page, "write", lambda folders, out: asked.append((folders, out)))
+    return asked
+
+
 LABELS = np.array([10, 20, 40])
 METHODS = {"random": 0.0, "entropy": 0.05, "margin": 0.04, "oracle": 0.2}
 
@@ -69,9 +78,10 @@ def test_ranks_over_data_sets(tmp_path):
     )
 
 
-def test_curves_and_results_of_all_studies(tmp_path):
+def test_curves_and_results_of_all_studies(tmp_path, pages):
     folders = [results(tmp_path / name, name, seed) for seed, name in enumerate("ab")]
     found = compared(tmp_path, *folders)
+    assert pages == [(folders, tmp_path / "out/index.html")]
     assert found["curves"].columns.tolist() == compare.CURVE and len(found["curves"]) == 2 * 4 * 3
     metrics = pd.read_csv(folders[1] / "metrics.csv")
     values = metrics[(metrics["method"] == "margin") & (metrics["cycle"] == 2)]["accuracy"]
@@ -103,7 +113,7 @@ def test_gains_that_do_not_carry_over_to_another_budget(tmp_path):
 def test_what_is_no_study_is_one_sentence(tmp_path, capsys):
     a, other = results(tmp_path / "a", "digits", 0), results(tmp_path / "b", "digits", 1, study="a")
     for folders, words in (
-        ([a, tmp_path / "c"], "c holds no finished study"),
+        ([a, tmp_path / "c"], "c is missing: give a folder as results/digits"),
         ([a, other], "two of the studies are called 'a'"),
     ):
         assert main(["compare", *map(str, folders), "--out", str(tmp_path / "out")]) == 2

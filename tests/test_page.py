@@ -18,6 +18,7 @@ from scipy import stats
 from test_report import run
 
 from dagal import artifacts
+from dagal.__main__ import main
 from dagal.config import load
 from dagal.config.loader import head
 from dagal.errors import UserError
@@ -328,6 +329,14 @@ def test_page_of_several_studies(folder, tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert '<article id="pets"' in text and '<article id="toys"' in text and 'data-chart="pets-ranks"' in text
     assert 'data-chart="pets-overview"' in text and 'data-chart="toys-overview"' in text
+
+
+def test_studies_are_compared_on_a_page(folder, tmp_path):
+    made_up(folder.parents[1], "toys")
+    folders = [str(folder), str(folder.with_name("toys"))]
+    assert main(["compare", *folders, "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out/index.html").read_text()
+    assert '<article id="pets"' in text and "<h3>break even</h3>" in text
 
 
 def test_folder_without_results_is_one_sentence(tmp_path):
