@@ -36,6 +36,8 @@ TABLES = dict.fromkeys(
         "informativeness",
         "class_entropy",
         "selection_costs",
+        "publication",
+        "page",
     ),
     1,
 )
@@ -196,7 +198,7 @@ def test_a_cycle_more_runs_only_its_own_nodes():
 
 
 def test_settings_rerun_only_what_they_touch():
-    assert reruns(small(), small(plots={"dpi": 90})) == FIGURES
+    assert reruns(small(), small(plots={"dpi": 90})) == FIGURES | {"page": 1}  # which holds them
     found = reruns(small(), small(methods={"random": {}, "entropy": {"subset": 3}}))
     assert found["train"] == found["score"] == 2
     reordered = dict(reversed(small().items()))

@@ -16,7 +16,10 @@ from hostile import Case
 from hostile._readers import backbone
 
 torch.manual_seed(0)
-STATE = {name: tensor.clone() for name, tensor in lenet((1, 16, 16), {})[0].state_dict().items()}
+STATE = {
+    name: tensor.clone(memory_format=torch.contiguous_format)
+    for name, tensor in lenet((1, 16, 16), {})[0].state_dict().items()
+}
 FIRST = next(iter(STATE))
 
 

@@ -216,7 +216,7 @@ def predictions(results: Results, ids: np.ndarray) -> dict[int, dict[str, list]]
     cycles = results.metrics[results.metrics["seed"] == results.first_seed]
     for method, cycle in cycles[["method", "cycle"]].itertuples(index=False):
         path = results.file(results.first_seed, method, int(cycle), "signals.h5")
-        if not path.is_file():
+        if not path.is_file() or path.is_symlink():  # a link says that the chain had stopped
             continue
         with artifacts.opened(path, "signals") as file:
             if "probabilities" not in file:
