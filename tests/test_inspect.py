@@ -67,6 +67,26 @@ def test_a_folder_without_study_is_one_sentence(tmp_path, capsys):
 # -------------------------------------------------------------------------------------------------------------- status
 
 
+def test_output_that_nobody_reads_any_more_is_no_error(made_once):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "dagal", "trace", "0", str(made_once)]
+    done = subprocess.run(
+        command,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "PYTHONUNBUFFERED": "1"},
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_not_there_has_no_differences(made_once, tmp_path, capsys):
+    assert main(["diff", str(made_once), str(tmp_path / "b")]) == 2
+    assert "b does not exist: give two folders" in capsys.readouterr().err
+
+
 def test_status_of_a_finished_study(made_once, capsys):
     code, out = printed(capsys, "status", made_once)
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}

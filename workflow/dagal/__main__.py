@@ -61,6 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?", it does not crash
     try:
         return options.run(options) or 0
+    except BrokenPipeError:  # who reads the output has ended, as `head` does
+        sys.stdout = None  # nothing is left to be written when Python ends
+        return 0
     except UserError as error:
         print(f"dagal: {error}", file=sys.stderr)
         return 2

@@ -44,6 +44,9 @@ def add_command(commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the differences; returns the exit code."""
     a, b = options.a, options.b
+    for path in (a, b):
+        if not path.exists():
+            raise UserError(f"{path} does not exist: give two folders of studies or two artifacts.")
     if a.is_dir() != b.is_dir():
         raise UserError(f"{a} and {b} are a file and a folder: give two folders of studies or two artifacts.")
     return diff_studies(opened(a), opened(b)) if a.is_dir() else diff_files(a, b)
