@@ -1,10 +1,10 @@
 """``python -m dagal compare results/a results/b ... --out FOLDER``: several finished studies side by side, tables and a page."""
 
 import itertools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from dagal import files
 from dagal.errors import UserError
 from dagal.inspect import export
 from dagal.report import page
@@ -63,7 +63,7 @@ def add_command(commands) -> None:
 def run(options) -> None:
     from dagal.report import tables
 
-    folders = [unpacked(path) for path in options.studies]
+    folders = [export.opened(path) for path in options.studies]
     studies = [measured(folder) for folder in folders]
     names = [study.name for study in studies]
     for name in names:
@@ -83,11 +83,6 @@ def run(options) -> None:
     print(f"page: {options.out / 'index.html'}")
 
 
-def unpacked(path: Path) -> Path:
-    """The folder of a study that may be packed. Raises UserError."""
-    return export.opened(path)
-
-
 def measured(folder: Path) -> Measured:
     """What a finished study measured. Raises UserError if it is none."""
     from dagal import tasks
@@ -95,7 +90,7 @@ def measured(folder: Path) -> Measured:
     from dagal.report.tables.summary import all_data
 
     try:
-        settings = json.loads((folder / "study.json").read_text(encoding="utf-8"))["settings"]
+        settings = files.read_json(folder / "study.json")["settings"]
         measure, metrics = tasks.find(settings["task"]).measures[0], tables.read(folder / "metrics.csv")
         supervised = tables.read(folder / "supervised.csv") if "all" in settings["supervised"] else None
         full = all_data(supervised, measure) if supervised is not None else {}

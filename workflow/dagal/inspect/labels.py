@@ -53,7 +53,7 @@ def study_of(results: str) -> Study:
     path = Path(results) / "study.json"
     if not path.exists():
         raise UserError(f"{path} is not there: give the folder of a study that has been run, as results/leaves.")
-    settings, waits = artifacts.read_json(path)["settings"], Path(results) / waiting.FILE
+    settings, waits = artifacts.read_json(path)["settings"], Path(results) / answers.WAITING
     if waits.exists():  # a run that had nothing to make has written no record, but may have met new classes
         settings["oracle"]["classes"] = artifacts.read_json(waits)["class_names"]
     study = Study(settings)
@@ -84,7 +84,7 @@ def people(study: Study, log: list[dict]) -> list[str]:
     found, seconds = [], spending.seconds_per_answer(log)
     n_given = sum(answer["source"] != waiting.GIVEN for answer in log)
     if seconds:
-        about = artifacts.read_json(Path(study.results) / waiting.FILE)
+        about = artifacts.read_json(Path(study.results) / answers.WAITING)
         left = len({image for query in about["queries"] for image in query["left"]})
         rest = f"; the {left:,} that are left take about {duration(left * seconds)}" if left else ""
         found.append(f"{n_given:,} answers, {3600 / seconds:,.0f} an hour{rest}")

@@ -8,7 +8,6 @@ from dagal import artifacts, config
 from dagal.errors import UserError
 from dagal.plan import Study, graph, job
 from dagal.plan.graph import Job
-from dagal.report import registry
 
 HOME = Path("results")  # where the plan has the results of all studies
 
@@ -64,15 +63,9 @@ def planned(settings: dict, source: Path) -> Study:
         ) from None
 
 
-def targets(study: Study) -> list[str]:
-    """What a run of the study is asked for: its tables and figures, and the measures of all its models."""
-    models = [study.path(node, "metrics") for node in [*study.nodes(), *study.supervised()]]
-    return [*registry.targets(study), *models]
-
-
 def described(study: Study) -> dict[Job, dict]:
     """Every job of the study, with what it reads, writes and is set to (`dagal.plan.job.describe`); each after those that it reads from."""
-    jobs = sorted(graph.jobs(study, targets(study)), key=place)
+    jobs = sorted(graph.jobs(study, study.targets), key=place)
     found = {one: job.describe(study, one[0], dict(one[1])) for one in jobs}
     maker = {path: one for one, about in found.items() for path in about["output"].values()}
     before = {one: [maker[path] for path in read(about) if path in maker] for one, about in found.items()}

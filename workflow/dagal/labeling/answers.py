@@ -25,6 +25,9 @@ from pathlib import Path
 from dagal.errors import UserError
 
 FOLDER = "answers"  # in the folder of a study
+WAITING = "waiting.json"  # beside it: what waits for whoever labels
+# task of a study -> the field of an answer that holds it
+ANSWER = {"classification": "label", "detection": "boxes", "segmentation": "mask"}
 STATES = ("labeled", "unsure", "no_class", "skipped", "withdrawn")
 ANSWERED = ("labeled", "unsure", "no_class")
 FIELDS = {"label": None, "boxes": None, "mask": None, "seconds": None, "suggestion": None, "comment": ""}

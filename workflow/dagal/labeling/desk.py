@@ -16,11 +16,9 @@ from dagal.errors import UserError
 from dagal.labeling import answers, masks
 from dagal.plan import Study
 
-FILE = "waiting.json"  # in the folder of a study
 SHARE = 0.5  # least probability of a detection that is suggested
 MOST_LETTERS = {"annotator": 100, "comment": 2000, "at": 40}
 KEYS = {"id", "state", "annotator", "at", "label", "boxes", "mask", "seconds", "suggestion", "comment"}
-GIVEN = {"classification": "label", "detection": "boxes", "segmentation": "mask"}  # task -> what its answer is
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Work:
 
 def read_work(results: Path) -> Work:
     """What waits in the study with this folder of results. Raises UserError if nothing does."""
-    path = results / FILE
+    path = results / answers.WAITING
     if not path.is_file():
         raise UserError(
             f"{path} is missing, so no query of {results} waits for labels: run the study by snakemake first."
@@ -203,8 +201,8 @@ def _checked(given: object, work: Work) -> dict:
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds)
     _need(seconds is None or (number and seconds >= 0), "seconds must be a number of at least 0, or null")
     answer = {"id": image, "state": state, **texts, "seconds": seconds, "source": "page"}
-    needed = GIVEN[work.task] if state == "labeled" else None
-    for name in GIVEN.values():
+    needed = answers.ANSWER[work.task] if state == "labeled" else None
+    for name in answers.ANSWER.values():
         _need((given.get(name) is not None) == (name == needed), f"{state} needs {needed or 'no label'}, not {name}")
     if needed == "label":
         answer["label"] = _class(given["label"], work)

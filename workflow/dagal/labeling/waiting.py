@@ -10,9 +10,8 @@ import numpy as np
 from dagal import artifacts, files, storage
 from dagal.datasets.origins import origins
 from dagal.errors import UserError
+from dagal.labeling.answers import ANSWER, WAITING
 
-# of a study's task: the field of an answer that holds it
-ANSWER = {"classification": "label", "detection": "boxes", "segmentation": "mask"}
 MOST_LETTERS = 60  # of the name of a file, behind the id
 
 
@@ -67,7 +66,7 @@ class Waiting:
 
 def read(results: Path) -> Waiting:
     """What waits in the study with this folder of results. Raises UserError if nothing does."""
-    path = results / "waiting.json"
+    path = results / WAITING
     if not path.exists():
         raise UserError(
             f"{path} does not exist: give the folder of a study whose queries wait for a person, results/STUDY."

@@ -140,6 +140,12 @@ class Study:
         return {name: report_stage(item) for name, item in registry.items(self).items()}
 
     @property
+    def targets(self) -> list[str]:
+        """What a run is asked for: its tables and figures, and the measures of all its models."""
+        models = [self.path(node, "metrics") for node in [*self.nodes(), *self.supervised()]]
+        return [*registry.targets(self), *models]
+
+    @property
     def stages(self) -> dict[str, Stage]:
         """Every stage by the name of its rule."""
         return self.steps | self.report

@@ -17,7 +17,6 @@ from dagal.plan.study import Node, Study
 from dagal.report import registry
 
 GIVEN = "given"  # annotator and source of the labels that a data set brings
-FILE = "waiting.json"  # in the folder of a study: what waits for whoever labels
 
 
 @dataclass(frozen=True)
@@ -197,8 +196,7 @@ def goals(study: Study) -> tuple[Study, list[str]]:
     Where a person labels, tables and figures are made when no chain waits any more, of the cycles that all have. Mistakes end the program with a sentence.
     """
     if not study.by_person:
-        nodes = [*study.nodes(), *study.supervised()]
-        return study, [*registry.targets(study), *(study.path(node, "metrics") for node in nodes)]
+        return study, study.targets
     try:
         found = reach(study)
     except UserError as error:
@@ -220,7 +218,7 @@ def predicted(study: Study, found: Reach) -> list[str]:
 
 
 def write(study: Study) -> list[str]:
-    """Write `FILE`, from what is on the disk, for the page and other tools; what a study waits for, in lines for the screen."""
+    """Write `answers.WAITING`, from what is on the disk, for the page and other tools; what a study waits for, in lines for the screen."""
     found, known = reach(study), Answers(study)
     oracle = study.settings["oracle"]
     listed = [
@@ -237,7 +235,7 @@ def write(study: Study) -> list[str]:
         "suggestions": oracle["suggestions"],
         "queries": listed,
     }
-    artifacts.write_json(Path(study.results) / FILE, about)
+    artifacts.write_json(Path(study.results) / answers.WAITING, about)
     return lines(study, found, listed)
 
 

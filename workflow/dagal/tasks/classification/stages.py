@@ -1,5 +1,7 @@
 """The steps of a study of classification, besides those that all tasks share (`dagal.plan.stages`)."""
 
+from dataclasses import replace
+
 from dagal import datasets
 from dagal.learners import NETWORKS, SOLVERS
 from dagal.tasks import QUERY_CYCLE, Stage, adversaries, any_of, gpu, learner, needs, threads
@@ -565,15 +567,7 @@ BY_PERSON = {
         stopped_by="before",
         goes_on=True,
     ),
-    "evaluate": Stage(
-        "assess",
-        {"metrics": "{node}/metrics.json"},
-        assess_reads,
-        log="{node}/evaluate",
-        needs=needs.answers,
-        stopped_by="before",
-        goes_on=True,
-    ),
+    "evaluate": replace(STAGES["evaluate"], script="assess", reads=assess_reads),
     "predicted_labels": Stage(
         "predicted_labels",
         {"table": "{node}/predicted_labels.csv"},
