@@ -56,6 +56,11 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     record.begin(study, described)
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    # by its default of 100 starts a second Snakemake looks at all waiting jobs once a second for every job that has finished:
+    # a third of a core after 100 jobs, all of one in a large study
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:

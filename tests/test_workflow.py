@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, Workflow, copied_project
+from conftest import ROOT, SMALL, Workflow, copied_project
 
 from dagal import artifacts
 from dagal.__main__ import main
@@ -42,6 +42,18 @@ def test_missing_raw_data_is_one_sentence(workflow):
     assert "data/raw/cifar10" in output and "dataset.download" in output
     assert "Traceback" not in output
     assert not (workflow.folder / "results").exists()
+
+
+@pytest.mark.parametrize(("asked", "kept"), [((), False), (("--max-jobs-per-timespan", "5/1s"), True)])
+def test_snakemakes_own_limit_of_starts_is_lifted_and_that_of_a_user_kept(workflow, asked, kept):
+    workflow.write(study())
+    told = workflow.folder / "Snakefile"
+    told.write_text(
+        f'include: "{ROOT}/Snakefile"\nonsuccess:\n    print("limit:", workflow.scheduler.job_rate_limiter)\n'
+    )
+    done = workflow.snakemake("results/datasets/digits/images.h5", "--snakefile", str(told), *asked)
+    (limit,) = re.findall(r"^limit: (.*)", done.stdout, re.M)
+    assert (limit != "None") == kept
 
 
 @pytest.fixture(scope="module")

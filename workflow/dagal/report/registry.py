@@ -3,7 +3,6 @@
 from inspect import cleandoc
 from pathlib import Path
 
-from dagal import artifacts
 from dagal.registry import Registry
 from dagal.report.item import Item
 
@@ -106,11 +105,12 @@ def targets(study, but: tuple[str, ...] = ()) -> list[str]:
 def write_captions(folder: str | Path) -> dict[str, str]:
     """A file with the caption of each item that reports show, in a folder: item -> path. Snakemake takes a caption by its path.
 
-    A file that is there with the same text is left as it is.
+    A file that is there with the same text is left as it is; one that was half written is written again by the next run.
     """
     captions = {name: cleandoc(ITEMS.find(name).caption) for name in ITEMS}
     paths = {name: Path(folder).resolve() / f"{name}.rst" for name, caption in captions.items() if caption}
+    Path(folder).mkdir(parents=True, exist_ok=True)
     for name, path in paths.items():
         if not (path.exists() and path.read_text(encoding="utf-8") == captions[name]):
-            artifacts.write_text(path, captions[name])
+            path.write_text(captions[name], encoding="utf-8")
     return {name: str(path) for name, path in paths.items()}
