@@ -233,6 +233,14 @@ def siamfc(study, at, size: Size) -> Need:
     return Need(STREAMED + 35e3 * pairs, 6 * settings["clips"] + pairs * settings["epochs"] * 36e6 / CPU)
 
 
+def siamfc_labeled(study, at, size: Size) -> Need:
+    """As `siamfc`, of a pair for each object of the labeled frames, of which five are taken to be in each."""
+    pairs = 5 * labels(study, at.node, size)
+    return Need(
+        STREAMED + 35e3 * pairs, 0.01 * pairs + pairs * study.settings["video"]["siamfc"]["epochs"] * 36e6 / CPU
+    )
+
+
 def row(study, method: str, size: Size) -> float:
     """Numbers that a method reads of each candidate."""
     settings, signals = study.methods[method], study.settings["signals"]
