@@ -38,7 +38,7 @@ def synthia_al(settings: dict) -> Rendered:
 def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
     """Render all videos in ``workers`` processes; the bytes do not depend on their number.
 
-    Memory: the frames of workers + 1 videos.
+    Memory: the frames of workers + 1 videos, and what is asked for of their pixels.
     """
     clips, kinds = render.plan(settings), settings.get("per_pixel") or ()
     height, width, fps = settings["height"], settings["width"], settings["fps"]

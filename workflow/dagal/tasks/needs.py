@@ -130,8 +130,15 @@ def total(*needs: Need) -> Need:
 
 
 def dataset(study, at, size: Size) -> Need:
-    """Listing raw data holds their annotations; decoding is slower than anything else that is done with the values."""
-    return Need(1e9 + 1e3 * size.images, size.images * (0.002 + 4 * VALUE_SECONDS * size.values))
+    """Listing raw data holds their annotations; decoding is slower than anything else that is done with the values.
+
+    What is rendered for every pixel is held for five videos, at most 2 bytes each.
+    """
+    about = study.settings["dataset"]
+    dense = 0.0
+    if kinds := about.get("per_pixel"):
+        dense = 5 * 2 * len(kinds) * about["seconds"][1] * about["fps"] * size.pixels
+    return Need(1e9 + 1e3 * size.images + dense, size.images * (0.002 + 4 * VALUE_SECONDS * size.values))
 
 
 def train(study, at, size: Size) -> Need:
