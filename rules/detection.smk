@@ -1,7 +1,8 @@
 """Detection in videos: a detector, its detections in all frames, and the signals of these.
 
 Needs images.h5, split.h5, labeled.h5, the optical flow, and the sealed truth.h5 (errors, evaluate).
-Makes model.safetensors, predictions.h5, metrics.json, detections.h5, tracks_*.h5, coherence_*.h5, errors.h5.
+Makes model.safetensors, predictions.h5, metrics.json, detections.h5, siamfc.safetensors, tracks_*.h5,
+coherence_*.h5, errors.h5.
 """
 
 
@@ -90,6 +91,28 @@ rule feature_correlation_tracks:
         settings=plan.settings("feature_correlation_tracks"),
         code=plan.code("feature_correlation_tracks"),
         command=plan.command("feature_correlation_tracks"),
+    shell:
+        "{params.command}"
+
+
+rule siamfc_labeled:
+    input:
+        unpack(plan.reads("siamfc_labeled")),
+    output:
+        **plan.writes("siamfc_labeled"),
+    log:
+        plan.log("siamfc_labeled"),
+    conda:
+        plan.conda("siamfc_labeled")
+    threads: plan.threads("siamfc_labeled")
+    resources:
+        gpu=plan.gpu("siamfc_labeled"),
+        mem_mb=plan.memory("siamfc_labeled"),
+        runtime=plan.runtime("siamfc_labeled"),
+    params:
+        settings=plan.settings("siamfc_labeled"),
+        code=plan.code("siamfc_labeled"),
+        command=plan.command("siamfc_labeled"),
     shell:
         "{params.command}"
 

@@ -1,4 +1,5 @@
-"""What follows detections: optical flow of the training videos, once per data set and shared by all studies, and the network of SiamFC.
+"""What follows detections: optical flow of the training videos, once per data set and shared by all studies, and the network of SiamFC where it is
+trained on rendered roads.
 
 Needs images.h5 (flow); makes flow_*/*.h5, siamfc.safetensors.
 """

@@ -395,7 +395,7 @@ DIGESTS = {
     "class_balance_tiny_imagenet_if01": "7e14d819677ef3d0",
     "ta_vaal_caltech101": "57e89bddc314c375",
     "low_budget_tiny_imagenet_10": "2fc74b297e770a97",
-    "synthia_al": "c222a0955cd3cd88",
+    "synthia_al": "9ad6a65cc8687a3c",
     "camera_traps": "724813b1e472b9ae",
 }
 
@@ -424,6 +424,13 @@ def test_every_study_is_pinned():
         "label_digits", "segmentation_regions", "camvid_regions",
     }  # fmt: skip
     assert set(STUDIES) == {*PUBLISHED, *LOW_BUDGET, *others}
+
+
+def test_only_the_set_up_of_the_thesis_has_junctions():
+    """Rendered data of all others stay what they were, their settings too."""
+    assert load("synthia_al")["dataset"]["junctions"] == 0.5
+    for name in ("video_small", "segmentation_small"):
+        assert not {"junctions", "per_pixel"} & {*load(name)["dataset"]}
 
 
 def test_cityscapes_of_task_aware_vaal():

@@ -182,3 +182,14 @@ def test_sizes_are_those_of_the_images_or_of_what_is_known_of_them(tmp_path, mon
 def test_where_jobs_run_is_no_setting_of_results():
     one, other = (config.load(SMALL | {"jobs_per_gpu": jobs}) for jobs in (1, 4))
     assert one != other and list(record.parts(one)) == list(record.parts(other))
+
+
+def test_what_is_stored_of_every_pixel_is_held():
+    """Videos of 10 s of 25 frames of 100 x 200 pixels, three kinds."""
+    about = {"seconds": [5, 10], "fps": 25}
+    plain, asked = (
+        needs.dataset(SimpleNamespace(settings={"dataset": about | more}), None, Size(1000, 100, 200, 3, 4))
+        for more in ({}, {"per_pixel": ["masks", "instances", "depth"]})
+    )
+    assert asked.memory - plain.memory == 5 * 3 * 2 * 250 * 20_000
+    assert asked.seconds == plain.seconds

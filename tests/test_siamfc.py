@@ -1,15 +1,22 @@
 """SiamFC: its correlation and loss against the formulas, its crops, and that what it has learnt follows better than standing still."""
 
 import functools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from conftest import ROOT
 from torch.nn.functional import conv2d
 
+from dagal import config
 from dagal.datasets.rendering import render
+from dagal.errors import UserError
 from dagal.geometry import overlap
-from dagal.tasks.detection import siamfc
+from dagal.plan import Study
+from dagal.report.tables.costs import query_jobs
+from dagal.tasks.detection import siamfc, stages
 
 
 def random(*shape, seed=0):
@@ -93,6 +100,99 @@ def test_pairs_show_the_same_object_in_the_middle():
     others = (middle.roll(1, 0) - exemplars).abs().mean((1, 2, 3))
     assert own.mean() < 0.5 * others.mean()
     assert (own < others).float().mean() > 0.8  # some of the others are the same object
+
+
+# on labeled frames
+
+
+def labeled(n=40, seed=0):
+    """Labeled frames of three videos, in no order, with boxes of two classes around a few places: arguments of `same_objects`."""
+    rng = np.random.default_rng(seed)
+    frames = rng.permutation([(video, frame) for video in range(3) for frame in range(50)])[:n]
+    sizes = rng.integers(0, 5, n)
+    low = rng.choice([10.0, 14.0, 60.0, 66.0], (sizes.sum(), 2))
+    boxes = np.concatenate([low, low + rng.uniform(15, 25, low.shape)], 1).astype(np.float32)
+    return frames[:, 0], frames[:, 1], np.cumsum([0, *sizes]), boxes, rng.integers(0, 2, len(boxes))
+
+
+def test_the_same_object_in_two_labeled_frames_by_brute_force():
+    video, frame, offsets, boxes, labels = labeled()
+    partners, found = siamfc.same_objects(video, frame, offsets, boxes, labels), 0
+    of = np.repeat(np.arange(len(video)), np.diff(offsets))
+
+    def shared(one, other):
+        return float(overlap(boxes[one][None].astype(float), boxes[other][None].astype(float))[0])
+
+    for one in range(len(boxes)):
+        expected = []
+        for other in range(len(boxes)):
+            a, b = of[one], of[other]
+            if (
+                a == b
+                or video[a] != video[b]
+                or abs(frame[a] - frame[b]) > siamfc.APART
+                or labels[one] != labels[other]
+            ):
+                continue
+            rivals = [(one, k) for k in np.flatnonzero((of == b) & (labels == labels[one]))]
+            rivals += [(k, other) for k in np.flatnonzero((of == a) & (labels == labels[one]))]
+            if shared(one, other) > 0.5 and shared(one, other) == max(shared(*pair) for pair in rivals):
+                expected.append(other)
+        assert partners[one].tolist() == expected
+        found += len(expected)
+    assert found > 30
+    assert any(len(rows) == 0 for rows in partners)
+
+
+def test_pairs_of_labeled_frames_are_crops_around_partners():
+    """Each frame has a colour of its own, so that a crop says which frame it is of; one pair for each box that has a partner."""
+    video, frame, offsets, boxes, labels = labeled(25)
+    partners = siamfc.same_objects(video, frame, offsets, boxes, labels)
+    ids = np.random.default_rng(1).permutation(100)[: len(video)]
+    images = np.tile(np.arange(50, 150, dtype=np.uint8)[:, None, None, None], (1, 128, 128, 3))
+    exemplars, searches = siamfc.labeled_pairs(images, ids, offsets, boxes, partners, np.random.default_rng(2))
+    rows = [row for row, found in enumerate(partners) if len(found)]
+    assert len(exemplars) == len(searches) == len(rows)
+    of = np.repeat(ids, np.diff(offsets)) + 50
+    for row, exemplar, search in zip(rows, exemplars, searches, strict=True):
+        assert exemplar[:, 24, 24].tolist() == [of[row]] * 3
+        assert search[0, 48, 48].item() in of[partners[row]]
+    again, _ = siamfc.labeled_pairs(images, ids, offsets, boxes, partners, np.random.default_rng(2))
+    assert torch.equal(exemplars, again)
+
+
+def test_labeled_frames_without_a_pair_are_one_sentence():
+    video, frame, offsets, boxes, labels = labeled(4)
+    partners = siamfc.same_objects(np.arange(4), frame, offsets, boxes, labels)
+    with pytest.raises(UserError, match=r"^No object is in two of the 4 labeled frames .*train_on: rendered'\.$"):
+        siamfc.labeled_pairs(None, np.arange(4), offsets, boxes, partners, np.random.default_rng(0))
+
+
+def test_a_study_that_trains_on_labeled_frames_has_a_network_in_every_node():
+    """It is made from images and labels alone; where it is trained on rendered roads, the settings are as they were."""
+    study = yaml.safe_load((ROOT / "experiments" / "base" / "small_detector.yaml").read_text())
+    study["learners"]["detector"]["epochs"] = 1
+    study |= yaml.safe_load("""
+        study: small
+        dataset: {name: synthia_al}
+        pool: {initial: {size: 8}}
+        budget: 4
+        cycles: 3
+        methods: {tc: {score: estimated_false_positives, tracker: siamfc}}
+    """)
+    for train_on, where in (("rendered", "{results}"), ("labeled", "{node}")):
+        settings = config.load(study | {"video": {"siamfc": {"train_on": train_on}}})
+        assert ("train_on" in settings["video"]["siamfc"]) == (train_on == "labeled")
+        plan = Study(settings)
+        node = plan.node(0, "tc", 2)
+        at = SimpleNamespace(node=node, seed=0, tracker="siamfc")
+        path = stages.STAGES["siamfc_tracks"].reads(plan, at)["network"]
+        folder = {"{results}": plan.results, "{node}": plan.file(node, "")}[where]
+        assert path == f"{str(folder).rstrip('/')}/siamfc.safetensors"
+        assert stages.STAGES["siamfc_labeled"].reads(plan, at) == {
+            "images": plan.clean_images, "labeled": plan.path(node, "labeled"),
+        }  # fmt: skip
+        assert ("siamfc" in query_jobs(plan, "tc")) == (train_on == "labeled")
 
 
 @functools.cache

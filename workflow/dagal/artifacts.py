@@ -95,7 +95,7 @@ class Writer:
         dtype = np.dtype(dtype)
         options = {}
         if np.prod(shape) * dtype.itemsize > CHUNK_BYTES:
-            axis = 0 if len(shape) == 4 or name in ("masks", "regions") else int(np.argmax(shape))
+            axis = 0 if len(shape) == 4 or name in ("masks", "regions", "instances", "depth") else int(np.argmax(shape))
             row_bytes = int(np.prod(shape)) // shape[axis] * dtype.itemsize
             chunk = max(1, min(shape[axis], CHUNK_BYTES // row_bytes))
             options["chunks"] = (*shape[:axis], chunk, *shape[axis + 1 :])

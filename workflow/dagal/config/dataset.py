@@ -27,7 +27,9 @@ def check_pattern(pattern: str | None, key: str) -> None:
 
 class Dataset(Section):
     # keys that came later: left out where they are not set, so that data sets without them stay what they were
-    added: ClassVar = ("intensity", "background", "group_pattern", "group", "content", "labels")
+    added: ClassVar = (
+        "intensity", "background", "group_pattern", "group", "content", "labels", "junctions", "per_pixel",
+    )  # fmt: skip
 
     name: Name = setting("Name of the data set, also its folder in `results/datasets`.")
     loader: str = setting(
@@ -251,6 +253,21 @@ class RenderedVideos(Videos):
         ge=0,
         lt=1,
         papers="003: unbalanced towards empty scenes, not stated",
+    )
+    junctions: Number | None = setting(
+        "Probability that a side road crosses at each place where one may, every 96 m in cities and towns. Cars and cyclists come from it, and "
+        "turn, at the spawn positions there, on a path drawn from all of them.",
+        None,
+        otherwise="0",
+        ge=0,
+        le=1,
+        papers='003: "randomly predefined paths", not stated',
+    )
+    per_pixel: list[Literal["masks", "instances", "depth"]] | None = setting(
+        "What `truth.h5` holds of every pixel besides: its class (`masks`), the object seen there (`instances`), the distance in cm (`depth`).",
+        None,
+        min_length=1,
+        unique=True,
     )
 
     def check(self, key: str) -> None:

@@ -8,6 +8,15 @@ from dagal.config.fields import File, Mistake, Number, Section, Whole, setting
 class SiamFC(Section):
     clips: Whole = setting("Rendered clips of 40 frames, each of which gives 64 pairs of crops.", 45, ge=1)
     epochs: Whole = setting("Passes over the pairs.", 20, ge=1)
+    train_on: Literal["rendered", "labeled"] = setting(
+        "`rendered`: once for the study, on the pairs of `clips`. `labeled`: anew in every cycle, on pairs of the frames that are labeled by "
+        "then; `clips` has no meaning.",
+        "rendered",
+    )
+
+    def plain(self) -> dict:
+        """Without the key that came later, where it says what was always so."""
+        return {name: value for name, value in super().plain().items() if (name, value) != ("train_on", "rendered")}
 
 
 class Video(Section):
@@ -30,7 +39,7 @@ class Video(Section):
     )
 
     siamfc: SiamFC | None = setting(
-        "Training of the network behind `tracker: siamfc`, once for the study, on rendered roads.",
+        "Training of the network behind `tracker: siamfc`.",
         None,
         otherwise="`clips: 45, epochs: 20` where a method has this tracker",
         papers="003, ch. 2: SiamFC, as published",

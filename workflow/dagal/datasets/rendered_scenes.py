@@ -7,7 +7,7 @@ import numpy as np
 from dagal import artifacts
 from dagal.datasets.rendering import render
 from dagal.datasets.source import IMAGES, TRUTH, write_names
-from dagal.datasets.synthia_al import in_turn
+from dagal.datasets.synthia_al import PIXELS, drawn, in_turn
 from dagal.pace import Reporter
 
 
@@ -33,13 +33,14 @@ class Rendered:
                 ("frame", np.concatenate([np.arange(length) for length in lengths]), np.int64),
             ):
                 writer.dataset(name, (n,), dtype)[...] = values
-            images, masks = (
-                writer.dataset("images", (n, *shape, 3), np.uint8),
-                truth.dataset("masks", (n, *shape), np.uint8),
-            )
-            for clip_images, clip_masks in in_turn(drive, [(clip, *shape, fps) for clip in clips], workers):
+            images = writer.dataset("images", (n, *shape, 3), np.uint8)
+            kinds = list(dict.fromkeys(["masks", *(settings.get("per_pixel") or ())]))
+            pixels = {kind: truth.dataset(kind, (n, *shape), PIXELS[kind]) for kind in kinds}
+            for clip_images, _, dense in in_turn(drawn, [(clip, *shape, fps, kinds) for clip in clips], workers):
                 last = first + len(clip_images)
-                images[first:last], masks[first:last] = clip_images, clip_masks
+                images[first:last] = clip_images
+                for kind, values in dense.items():
+                    pixels[kind][first:last] = values
                 first = last
                 report(first)
         print(f"rendered {n:,} frames of {len(clips)} drives")
@@ -48,9 +49,3 @@ class Rendered:
 def rendered_scenes(settings: dict) -> Rendered:
     """Road scenes, rendered: there is nothing to read."""
     return Rendered()
-
-
-def drive(job: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n,H,W,3) and masks (n,H,W) of a drive: (clip, height, width, frames per second)."""
-    frames = [(frame.image, frame.mask) for frame in render.render(*job)]
-    return tuple(np.stack(part) for part in zip(*frames, strict=True))

@@ -57,6 +57,9 @@ TRUTH = Kind(
     {
         "labels": "true class of each image (N,), position in the attribute class_names",
         "masks": "segmentation: class of each pixel (N,H,W), position in the attribute class_names, 255 none",
+        "instances": "on request, rendered only: object seen in each pixel (N,H,W), its number in `tracks` + 1, 0 none",
+        "depth": "on request, rendered only: distance of what is seen in each pixel (N,H,W), along the camera's axis, in cm up to 65,535; "
+        "0 sky",
         "animals": "camera traps: true number of animals in each of the survey's images (S,), 0 empty, -1 not counted",
         "boxes": "detection: box of each object (M,4), x1 y1 x2 y2 in pixels",
         "box_labels": "detection: class of each object (M,), position in the attribute class_names",

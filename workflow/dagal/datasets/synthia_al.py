@@ -13,6 +13,8 @@ from dagal.datasets.rendering import render
 from dagal.datasets.source import IMAGES, TRUTH, write_names
 from dagal.pace import Reporter
 
+PIXELS = {"masks": np.uint8, "instances": np.uint16, "depth": np.uint16}  # what there is of every pixel, see `TRUTH`
+
 
 def n_training_frames(settings: dict) -> int:
     """Frames of the training videos, known without rendering any."""
@@ -36,14 +38,20 @@ def synthia_al(settings: dict) -> Rendered:
 def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int) -> None:
     """Render all videos in ``workers`` processes; the bytes do not depend on their number.
 
-    Memory: the frames of workers + 1 videos.
+    Memory: the frames of workers + 1 videos, and what is asked for of their pixels.
     """
-    clips = render.plan(settings)
+    clips, kinds = render.plan(settings), settings.get("per_pixel") or ()
     height, width, fps = settings["height"], settings["width"], settings["fps"]
+    names = {"class_names": list(render.CLASSES)} | (
+        {"pixel_classes": list(render.SEGMENTS)} if "masks" in kinds else {}
+    )
     lengths = np.array([clip.n_frames for clip in clips])
     first, n_frames, annotated = 0, int(lengths.sum()), []
     report = Reporter(n_frames, "frames")
-    with artifacts.create(images_path, IMAGES, origin) as writer:
+    with (
+        artifacts.create(images_path, IMAGES, origin) as writer,
+        artifacts.create(truth_path, TRUTH, origin, **names) as truth,
+    ):
         write_names(writer, "video_names", [clip.name for clip in clips])
         frame_N = np.concatenate([np.arange(length) for length in lengths])
         for name, values, dtype in (
@@ -53,16 +61,28 @@ def prepare(settings: dict, images_path, truth_path, origin: dict, workers: int)
         ):
             writer.dataset(name, (n_frames,), dtype)[...] = values
         images = writer.dataset("images", (n_frames, height, width, 3), np.uint8)
-        jobs = [(clip, height, width, fps) for clip in clips]
-        for video, annotation in in_turn(_render, jobs, workers):
+        pixels = {kind: truth.dataset(kind, (n_frames, height, width), PIXELS[kind]) for kind in kinds}
+        if "masks" in pixels:
+            pixels["masks"].attrs["description"] = (
+                "class of each pixel (N,H,W), position in the attribute pixel_classes"
+            )
+        jobs = [(clip, height, width, fps, kinds) for clip in clips]
+        for video, annotation, dense in in_turn(drawn, jobs, workers):
             images[first : first + len(video)] = video
+            for kind, values in dense.items():
+                pixels[kind][first : first + len(video)] = values
             annotated += annotation
             first += len(video)
             report(first)
-    boxes, labels, tracks = (list(column) for column in zip(*annotated, strict=True))
-    offsets = np.concatenate([[0], np.cumsum([len(frame) for frame in labels])])
-    data = {"boxes": np.concatenate(boxes), "box_labels": np.concatenate(labels), "tracks": np.concatenate(tracks)}
-    artifacts.write(truth_path, TRUTH, origin, data | {"offsets": offsets}, class_names=list(render.CLASSES))
+        boxes, labels, tracks = (list(column) for column in zip(*annotated, strict=True))
+        offsets = np.concatenate([[0], np.cumsum([len(frame) for frame in labels])])
+        for name, values in (
+            ("boxes", np.concatenate(boxes)),
+            ("box_labels", np.concatenate(labels)),
+            ("tracks", np.concatenate(tracks)),
+            ("offsets", offsets),
+        ):
+            truth.dataset(name, values.shape, values.dtype)[...] = values
     print(f"rendered {n_frames:,} frames of {len(clips)} videos with {offsets[-1]:,} boxes")
 
 
@@ -79,10 +99,21 @@ def in_turn(render: Callable, jobs: Iterable, workers: int) -> Iterator:
             waiting += [pool.submit(render, job) for job in islice(jobs, 1)]
 
 
-def _render(job) -> tuple[np.ndarray, list]:
-    clip, height, width, fps = job
+def drawn(job: tuple) -> tuple[np.ndarray, list, dict[str, np.ndarray]]:
+    """Images (n,H,W,3) of a clip; boxes, labels and tracks of each; and of the kinds of `PIXELS` asked for (n,H,W).
+
+    ``job``: clip, height, width, frames per second, kinds.
+    """
+    clip, height, width, fps, kinds = job
     images, annotation = np.empty((clip.n_frames, height, width, 3), np.uint8), []
+    dense = {kind: np.empty((clip.n_frames, height, width), PIXELS[kind]) for kind in kinds}
     for row, frame in enumerate(render.render(clip, height, width, fps)):
         images[row] = frame.image
         annotation.append((frame.boxes, frame.labels, frame.tracks))
-    return images, annotation
+        for kind, values in (("masks", frame.mask), ("instances", frame.instance)):
+            if kind in dense:
+                dense[kind][row] = values
+    if "depth" in dense:
+        for row, metres in enumerate(render.depths(clip, height, width, fps)):
+            dense["depth"][row] = np.where(np.isinf(metres), 0, np.clip(np.round(100 * metres), 1, 65535))
+    return images, annotation, dense

@@ -130,8 +130,15 @@ def total(*needs: Need) -> Need:
 
 
 def dataset(study, at, size: Size) -> Need:
-    """Listing raw data holds their annotations; decoding is slower than anything else that is done with the values."""
-    return Need(1e9 + 1e3 * size.images, size.images * (0.002 + 4 * VALUE_SECONDS * size.values))
+    """Listing raw data holds their annotations; decoding is slower than anything else that is done with the values.
+
+    What is rendered for every pixel is held for five videos, at most 2 bytes each.
+    """
+    about = study.settings["dataset"]
+    dense = 0.0
+    if kinds := about.get("per_pixel"):
+        dense = 5 * 2 * len(kinds) * about["seconds"][1] * about["fps"] * size.pixels
+    return Need(1e9 + 1e3 * size.images + dense, size.images * (0.002 + 4 * VALUE_SECONDS * size.values))
 
 
 def train(study, at, size: Size) -> Need:
@@ -231,6 +238,14 @@ def siamfc(study, at, size: Size) -> Need:
     settings = study.settings["video"]["siamfc"]
     pairs = 64 * settings["clips"]
     return Need(STREAMED + 35e3 * pairs, 6 * settings["clips"] + pairs * settings["epochs"] * 36e6 / CPU)
+
+
+def siamfc_labeled(study, at, size: Size) -> Need:
+    """As `siamfc`, of a pair for each object of the labeled frames, of which five are taken to be in each."""
+    pairs = 5 * labels(study, at.node, size)
+    return Need(
+        STREAMED + 35e3 * pairs, 0.01 * pairs + pairs * study.settings["video"]["siamfc"]["epochs"] * 36e6 / CPU
+    )
 
 
 def row(study, method: str, size: Size) -> float:

@@ -1,11 +1,13 @@
 """The camera of a clip, and what of the world it sees: faces and walls as outlines in the image, in drawing order."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-from dagal.datasets.rendering import roads, scenes, shapes
+from dagal.datasets.rendering import roads, scenes, shapes, traffic
 
 SHIFT = 4  # polygons are drawn at 1/16 pixel
 NEAR = 0.4  # metres before the camera at which faces are cut
@@ -107,3 +109,25 @@ def visible_walls(scene: scenes.Scene, camera: Camera) -> list[tuple[int, np.nda
         if (high > 0).all() and (low < (camera.width, camera.height)).all():
             result.append((int(wall), corners, fixed(outline)))
     return result
+
+
+def in_order(
+    scene: scenes.Scene, camera: Camera, walls: list, world: scenes.World, polygons: Polygons
+) -> Iterator[tuple[slice, np.ndarray | None]]:
+    """The polygons in drawing order, after all walls: parts of them, and the pixels (H,W) where walls hide a part, if any can.
+
+    Only who turns at a junction comes behind walls, those of the houses before it.
+    """
+    item, n_actors = world.item[polygons.face], len(scene.actors.kind)
+    actor = np.minimum(item, n_actors - 1)
+    turning = (item < n_actors) & (scene.actors.path[actor] == traffic.TURNING)
+    ends = np.flatnonzero(np.diff(np.where(turning, item, -1))) + 1
+    for first, last in zip([0, *ends], [*ends, len(item)], strict=True):
+        hidden = None
+        if first < last and turning[first]:
+            s, mask = world.place[polygons.face[first], 2], np.zeros((camera.height, camera.width), np.uint8)
+            for wall, _, outline in walls:
+                if scene.walls.far[wall] < s:
+                    cv2.fillConvexPoly(mask, outline, 1, cv2.LINE_8, SHIFT)
+            hidden = mask.astype(bool)
+        yield slice(first, last), hidden

@@ -5,13 +5,14 @@ import math
 import cv2
 import numpy as np
 
-from dagal.datasets.rendering import roads, scenes, shapes, textures, traffic
+from dagal.datasets.rendering import junctions, roads, scenes, shapes, textures, traffic
 from dagal.datasets.rendering.camera import (
     NEAR,
     SHIFT,
     Camera,
     cut,
     fixed,
+    in_order,
     intrinsics,
     project,
     visible_faces,
@@ -36,7 +37,9 @@ class Painter:
         height, width = camera.height, camera.width
         self.horizon = math.ceil(camera.cy)
         tile = textures.ground(generator(seed, "ground"), area, condition, scene.area.road, scene.area.walk)
-        self.ground = self._ground_rows(camera, tile)
+        self.ground = self._ground_rows(camera, tile, textures.TILE)
+        if len(scene.junctions):
+            self.side_road = self._ground_rows(camera, np.swapaxes(tile, 0, 1), textures.TILE[::-1])
         self.depth = (
             camera.focal * roads.CAMERA_HEIGHT / np.maximum(np.arange(self.horizon, height) - camera.cy, 0.05)
         ).astype(np.float32)
@@ -55,8 +58,8 @@ class Painter:
         self.gain = _headlight_gain(camera) if condition == "night" else None
         self.halo = textures.glow()
 
-    def _ground_rows(self, camera, tile):
-        """Runs of rows with the ground tile halved so often along x and z that a texel is about a pixel."""
+    def _ground_rows(self, camera, tile, metres):
+        """Runs of rows with the ground tile, so many ``metres`` along z and x, halved so often along both that a texel is about a pixel."""
         depth = camera.focal * roads.CAMERA_HEIGHT / np.maximum(np.arange(self.horizon, camera.height) - camera.cy, 0.3)
         density = textures.GROUND_DENSITY
         across = np.clip(np.floor(np.log2(density * depth / camera.focal) + 0.3), 0, 6).astype(int)
@@ -68,7 +71,7 @@ class Painter:
         for start, stop in zip(starts[:-1], starts[1:], strict=True):
             size = (tile.shape[1] >> int(across[start]), tile.shape[0] >> int(along[start]))
             small = cv2.resize(tile, size, interpolation=cv2.INTER_AREA)
-            result.append((int(start), int(stop), small, size[0] / textures.TILE[1], size[1] / textures.TILE[0]))
+            result.append((int(start), int(stop), small, size[0] / metres[1], size[1] / metres[0]))
         return result
 
     def front(self, style: int, across: int, down: int, light: float, mist: int) -> np.ndarray:
@@ -120,23 +123,40 @@ def _paint_background(painter: Painter, camera: Camera, image: np.ndarray, surfa
     bend = np.float32(amplitude) * np.sin(np.float32(rate) * z + np.float32((rate * s + phase) % (2 * math.pi)))
     lateral = x - bend
     lateral += np.float32(camera.position[0] + textures.TILE[1] / 2)
-    beside = np.abs(lateral - np.float32(textures.TILE[1] / 2)) > painter.scene.area.road
-    surface[:horizon], surface[horizon:] = SKY, np.where(beside, ROADSIDE, ROAD)
-    z += np.float32(s % textures.TILE[0])
-    for start, stop, tile, per_x, per_z in painter.ground:
-        map_x, map_z = lateral[start:stop] * np.float32(per_x), z[start:stop] * np.float32(per_z)
-        map_x -= np.float32(0.5)
-        map_z -= np.float32(0.5)
-        cv2.remap(
-            tile,
-            map_x,
-            map_z,
-            cv2.INTER_LINEAR,
-            dst=image[horizon + start : horizon + stop],
-            borderMode=cv2.BORDER_WRAP,
+    u = lateral - np.float32(textures.TILE[1] / 2)
+    on_road, side_roads = np.abs(u) <= painter.scene.area.road, []
+    for place in painter.scene.junctions[np.abs(painter.scene.junctions - s) < scenes.WALL_SIGHT]:
+        w = z - np.float32(place - s)
+        asphalt, kerb = junctions.corners(u, w, painter.scene.area.road)
+        off_marks = np.float32(0.3) + np.abs((np.abs(u) + 2.8) % np.float32(5.6) - np.float32(2.8))  # of all lanes
+        lateral = np.where(asphalt, off_marks + np.float32(textures.TILE[1] / 2), lateral)
+        lateral = np.where(
+            kerb, np.float32(painter.scene.area.road + junctions.KERB / 2 + textures.TILE[1] / 2), lateral
         )
+        beside = (np.abs(w) < np.minimum(np.abs(u), textures.TILE[1] / 2)) & ~asphalt & ~kerb
+        on_road |= asphalt | (beside & (np.abs(w) <= painter.scene.area.road))
+        side_roads.append((beside, u + np.float32(textures.JUNCTION), w + np.float32(textures.TILE[1] / 2)))
+    surface[:horizon], surface[horizon:] = SKY, np.where(on_road, ROAD, ROADSIDE)
+    z += np.float32(s % textures.TILE[0])
+    _lay(image[horizon:], painter.ground, lateral, z)
+    for beside, along, across in side_roads:
+        _lay(image[horizon:], painter.side_road, along, across, beside)
     ground = image[horizon:]
     ground[:] = np.round(ground + (painter.haze - ground) * painter.mist)
+
+
+def _lay(ground: np.ndarray, runs: list, x: np.ndarray, z: np.ndarray, where: np.ndarray | None = None) -> None:
+    """Paint the ground, all or some of its pixels, with a tile: ``x`` and ``z`` in metres on it."""
+    for start, stop, tile, per_x, per_z in runs:
+        if where is not None and not where[start:stop].any():
+            continue
+        map_x, map_z = x[start:stop] * np.float32(per_x), z[start:stop] * np.float32(per_z)
+        map_x -= np.float32(0.5)
+        map_z -= np.float32(0.5)
+        part = ground[start:stop] if where is None else None
+        part = cv2.remap(tile, map_x, map_z, cv2.INTER_LINEAR, dst=part, borderMode=cv2.BORDER_WRAP)
+        if where is not None:
+            np.copyto(ground[start:stop], part, where=where[start:stop, :, None])
 
 
 def _paint_wall(
@@ -257,7 +277,8 @@ def paint(painter: Painter, camera: Camera, t: float, image: np.ndarray, surface
     actors = traffic.near(scene.actors, scene.drive, t)
     poses = traffic.poses(scene.actors, scene.drive, actors, t)
     _paint_shadows(painter, camera, image, actors, poses)
-    for wall in visible_walls(scene, camera):
+    walls = visible_walls(scene, camera)
+    for wall in walls:
         _paint_wall(painter, camera, image, *wall)
         cv2.fillConvexPoly(surface, wall[2], BUILDING, cv2.LINE_8, SHIFT)
     if scene.condition == "rain":
@@ -267,7 +288,11 @@ def paint(painter: Painter, camera: Camera, t: float, image: np.ndarray, surface
     colours = np.clip(painter.hazy(polygons.colour, polygons.depth), 0, 255).tolist()
     items = world.item[polygons.face]
     numbers = np.where(items < len(scene.actors.kind), ACTOR + items, THING).tolist()
-    for points, colour, number in zip(polygons.points, colours, numbers, strict=True):
-        cv2.fillConvexPoly(image, points, colour, cv2.LINE_AA, SHIFT)
-        cv2.fillConvexPoly(surface, points, number, cv2.LINE_8, SHIFT)
+    for part, hidden in in_order(scene, camera, walls, world, polygons):
+        before = hidden is not None and (image[hidden], surface[hidden])
+        for points, colour, number in zip(polygons.points[part], colours[part], numbers[part], strict=True):
+            cv2.fillConvexPoly(image, points, colour, cv2.LINE_AA, SHIFT)
+            cv2.fillConvexPoly(surface, points, number, cv2.LINE_8, SHIFT)
+        if hidden is not None:
+            image[hidden], surface[hidden] = before
     return actors, poses

@@ -1,4 +1,4 @@
-"""Rendered road scenes with exact annotations: boxes of what is visible, tracks, masks, and the true optical flow (003 sec. 2.4).
+"""Rendered road scenes with exact annotations: boxes of what is visible, tracks, masks, depth and the true optical flow (003 sec. 2.4).
 
 A clip is one drive through a world of `scenes`; a frame is painted back to front: sky, ground, buildings, then everything else by
 distance, each face once into the picture and once into a picture of numbers, from which boxes and masks are read. A clip has
@@ -14,7 +14,16 @@ import cv2
 import numpy as np
 
 from dagal.datasets.rendering import scenes, traffic
-from dagal.datasets.rendering.camera import SHIFT, Camera, camera_at, intrinsics, visible_faces, visible_walls
+from dagal.datasets.rendering.camera import (
+    NEAR,
+    SHIFT,
+    Camera,
+    camera_at,
+    in_order,
+    intrinsics,
+    visible_faces,
+    visible_walls,
+)
 from dagal.datasets.rendering.painting import ACTOR, Painter, add_glow, paint
 from dagal.errors import UserError
 from dagal.seeding import generator, seed_for
@@ -44,7 +53,7 @@ _SEAMS = 0.35  # metres by which a point may differ in depth and still be the sa
 @dataclass(frozen=True)
 class Clip:
     """One sequence to render; ``probabilities`` are those of CLASSES at their spawn positions, ``quiet`` is the share of quiet stretches
-    and the phase in which the sequence begins."""
+    and the phase in which the sequence begins, ``junctions`` the probability of a junction at each place where one may be."""
 
     name: str
     subset: str
@@ -55,6 +64,7 @@ class Clip:
     quiet: tuple[float, float]
     n_frames: int
     seed: int
+    junctions: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +87,7 @@ def plan(settings: dict) -> list[Clip]:
     """The sequences of a rendered data set, training before test.
 
     ``settings``: ``seed``, ``scale`` (of the numbers of sequences in SUBSETS, each at least 1), ``seconds`` [min, max] of a sequence,
-    ``fps``, ``quiet`` (share of the time), ``height`` and ``width`` in pixels. Areas, conditions and quiet stretches of a subset take turns, so that any number of
+    ``fps``, ``quiet`` (share of the time), ``junctions`` (if any), ``height`` and ``width`` in pixels. Areas, conditions and quiet stretches of a subset take turns, so that any number of
     sequences is spread evenly; a sequence keeps its content when the scale changes. Highways and nights have cars only. Raises UserError.
     """
     _check(settings)
@@ -106,6 +116,7 @@ def plan(settings: dict) -> list[Clip]:
                     quiet=(settings["quiet"], (phase + index * _GOLDEN) % 1),
                     n_frames=max(1, round(seconds * settings["fps"])),
                     seed=seed_for(seed, "render", name),
+                    junctions=settings.get("junctions", 0.0),
                 )
             )
     return clips
@@ -173,8 +184,27 @@ def true_flow(
         yield _flow(scene, here, there, (t + step) / fps)
 
 
+def depths(clip: Clip, height: int, width: int, fps: float) -> Iterator[np.ndarray]:
+    """Of each frame of a clip, the distance (H,W) float32 of what is seen in each pixel, in metres along the camera's axis; inf is the sky."""
+    scene = _scene(clip, fps)
+    rows, columns = np.mgrid[:height, :width]
+    for index in range(clip.n_frames):
+        seen = _surfaces(scene, index / fps, height, width)
+        usable = np.abs(np.linalg.det(seen.plane)) > 1e-9
+        inverse = np.linalg.inv(np.where(usable[:, None, None], seen.plane, np.eye(3))) @ np.linalg.inv(
+            intrinsics(seen.camera)
+        )
+        near = inverse[seen.face, 2]  # 1 / depth is linear in the pixel
+        near = near[..., 0] * columns + near[..., 1] * rows + near[..., 2]
+        # a pixel at the edge of a surface, or one that is seen from its edge, is nowhere else than its corners
+        nearest, farthest = seen.reach.T
+        depth = np.clip(1 / np.maximum(near, 1e-9), nearest[seen.face], farthest[seen.face])
+        yield np.where(usable[seen.face], depth, seen.reach[seen.face].mean(-1)).astype(np.float32)
+
+
 def _scene(clip: Clip, fps: float) -> scenes.Scene:
-    return scenes.build(clip.seed, clip.area, clip.condition, clip.probabilities, clip.quiet, clip.n_frames / fps)
+    duration = clip.n_frames / fps
+    return scenes.build(clip.seed, clip.area, clip.condition, clip.probabilities, clip.quiet, clip.junctions, duration)
 
 
 def _visible(surface: np.ndarray, actors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,13 +223,15 @@ def _visible(surface: np.ndarray, actors: np.ndarray) -> tuple[np.ndarray, np.nd
 
 class _Surfaces(NamedTuple):
     """A frame as surfaces: ``face_H_W`` number of the surface seen in each pixel, ``key_S`` what it belongs to, ``flat_S`` whether that is one
-    plane, ``plane_S_3_3`` its plane in camera coordinates (columns: two directions and a point), and the choice that numbers the faces."""
+    plane, ``plane_S_3_3`` its plane in camera coordinates (columns: two directions and a point), ``reach_S_2`` least and largest distance
+    of its corners before the camera, and the choice that numbers the faces."""
 
     camera: Camera
     face: np.ndarray
     key: np.ndarray
     flat: np.ndarray
     plane: np.ndarray
+    reach: np.ndarray
     walls: np.ndarray
     faces: np.ndarray
     actors: np.ndarray
@@ -219,15 +251,24 @@ def _surfaces(scene: scenes.Scene, t: float, height: int, width: int) -> _Surfac
     actors, props = traffic.near(scene.actors, scene.drive, t), scenes.near_props(scene, camera.position[2])
     world = scenes.world(scene, actors, props, t)
     polygons = visible_faces(camera, world)
-    for number, points in enumerate(polygons.points, _FIRST + len(walls)):
-        cv2.fillConvexPoly(face, points, number, cv2.LINE_8, SHIFT)
+    numbers = range(_FIRST + len(walls), _FIRST + len(walls) + len(polygons.points))
+    for part, hidden in in_order(scene, camera, walls, world, polygons):
+        before = hidden is not None and face[hidden]
+        for number, points in zip(numbers[part], polygons.points[part], strict=True):
+            cv2.fillConvexPoly(face, points, number, cv2.LINE_8, SHIFT)
+        if hidden is not None:
+            face[hidden] = before
     chosen = np.array([wall for wall, *_ in walls], int)
     key = np.concatenate(
         [[_SKY, _GROUND], _FIRST + chosen, _FIRST + len(scene.walls.style) + world.item[polygons.face]]
     )
     flat = np.arange(len(key)) < _FIRST + len(walls)
     plane = _planes(scene, camera, chosen, world.corners[polygons.face])
-    return _Surfaces(camera, face, key, flat, plane, chosen, polygons.face, actors, props)
+    corners = np.concatenate([scene.walls.corners[chosen], world.corners[polygons.face]])
+    distance = (corners - camera.position) @ camera.turn[2]
+    reach = np.column_stack([np.maximum(distance.min(1), NEAR), distance.max(1)])
+    reach = np.concatenate([[(np.inf, np.inf), (NEAR, np.inf)], reach])
+    return _Surfaces(camera, face, key, flat, plane, reach, chosen, polygons.face, actors, props)
 
 
 def _planes(scene: scenes.Scene, camera: Camera, walls: np.ndarray, corners_F_8_3: np.ndarray) -> np.ndarray:

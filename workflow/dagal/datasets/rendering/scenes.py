@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dagal.datasets.rendering import roads, shapes, textures, traffic
+from dagal.datasets.rendering import junctions, roads, shapes, textures, traffic, turns
 from dagal.datasets.rendering.roads import Area, Drive, centre
 from dagal.datasets.rendering.traffic import CAR, CYCLIST, PEDESTRIAN, WHEELCHAIR, Actors
 from dagal.seeding import generator
@@ -49,31 +49,40 @@ class Scene:
     walls: Walls
     styles: tuple  # (floors, bays, shops, share of fields with windows) of each front
     props: Props
+    junctions: np.ndarray  # (J,) where side roads cross the road
     seed: int
 
 
 def build(
-    seed: int, area: str, condition: str, probabilities: tuple, quiet: tuple[float, float], duration: float
+    seed: int,
+    area: str,
+    condition: str,
+    probabilities: tuple,
+    quiet: tuple[float, float],
+    junction_share: float,
+    duration: float,
 ) -> Scene:
     """The world of a clip that lasts ``duration`` seconds; ``probabilities`` of pedestrian, cyclist, car, wheelchair at their spawn positions.
 
     In quiet stretches nobody is near: what would be seen there is not spawned. ``quiet``: their share of the time, and the phase of
-    `traffic.quiet_times`.
+    `traffic.quiet_times`. ``junction_share``: that of `junctions.places`.
     """
     shape = roads.AREAS[area]
     drive = roads.draw(generator(seed, "drive"), area)
     end = roads.reach(drive, duration)
-    walls, styles = _buildings(generator(seed, "buildings"), drive, shape, area, condition, end)
-    props = _props(generator(seed, "props"), drive, shape, area, condition, end)
-    actors = traffic.draw(generator(seed, "actors"), drive, area, probabilities, duration)
+    crossed = junctions.places(generator(seed, "junctions"), shape, junction_share, end + WALL_SIGHT)
+    walls, styles = _buildings(generator(seed, "buildings"), drive, shape, area, condition, end, crossed)
+    props = _props(generator(seed, "props"), drive, shape, area, condition, end, crossed)
+    actors = traffic.draw(generator(seed, "actors"), drive, area, probabilities, duration, crossed)
+    actors = turns.draw(generator(seed, "turns"), actors, drive, shape, probabilities, crossed, duration)
     actors = traffic.without_seen(actors, drive, traffic.quiet_times(*quiet, duration))
-    return Scene(shape, area, condition, drive, actors, walls, styles, props, seed)
+    return Scene(shape, area, condition, drive, actors, walls, styles, props, crossed, seed)
 
 
 # buildings
 
 
-def _buildings(rng, drive, shape, area, condition, end) -> tuple[Walls, tuple]:
+def _buildings(rng, drive, shape, area, condition, end, junctions_J) -> tuple[Walls, tuple]:
     if shape.setback is None:
         none = np.zeros(0)
         return Walls(np.zeros((0, 8, 3)), none.astype(int), np.zeros((0, 3)), none, none, none), ()
@@ -82,18 +91,49 @@ def _buildings(rng, drive, shape, area, condition, end) -> tuple[Walls, tuple]:
     if not city:
         fronts = [(int(rng.integers(1, 4)), int(rng.integers(2, 4)), False, 0.9) for _ in range(9)]
     styles = (*fronts, *((f, 3, False, 0.25) for f, *_ in fronts))  # the narrow side of style i is style i + 9
-    rows = []
+    rows, gap = [], shape.setback[1]
     for side in (-1, 1):
         s = -30.0 - rng.uniform(0, 10)
         while s < end + WALL_SIGHT:
             style = int(rng.integers(9))
             floors, bays, *_ = styles[style]
             length, height, away = bays * textures.BAY, floors * textures.STOREY, rng.uniform(*shape.setback)
+            mouth = junctions_J[(s < junctions_J + gap) & (s + length > junctions_J - gap)]
+            if len(mouth):
+                s = mouth[0] + gap
+                continue
             rows += _building(rng, drive, side, s, length, height, away, style, city, condition)
             s += length + (rng.choice([0.0, 0.0, 0.0, 3.0, 9.0]) if city else rng.uniform(3, 14))
+        for place in junctions_J:
+            rows += _side_row(rng, drive, side, place + gap, fronts, city, condition)
     order = np.argsort([-row[4] for row in rows], kind="stable")
     columns = [np.array(column) for column in zip(*(rows[i] for i in order), strict=True)]
     return Walls(*columns), styles
+
+
+def _side_row(rng, drive, side, s, fronts, city, condition) -> list[tuple]:
+    """Rows of `Walls` of the houses along a side road whose fronts, at s, look at the camera."""
+    rows, away = [], 11.0
+    while away < 70:
+        style = int(rng.integers(9))
+        floors, bays, *_ = fronts[style]
+        height = floors * textures.STOREY
+        left, right = sorted(side * (away + width) for width in (0, bays * textures.BAY))
+        x = centre(drive, s)
+        upright = [(left, height, 0), (right, height, 0), (right, 0, 0), (left, 0, 0)]
+        rows.append((shapes.pad(np.array(upright) + (x, 0, s)), style, np.zeros(3), 0.86, s, s))
+        if not city:
+            ridge = [(left, height, 0), (right, height, 0), (right - 2, height + 2.6, 4), (left + 2, height + 2.6, 4)]
+            colour = _roof(rng, condition)
+            rows.append((shapes.pad(np.array(ridge) + (x, 0, s)), -1, colour, 1.0, s, s))
+        away += bays * textures.BAY + (0 if city else rng.uniform(3, 9))
+    return rows
+
+
+def _roof(rng, condition) -> np.ndarray:
+    tones = [(146, 72, 54), (96, 78, 70), (110, 60, 48), (88, 88, 94)]
+    roof = np.array((226, 230, 236) if condition == "winter" else rng.choice(tones), float)
+    return roof * rng.uniform(0.85, 1.1) * textures.DARKNESS.get(condition, 1)
 
 
 def _building(rng, drive, side, s, length, height, away, style, city, condition) -> list[tuple]:
@@ -111,13 +151,7 @@ def _building(rng, drive, side, s, length, height, away, style, city, condition)
     rows = [(upright(ends[0], near, ends[1], near), style + 9, plain, 0.74, near, far)]
     if not city:
         ridge, middle = height + rng.uniform(2.2, 3.6), side * deep / 2
-        roof = np.array(
-            (226, 230, 236)
-            if condition == "winter"
-            else rng.choice([(146, 72, 54), (96, 78, 70), (110, 60, 48), (88, 88, 94)]),
-            float,
-        )
-        roof = roof * rng.uniform(0.85, 1.1) * textures.DARKNESS.get(condition, 1)
+        roof = _roof(rng, condition)
         gable = np.array([(inner_near, height, near), (outer_near, height, near), (inner_near + middle, ridge, near)])
         over = side * 0.5
         slope_up = np.array([
@@ -144,12 +178,15 @@ _LEAVES = {
 }
 
 
-def _props(rng, drive, shape, area, condition, end) -> Props:
+def _props(rng, drive, shape, area, condition, end, junctions_J) -> Props:
     items = []  # (s, l, polygons, colours, solid, bright, lamp)
     last, dim = end + PROP_SIGHT, textures.DARKNESS.get(condition, 1)
 
     def stand(s, lateral, polygons, colours, solid=False, bright=(), lamp=(np.nan,) * 3):
         colours = np.broadcast_to(np.asarray(colours, float), (len(polygons), 3))
+        half = max(np.abs(np.asarray(polygon)[:, 2]).max() for polygon in polygons)
+        if not junctions.clear(s, junctions_J, shape.road + 1 + half):
+            return
         bright = np.isin(np.arange(len(polygons)), bright)
         items.append((s, lateral, polygons, np.where(bright[:, None], colours, colours * dim), solid, bright, lamp))
 

@@ -153,6 +153,7 @@ def _marks(tile, area, road, white):
 
 
 CROSSINGS = (16.0, 64.0)
+JUNCTION = 40.0  # where a side road may cross, as far from one crossing as from the other
 
 
 def _lamp_light(tile, road):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dagal.datasets.rendering import roads, shapes, textures
+from dagal.datasets.rendering import junctions, roads, shapes, textures
 from dagal.datasets.rendering.roads import Drive, along, centre, slope
 
 PEDESTRIAN, CYCLIST, CAR, WHEELCHAIR = range(4)
@@ -17,9 +17,12 @@ CLEAR = {
 }  # farther ones are too small for a box in 300 rows
 
 
+TURNING = 3  # in `Actors.path`
+
+
 class Actors(NamedTuple):
     """What moves, one row each (A,). ``path``: 0 along the road at ``speed``, 1 at distance ``start`` of the camera, 2 across the road
-    from time ``begin`` on."""
+    from time ``begin`` on, 3 from the ``arm`` of the junction at ``start`` to where its ``turn`` leads, which begins at ``begin``."""
 
     kind: np.ndarray
     path: np.ndarray
@@ -32,7 +35,13 @@ class Actors(NamedTuple):
     size: np.ndarray
     shape: np.ndarray
     palette: np.ndarray  # (A,8,3)
+    arm: np.ndarray
+    turn: np.ndarray
 
+
+# of who turns: radius in metres (LEFT, -, RIGHT), and m/s
+RADIUS = {CAR: (7.0, 0.0, 6.0), CYCLIST: (6.0, 0.0, 3.5)}
+SLOW = {CAR: 4.0, CYCLIST: 3.0}
 
 _CAR_PAINT = (
     (232, 232, 230), (196, 198, 202), (60, 62, 66), (28, 28, 32), (120, 124, 130), (172, 30, 32), (126, 20, 30), (40, 74, 150), (24, 40, 84),
@@ -95,7 +104,22 @@ def without_seen(actors: Actors, drive: Drive, times: np.ndarray) -> Actors:
     return Actors(*(column[~seen] for column in actors))
 
 
-def draw(rng: np.random.Generator, drive: Drive, area: str, probabilities: tuple, duration: float) -> Actors:
+def actor(rng, kind, path, start, lateral, speed, facing, begin=0.0, arm=0, turn=0) -> tuple:
+    """A row of `Actors`, its looks drawn by chance."""
+    small = kind == PEDESTRIAN and rng.random() < 0.12
+    size = rng.uniform(0.62, 0.8) if small else rng.uniform(0.93, 1.08)
+    shape = rng.integers({CAR: shapes.CAR_SHAPES, PEDESTRIAN: len(shapes.WALKERS)}.get(kind, 1))
+    phase = rng.uniform(0, 2 * np.pi)
+    return kind, path, start, lateral, speed, facing, begin, phase, size, shape, _palette(rng, kind), arm, turn
+
+
+def table(rows: list[tuple]) -> Actors:
+    return Actors(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def draw(
+    rng: np.random.Generator, drive: Drive, area: str, probabilities: tuple, duration: float, junctions_J=()
+) -> Actors:
     """What moves while a clip lasts; ``probabilities`` of pedestrian, cyclist, car, wheelchair at their spawn positions.
 
     Each is drawn by itself, with exactly its probability. A crossing that the traffic leaves no time for, and the side of the road
@@ -104,39 +128,20 @@ def draw(rng: np.random.Generator, drive: Drive, area: str, probabilities: tuple
     shape, end = roads.AREAS[area], roads.reach(drive, duration)
     rows = []
 
-    def spawn(kind, path, start, lateral, speed, facing, begin=0.0):
-        small = kind == PEDESTRIAN and rng.random() < 0.12
-        size = rng.uniform(0.62, 0.8) if small else rng.uniform(0.93, 1.08)
-        shape_index = rng.integers({CAR: shapes.CAR_SHAPES, PEDESTRIAN: len(shapes.WALKERS)}.get(kind, 1))
-        rows.append(
-            (
-                kind,
-                path,
-                start,
-                lateral,
-                speed,
-                facing,
-                begin,
-                rng.uniform(0, 2 * np.pi),
-                size,
-                shape_index,
-                _palette(rng, kind),
-            )
-        )
+    def spawn(*about):
+        rows.append(actor(rng, *about))
 
     if shape.walk:
         _people(rng, spawn, shape, probabilities, end)
         _cyclists(rng, spawn, shape, probabilities[CYCLIST], duration, end)
-    _cars(rng, spawn, drive, shape, area, probabilities[CAR], duration, end)
+    _cars(rng, spawn, drive, shape, area, probabilities[CAR], duration, end, junctions_J)
     if shape.walk:
         traffic = [row for row in rows if row[0] in (CAR, CYCLIST) and (row[1] == 1 or abs(row[4]) > 0)]
         _crossings(rng, spawn, drive, shape, probabilities, traffic, end)
     if not rows:
-        rows.append(
-            (CAR, 0, -1e6, 0.0, 0.0, 1, 0.0, 0.0, 1.0, 0, _palette(rng, CAR))
-        )  # never seen; keeps the arrays typed
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Actors(*columns)
+        never_seen = (CAR, 0, -1e6, 0.0, 0.0, 1, 0.0, 0.0, 1.0, 0, _palette(rng, CAR), 0, 0)
+        rows.append(never_seen)  # keeps the arrays typed
+    return table(rows)
 
 
 def _people(rng, spawn, shape, probabilities, end):
@@ -159,7 +164,7 @@ def _cyclists(rng, spawn, shape, probability, duration, end):
             spawn(CYCLIST, 0, s, facing * (shape.parked - 1.25), facing * pace, facing)
 
 
-def _cars(rng, spawn, drive, shape, area, probability, duration, end):
+def _cars(rng, spawn, drive, shape, area, probability, duration, end, junctions_J):
     highway, tile = area == "highway", textures.TILE[0]
     spacing = 34.0 if highway else 30.0
     for gap in (26.0, 52.0, 84.0) if highway else (15.0, 31.0, 50.0):
@@ -178,9 +183,10 @@ def _cars(rng, spawn, drive, shape, area, probability, duration, end):
     if shape.parked:
         for side in (-1, 1):
             positions = np.arange(-10, end + 200, 20.0) + rng.uniform(0, 10)
-            # nobody parks on a crossing
+            # nobody parks on a crossing, or where others turn
             away = np.abs((positions[:, None] - textures.CROSSINGS + tile / 2) % tile - tile / 2).min(1)
-            taken = (rng.random(len(positions)) < probability) & (away > 8)
+            free = (away > 8) & junctions.clear(positions, junctions_J, shape.road + 8)
+            taken = (rng.random(len(positions)) < probability) & free
             for s in positions[taken]:
                 spawn(CAR, 0, s + rng.uniform(-3, 3), side * shape.parked, 0.0, side)
 
@@ -210,9 +216,9 @@ def _crossings(rng, spawn, drive, shape, probabilities, traffic, end):
 
 
 def poses(
-    actors: Actors, drive: Drive, which_n: np.ndarray, t: float
+    actors: Actors, drive: Drive, which_n: np.ndarray, t: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Position (n,3), heading, stride (radians) and swing (0 standing .. 1 moving) of some actors."""
+    """Position (n,3), heading, stride (radians) and swing (0 standing .. 1 moving) of some actors at a time, or each at its own."""
     rows = Actors(*(column[which_n] for column in actors))
     crossing, following = rows.path == 2, rows.path == 1
     tau = np.clip(
@@ -231,6 +237,17 @@ def poses(
     )
     swing = np.where(crossing, np.clip(2.5 * np.minimum(tau, total - tau), 0, 1), rows.speed != 0)
     walked = np.where(crossing, rows.speed * tau, np.abs(rows.speed) * t)
+    turns = np.flatnonzero(rows.path == TURNING)
+    if len(turns):
+        here = Actors(*(column[turns] for column in rows))
+        cycles = here.kind == CYCLIST
+        radius = np.where(cycles, *(np.array(RADIUS[kind])[1 + here.turn] for kind in (CYCLIST, CAR)))
+        slow = np.minimum(np.where(cycles, SLOW[CYCLIST], SLOW[CAR]), here.speed)
+        u, w, du, dw, way = junctions.follow(
+            here.lateral, here.arm, here.turn, radius, here.speed, slow, (t - rows.begin)[turns]
+        )
+        s[turns], lateral[turns], walked[turns] = here.start + w, u, way
+        heading[turns] = np.arctan2(du + slope(drive, s[turns]) * dw, dw)
     stride = rows.phase + 2 * np.pi * walked / np.where(rows.kind == CYCLIST, 4.6, 1.45 * rows.size)
     place = np.column_stack([centre(drive, s) + lateral, np.zeros(len(s)), s])
     return place, heading, stride, swing

@@ -76,7 +76,10 @@ def query_jobs(study, method: str) -> list[str]:
     if {"coherence", "errors"} & kinds:
         found.append("detections")
     if "coherence" in kinds:
-        found.append(f"tracks_{study.methods[method]['tracker']}")
+        tracker = study.methods[method]["tracker"]
+        found.append(f"tracks_{tracker}")
+        if tracker == "siamfc" and study.settings["video"]["siamfc"].get("train_on") == "labeled":
+            found.append("siamfc")
     if "signals" in found and (shards := study.settings["signals"]["shards"]) > 1:
         found += [f"signals_shard{shard}" for shard in range(shards)]
     if {"ensemble", "ensemble_dropout"} & set(found):

@@ -1,8 +1,9 @@
 """SiamFC: a fully-convolutional Siamese network that follows detections (Bertinetto et al. 2016; 003 sec. 2.3.2).
 
 One network embeds the exemplar, the detection with its surroundings, and a search image of twice the side around the place where
-it was last; their cross-correlation says for each shift how much it looks like the exemplar. It is trained once for a study, on
-rendered roads of its own, to tell pairs of crops of one object from everything else: no label of the study is used.
+it was last; their cross-correlation says for each shift how much it looks like the exemplar. It is trained to tell pairs of crops of
+one object from everything else: once for a study, on rendered roads of its own, where no label of the study is used; or, on request,
+in every cycle on the frames that are labeled by then.
 
 Smaller than the paper's, as the objects are: exemplars of 48 pixels for 127, four convolutions for AlexNet's five, stride 4 for 8,
 responses of 13 x 13 for 17 x 17; pairs up to 12 frames apart for 100.
@@ -19,6 +20,8 @@ from torch.nn.functional import conv2d, softplus
 
 from dagal import pace
 from dagal.datasets.rendering import render, roads
+from dagal.errors import UserError
+from dagal.geometry import iou_matrix
 from dagal.learners.checkpoints import Checkpoint
 from dagal.learners.devices import send
 from dagal.learners.optimizers import check_finite, learning_rate, stepper
@@ -32,6 +35,7 @@ PENALTY, DAMPING = 0.9745, 0.59  # of a change of scale (the authors' settings f
 WINDOW = 0.4  # weight of the cosine window, where the responses of a detection go from 0 to 1 (the authors: .176)
 RADIUS = 2  # shifts from the middle that count as the object
 APART = 12  # frames between the crops of a pair, at most
+SAME = 0.5  # intersection over union above which boxes of labeled frames may be one object
 PAIRS = 64  # of a rendered clip
 HEIGHT, WIDTH, FRAMES, FPS = 240, 320, 40, 25  # of a rendered clip
 BATCH_SIZE = 32
@@ -114,22 +118,84 @@ def pairs(clip: render.Clip) -> tuple[torch.Tensor, torch.Tensor]:
     crops = []
     for which, side in ((0, EXEMPLAR), (1, SEARCH)):
         cut = [torch.empty(0, 3, side, side, dtype=torch.uint8)]
-        for one in chosen:
-            image = torch.from_numpy(frames[one[which]].image).permute(2, 0, 1)[None]
-            window = squares(torch.from_numpy(boxes[one[which]][one[2]])[None], side / EXEMPLAR)
-            crop = sample(normalised(image), torch.zeros(1), window, side, 1)
-            cut.append((64 * (crop + 2)).round().clamp(0, 255).to(torch.uint8))
+        cut += [crop(frames[one[which]].image, boxes[one[which]][one[2]], side) for one in chosen]
         crops.append(torch.cat(cut))
     return crops[0], crops[1]
 
 
+def crop(image_H_W_3: np.ndarray, box_4: np.ndarray, side: int) -> torch.Tensor:
+    """Exemplar or search image (1,3,side,side) uint8 of a box."""
+    image = torch.from_numpy(image_H_W_3).permute(2, 0, 1)[None]
+    window = squares(torch.from_numpy(box_4)[None], side / EXEMPLAR)
+    found = sample(normalised(image), torch.zeros(1), window, side, 1)
+    return (64 * (found + 2)).round().clamp(0, 255).to(torch.uint8)
+
+
+def same_objects(
+    video_L: np.ndarray, frame_L: np.ndarray, offsets: np.ndarray, boxes_M_4: np.ndarray, labels_M: np.ndarray
+) -> list[np.ndarray]:
+    """Of each labeled box (M), the rows of boxes that are taken to be the same object in other labeled frames.
+
+    Labels say of no box which object it is: in two frames of one video, at most `APART` apart, two boxes of one class are the same object
+    if they overlap by more than `SAME`, and each overlaps no other of the class more.
+    """
+    order, partners = np.lexsort((frame_L, video_L)), [[] for _ in labels_M]
+    near = [
+        (one, other)
+        for k, one in enumerate(order)
+        for other in order[k + 1 : k + 1 + APART]  # a frame is there once, so the others are farther
+        if video_L[one] == video_L[other] and frame_L[other] - frame_L[one] <= APART
+    ]
+    for one, other in near:
+        here, there = (np.arange(*offsets[which : which + 2]) for which in (one, other))
+        shared = iou_matrix(boxes_M_4[here], boxes_M_4[there]) * (labels_M[here][:, None] == labels_M[there])
+        for i, j in zip(*np.nonzero(shared > SAME), strict=True):
+            if shared[i, j] == shared[i].max() == shared[:, j].max():
+                partners[here[i]].append(there[j])
+                partners[there[j]].append(here[i])
+    return [np.sort(np.array(rows, np.int64)) for rows in partners]
+
+
+def labeled_pairs(
+    images,
+    ids_L: np.ndarray,
+    offsets: np.ndarray,
+    boxes_M_4: np.ndarray,
+    partners: list[np.ndarray],
+    rng: np.random.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Exemplars (P,3,48,48) and search images (P,3,96,96) uint8: each labeled box that has partners, with one of them, drawn by chance.
+
+    ``images`` (N,H,W,3) may be on the disk: a frame at a time is read. Raises UserError where there is no pair.
+    """
+    pairs_P_2 = np.array([(row, rng.choice(found)) for row, found in enumerate(partners) if len(found)]).reshape(-1, 2)
+    if not len(pairs_P_2):
+        raise UserError(
+            f"No object is in two of the {len(ids_L):,} labeled frames within {APART} frames of one video, so there is nothing to train SiamFC "
+            "on: label more frames, or set 'video.siamfc.train_on: rendered'."
+        )
+    frame_M = np.repeat(np.arange(len(ids_L)), np.diff(offsets))
+    crops = [torch.empty(len(pairs_P_2), 3, side, side, dtype=torch.uint8) for side in (EXEMPLAR, SEARCH)]
+    for frame in np.unique(frame_M[pairs_P_2]):
+        image = images[ids_L[frame]]
+        for side, cut, row_P in zip((EXEMPLAR, SEARCH), crops, pairs_P_2.T, strict=True):
+            for pair in np.flatnonzero(frame_M[row_P] == frame):
+                cut[pair] = crop(image, boxes_M_4[row_P[pair]], side)[0]
+    return crops[0], crops[1]
+
+
 def fit(
-    exemplars: torch.Tensor, searches: torch.Tensor, epochs: int, device, checkpoint: Checkpoint | None = None
+    exemplars: torch.Tensor,
+    searches: torch.Tensor,
+    epochs: int,
+    device,
+    checkpoint: Checkpoint | None = None,
+    seed: int = 0,
 ) -> Siamese:
     """A network trained on pairs of uint8 crops (P,3,48,48) and (P,3,96,96), of which the last of an epoch that fill no batch are left out."""
-    torch.manual_seed(seed_for(0, "siamfc", "train"))
+    torch.manual_seed(seed_for(seed, "siamfc", "train"))
     model = Siamese().to(device)
-    shown, state, draws = target().to(device), [], torch.Generator().manual_seed(seed_for(0, "siamfc", "order"))
+    shown, state, draws = target().to(device), [], torch.Generator().manual_seed(seed_for(seed, "siamfc", "order"))
     step = stepper(list(model.parameters()), OPTIMIZER, state)
     started, batch_size = time.monotonic(), min(BATCH_SIZE, len(exemplars))
     done = checkpoint.follow(model, state, draws) if checkpoint else 0

@@ -35,6 +35,13 @@ def flow_reads(study, at) -> dict:
     return files("detections")(study, at) | {"flow": flow_shards(study, flow)}
 
 
+def network(study, node) -> str:
+    """The network of SiamFC that follows the detections of a node: its own where it is trained on labeled frames, else the study's."""
+    if study.settings["video"]["siamfc"].get("train_on") == "labeled":
+        return study.file(node, "siamfc.safetensors")
+    return f"{study.results}/siamfc.safetensors"
+
+
 def raft_weights(study, at):
     return study.settings["video"]["flow_weights"] if at.flow == "raft" else None
 
@@ -105,10 +112,20 @@ STAGES = {
         gpu=lambda study, at: int(any(learner["device"] != "cpu" for learner in study.learners.values())),
         environment="torch",
     ),
+    "siamfc_labeled": Stage(
+        "siamfc_labeled",
+        {"network": "{node}/siamfc.safetensors"},
+        files("labeled"),
+        lambda study, at: {"siamfc": study.settings["video"]["siamfc"]},
+        needs=needs.siamfc_labeled,
+        threads=threads,
+        gpu=gpu,
+        environment="torch",
+    ),
     "siamfc_tracks": Stage(
         "siamfc_tracks",
         {"tracks": "{node}/tracks_siamfc.h5"},
-        lambda study, at: files("detections")(study, at) | {"network": f"{study.results}/siamfc.safetensors"},
+        lambda study, at: files("detections")(study, at) | {"network": network(study, at.node)},
         needs=needs.frames(seconds=10),
         threads=threads,
         gpu=gpu,
