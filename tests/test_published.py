@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 from conftest import SMALL
 from test_experiments import STUDIES, load
+from test_page import made_up
 from test_report import jobs, run
 
 from dagal import config as of_config
 from dagal.errors import UserError
 from dagal.plan import Study, job, record
 from dagal.report import tables
+from dagal.report.page import content, results
 from dagal.report.registry import ITEMS
 from dagal.report.tables import gains
 from dagal.report.tables.published import beside, numbers
@@ -181,3 +183,34 @@ def test_printed_numbers():
     assert found["imagenet_vid", "learner", "detector", "all"] == 0.839
     assert found["low_budget_cifar100_10", "method", "vaal_on_images", 25000] == 0.648
     assert len(QUOTING) == 30
+
+
+def test_page_has_a_table_and_hollow_points(tmp_path):
+    """Errors as accuracies, gains over random in their own view, supervised baselines and gains over plain in the table alone."""
+    folder = made_up(tmp_path)
+    plain = results.read(folder)
+    assert content.published_points(plain) is None and content.published(plain) is None
+    measured = [
+        ("accuracy", "entropy", "", 28, 0.705),
+        ("error", "random", "", 24, 0.43),
+        ("accuracy", "", "mlp", np.nan, 0.81),
+    ]
+    measured += [("gain_over_random", "entropy", "", 24, 0.04), ("gain_over_plain", "entropy", "", 24, 0.01)]
+    table = pd.DataFrame(measured, columns=["measure", "method", "learner", "labels", "published"])
+    table = table.assign(
+        source="a paper", measured_labels=28, seeds=2, measured=0.7, se=0.01, difference=0.7 - table["published"]
+    )
+    tables.write(folder / "published.csv", table, "%.6g")
+    points = content.published_points(results.read(folder))
+    assert points[["method", "labels", "shown"]].values.tolist() == [
+        ["entropy", 28, "value"], ["random", 24, "value"], ["entropy", 24, "gain"],
+    ]  # fmt: skip
+    np.testing.assert_allclose(points["value"], [70.5, 57, 4])
+    page = content.page([folder], tmp_path)
+    found = page["studies"][0]
+    assert found["published"]["columns"][5:] == ["published", "measured", "se", "difference", "seeds", "measured at"]
+    assert found["published"]["rows"][1] == ["a paper", "error", "random", "", "24", "43", "70", "1", "27", "2", "28"]
+    assert found["published"]["rows"][2][2:5] == ["", "mlp", ""] and len(found["published"]["rows"]) == 5
+    assert found["charts"]["curve"]["has_published"]
+    html = content.rendered(page, "")
+    assert "Published and measured" in html and "Hollow: what the paper printed." in html

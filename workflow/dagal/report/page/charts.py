@@ -200,16 +200,18 @@ def learning_curves(
         ]
     if published is not None:
         tooltip = ["method:N", "source:N", number("labels", "labels", ",.0f"), number("value", "published", ".2f")]
+        # as above: one that does not belong is nothing, where a curve is
+        means_of = {name: curves[f"{name}_mean"].dropna().head(1).tolist() for name in titles}
         layers.append(
             alt.Chart(published)
-            .transform_filter(HIDDEN)
-            .transform_filter("datum.shown == shown")
-            .mark_point(filled=False, size=110, opacity=1, strokeWidth=1.8)
+            .transform_calculate(y=f"datum.shown == shown ? datum.value : {json.dumps(means_of)}[shown][0]")
+            .mark_point(filled=False, opacity=1, strokeWidth=1.8)
             .encode(
                 x,
-                alt.Y("value:Q"),
+                alt.Y("y:Q"),
                 color=colour,
                 shape=by_method(alt.Shape, looks, "shape", legend),
+                size=alt.condition(f"datum.shown == shown && {HIDDEN}", alt.value(110), alt.value(0)),
                 tooltip=tooltip,
             )
         )

@@ -34,9 +34,6 @@ POINTS = (
     "seed_sd",
     "difference_sd",
     "accuracy",
-    "published",
-    "measured",
-    "se",
 )  # fractions of the measure
 COMPARED = ("ranks", "break_even", "transfer")  # tables of a comparison
 
@@ -130,7 +127,7 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "summary": rows,
         "learners": len({row["learner"] for row in rows}) > 1,
         "charts": figures_drawn,
-        "published": in_points(study.table("published")),
+        "published": as_rows(published(study)),
         "power": in_points(study.table("power")),
         "spread": in_points(study.table("training_spread")),
         "needed": as_rows(needed(study)),
@@ -141,6 +138,17 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "settings": json.dumps(study.settings, indent=1, sort_keys=True),
         "versions": versions(study.about),
     }
+
+
+def published(study: Results) -> pd.DataFrame | None:
+    """published.csv in percent or points; None where the study has no such table."""
+    table = study.table("published")
+    if table is None:
+        return None
+    order = ["source", "measure", "method", "learner", "labels", "published", "measured", "se", "difference", "seeds"]
+    table = table.assign(measure=table["measure"].str.replace("_", " "))
+    table = table.assign(**{name: 100 * table[name] for name in ("published", "measured", "se", "difference")})
+    return table[[*order, "measured_labels"]].rename(columns={"measured_labels": "measured at"})
 
 
 def needed(study: Results) -> pd.DataFrame | None:

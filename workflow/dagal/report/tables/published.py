@@ -72,7 +72,7 @@ def of_method(metrics, method: str, wanted: str, measure: str, pairs: list[tuple
         reference = next((other for name, kind, other in pairs if (name, kind) == (method, against)), None)
         others = metrics.loc[metrics["method"] == reference, ["seed", "cycle", measure]]
         models = models.merge(others, on=["seed", "cycle"], suffixes=("", "_reference"))
-        values = models[measure] - models[f"{measure}_reference"]
+        values = (models[measure] - models[f"{measure}_reference"]).round(12)  # equal gains may differ by rounding
     else:
         values = plain(models[measure], wanted)
     return models.assign(group=models["cycle"], value=values)[["group", "labels", "value"]]
