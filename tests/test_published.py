@@ -188,6 +188,7 @@ def test_printed_numbers():
 def test_page_has_a_table_and_hollow_points(tmp_path):
     """Errors as accuracies, gains over random in their own view, supervised baselines and gains over plain in the table alone."""
     folder = made_up(tmp_path)
+    (folder / "published.csv").unlink()
     plain = results.read(folder)
     assert content.published_points(plain) is None and content.published(plain) is None
     measured = [
