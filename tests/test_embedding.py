@@ -298,7 +298,8 @@ def test_embedding_is_learnt_on_the_source_alone_and_is_no_chance(finished):
         ({"learner": {"epochs": 3}}, {"finetune": 1}),  # k-center asks for other labels
         ({"learner": {"finetune_every": 25}}, {"features": 1, "finetune": 2}),
         ({"methods": {"random": {}, "kcenter_greedy": {}, "margin": {}}}, {"finetune": 1}),
-        ({"study": "other", "seeds": [1]}, {"finetune": 3}),
+        ({"study": "other"}, {"finetune": 3}),
+        ({"study": "other", "seeds": [1]}, {"embedding": 1, "finetune": 3}),
     ],
 )
 def test_a_change_repeats_only_what_depends_on_it(finished, change, rerun):
