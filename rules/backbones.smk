@@ -1,7 +1,7 @@
 """Backbones: pre-training without labels, embeddings learnt on a labeled source, and images -> features.h5.
 
-Needs images.h5 (and the raw data of the source). Makes backbone.safetensors and features.h5: once for all studies and seeds that see
-the same images (`per_seed`: once for each seed), and once more at each node that trains its backbone further.
+Needs images.h5 (and the raw data of the source). Makes backbone.safetensors and features.h5: once for each seed (`per_seed: false`: for
+all seeds), for all studies that see the same images, and once more at each node that trains its backbone further.
 """
 
 

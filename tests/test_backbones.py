@@ -135,7 +135,7 @@ def test_a_learner_that_starts_from_a_backbone_of_the_study_sees_images():
     del whole["hidden_units"]
     config["learners"] = {"whole": whole}
     plan = Study(load(config))
-    node, file = plan.nodes()[0], "results/datasets/digits/backbones/own/backbone.safetensors"
+    node, file = plan.nodes()[0], "results/datasets/digits/backbones/own-seed0/backbone.safetensors"
     reads = plan.stage("train").reads(plan, plan.at({"seed": "0", "branch": node.branch.name, "cycle": "0"}))
     assert reads["weights"] == file and reads["inputs"] == plan.images(0)
     assert plan.training_settings(node)["weights"] == file

@@ -228,7 +228,7 @@ def test_images_of_a_source_lie_where_their_size_is_in_the_name():
     source = STUDY["backbones"]["own"]["source"] | {"grayscale": False}
     for size, folder in ((None, "folder"), (16, "folder_16px")):
         study = Study(load(changed({"source": source}, dataset={"name": "digits", "image_size": size})))
-        reads = job.reads(study, "embedding", study.at({"backbone": "own"}))
+        reads = job.reads(study, "embedding", study.at({"backbone": "own-seed0"}))
         assert reads["images"] == f"results/datasets/{folder}/images.h5"
 
 
@@ -275,7 +275,7 @@ def test_every_node_sees_the_newest_backbone_of_its_branch(finished):
 
 @pytest.mark.slow
 def test_embedding_is_learnt_on_the_source_alone_and_is_no_chance(finished):
-    folder = finished.folder / "results/datasets/digits/backbones/own"
+    folder = finished.folder / "results/datasets/digits/backbones/own-seed0"
     assert (folder / "embedding.log").read_text().count("learning an embedding on 480 labeled images of folder")
     with artifacts.opened(finished.folder / "results/datasets/digits/images.h5", "images") as file:
         images = inference.to_tensor(file["images"][1000:], torch.device("cpu"))
@@ -283,7 +283,7 @@ def test_embedding_is_learnt_on_the_source_alone_and_is_no_chance(finished):
     backbone = backbones.load(str(folder / "backbone.safetensors"), tuple(images.shape[1:]))
     assert neighbour_accuracy(backbone, images, labels[1000:]) > 0.7
     study = Study(load(STUDY))
-    reads = job.reads(study, "embedding", study.at({"backbone": "own"}))
+    reads = job.reads(study, "embedding", study.at({"backbone": "own-seed0"}))
     assert reads["truth"] == "results/datasets/folder_gray/truth.h5" != study.truth
     at = study.at({"seed": "0", "branch": "random", "cycle": "2"})
     assert not any("truth" in path for path in job.reads(study, "finetune", at).values())
@@ -298,7 +298,8 @@ def test_embedding_is_learnt_on_the_source_alone_and_is_no_chance(finished):
         ({"learner": {"epochs": 3}}, {"finetune": 1}),  # k-center asks for other labels
         ({"learner": {"finetune_every": 25}}, {"features": 1, "finetune": 2}),
         ({"methods": {"random": {}, "kcenter_greedy": {}, "margin": {}}}, {"finetune": 1}),
-        ({"study": "other", "seeds": [1]}, {"finetune": 3}),
+        ({"study": "other"}, {"finetune": 3}),
+        ({"study": "other", "seeds": [1]}, {"embedding": 1, "finetune": 3}),
     ],
 )
 def test_a_change_repeats_only_what_depends_on_it(finished, change, rerun):

@@ -396,21 +396,19 @@ DIGESTS = {
     "ta_vaal_caltech101": "57e89bddc314c375",
     "low_budget_tiny_imagenet_10": "2fc74b297e770a97",
     "synthia_al": "9ad6a65cc8687a3c",
-    "camera_traps": "724813b1e472b9ae",
+    "camera_traps": "13f7fa46afca1d98",
 }
 
 
 @pytest.mark.parametrize("name", DIGESTS)
 def test_resolved_settings_stay_what_they_are(name):
     """To the byte, order of methods and 1 or 1.0 included: a changed default or type would repeat weeks of work."""
-    settings = {key: value for key, value in load(name).items() if key not in ("task", "jobs_per_gpu", "regions")}
+    settings = {
+        key: value for key, value in load(name).items() if key not in ("task", "jobs_per_gpu", "regions", "published")
+    }
     # what came later and is in no job's settings while it is not used
     assert settings["stopping"].pop("accuracy_change") is None
     assert settings.pop("repeats") == 0
-    settings["backbones"] = {
-        name: {key: value for key, value in backbone.items() if (key, value) != ("per_seed", False)}
-        for name, backbone in settings["backbones"].items()
-    }
     for key in ("noises", "noise_scale"):
         del settings["signals"][key]
     text = json.dumps(settings)
@@ -545,7 +543,7 @@ def keys(value, prefix=""):
 
 def test_smoke_study_has_the_keys_of_the_published_one():
     """Only where the data lie, the device and the methods, with what these train, differ."""
-    free = re.compile(r"dataset\.|methods\.|adversaries\.|learners\.\*\.device$")
+    free = re.compile(r"dataset\.|methods\.|adversaries\.|published$|learners\.\*\.device$")
     smoke, published = (
         {key for key in keys(written(f"experiments/{name}.yaml")) if not free.match(key)}
         for name in ("cifar10_smoke", "class_balance_cifar10_if01")

@@ -25,6 +25,7 @@ from dagal.errors import UserError
 from dagal.report import page, publication, tables
 from dagal.report.page import content, gallery, results
 from dagal.report.registry import ITEMS
+from dagal.report.tables.published import beside
 
 METHODS = {"random": True, "entropy": True, "peek": False}
 SEEDS, CYCLES, BUDGET = (0, 1), 2, 4
@@ -64,6 +65,11 @@ def made_up(folder, study="pets"):
     )
     supervised = pd.DataFrame({"learner": ["mlp"] * 2, "size": ["all"] * 2, "labels": 100, "accuracy": [0.78, 0.82]})
     tables.write(at / "supervised.csv", supervised, "%.6g")
+    printed = beside(
+        [{"source": "a paper", "measure": "error", "labels": [24], "methods": {"entropy": [0.4]}, "learners": {}}],
+        pd.read_csv(at / "metrics.csv"), None, [], "accuracy",
+    )  # fmt: skip
+    tables.write(at / "published.csv", printed, "%.6g")
     checks = [("chance", "entropy", "ok", "Fine."), ("diverged", "entropy seed 1", "bad", "Its loss is nan.")]
     tables.write(at / "checks.csv", pd.DataFrame(checks, columns=["check", "where", "verdict", "sentence"]), "%s")
     costs = [(method, seed, cycle, 3.0) for method in METHODS for seed in SEEDS for cycle in range(1, CYCLES + 1)]

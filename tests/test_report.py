@@ -42,6 +42,7 @@ IMAGES = {
     "signals": {"members": 3},
 }
 LIMITS = {"supervised": [30, "all"], "repeats": 1, "stopping": {"target_accuracy": 0.9}, "seeds": [3, 4], "budget": 100}
+LIMITS |= {"published": [{"source": "a paper", "measure": "error", "labels": [50], "methods": {"random": [0.2]}}]}
 POINTS = {"dataset": {"name": "two_moons"}, "pool": {"initial": {"size": 20}}}
 SURVEY = {"dataset": {"name": "survey", "loader": "camera_trap", "path": "survey"}, "pool": {"initial": {"size": 20}}}
 VIDEOS = written("experiments/video_small.yaml")

@@ -27,6 +27,7 @@ CPU = torch.device("cpu")
 TINY = {
     "kind": "simsiam", "architecture": "mlp", "hidden_units": [32], "epochs": 4, "batch_size": 64, "projection": [32, 16],
     "prediction": 8, "lr": 0.1, "flip": False, "knn_every": 2, "knn_neighbours": 5, "knn_queries": 30, "device": "cpu",
+    "per_seed": False,
 }  # fmt: skip
 
 
@@ -365,10 +366,11 @@ def test_plan_of_a_study_that_learns_on_images_has_no_backbones(workflow):
 
 
 def test_a_backbone_for_each_seed(workflow):
-    """Shared by studies, trained as one with that seed would be; without the key no job is set to anything new."""
+    """The default: shared by studies, trained as one with that seed would be."""
     config = copy.deepcopy(STUDY) | {"seeds": [0, 7]}
     shared = Study(load(copy.deepcopy(config)))
-    config["backbones"]["own"] |= {"per_seed": True, "seed": 2}
+    del config["backbones"]["own"]["per_seed"]
+    config["backbones"]["own"] |= {"seed": 2}
     workflow.write(config)
     planned, study = workflow.counted(), Study(load(config))
     assert planned["pretrain"] == planned["features"] == 2 and planned["knn"] == 1

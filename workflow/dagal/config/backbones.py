@@ -82,9 +82,9 @@ class Trained(Backbone):
     weight_decay: Number = setting("Weight decay of all parameters.", 0.0001, ge=0, papers="003: 0.0001")
     seed: Seed = setting("Seed of the training; with `per_seed` that of the study is added.", 0)
     per_seed: bool = setting(
-        "Train it once for each seed of a study, so that intervals know the chance of its training too. Otherwise all seeds share "
+        "Train it once for each seed of a study, so that intervals know the chance of its training too. With `false` all seeds share "
         "one training, which costs less and may decide more than the choice of a method.",
-        False,
+        True,
     )
     flip: bool = setting(
         "Horizontal flip with probability 1/2; not for what has a handedness, as digits.", True, papers="003: `true`"

@@ -8,8 +8,9 @@ import numpy as np
 from dagal import datasets, tasks
 from dagal.config.backbones import EMBEDDING_KINDS
 from dagal.config.dataset import may_download, reads_files, same_labels
-from dagal.config.fields import Mistake
+from dagal.config.fields import Mistake, did_you_mean
 from dagal.config.loader import places_of
+from dagal.config.study import GAINS
 from dagal.datasets.source import PUBLISHED_COUNTS
 from dagal.errors import UserError
 from dagal.labeling import by_person
@@ -39,6 +40,7 @@ def check_combinations(study: dict) -> None:
     check_repeats(study)
     check_sources(study)
     check_backbones(study)
+    check_published(study)
     for name, learner in study["learners"].items():
         if learner.get("fixmatch") and (learner["backbone"] or study["dataset"]["loader"] == "two_moons"):
             raise Mistake(
@@ -225,6 +227,26 @@ def check_finetuning(key: str, learner: dict, backbones: dict) -> None:
             "changes the features, which the model of the cycle before cannot read; delete warm_start, and pseudo_labels of kind "
             "ceal.",
         )
+
+
+def check_published(study: dict) -> None:
+    """Published numbers are of methods, learners and measures that the study has."""
+    own = tasks.find(study["task"]).measures[0]
+    allowed = [own, *(["error"] if own == "accuracy" else []), *GAINS]
+    for n, entry in enumerate(study["published"]):
+        if entry["measure"] not in allowed:
+            raise Mistake(
+                f"published.{n}.measure",
+                f"is {entry['measure']!r}{did_you_mean(entry['measure'], allowed)}; allowed: {', '.join(allowed)}.",
+            )
+        for section in ("methods", "learners"):
+            for name in entry[section]:
+                if name not in study[section]:
+                    raise Mistake(
+                        f"published.{n}.{section}",
+                        f"names {name!r}, which the study does not have{did_you_mean(name, list(study[section]))}; allowed: "
+                        f"{', '.join(study[section])}.",
+                    )
 
 
 def check_files(study: dict) -> None:

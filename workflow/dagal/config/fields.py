@@ -112,6 +112,8 @@ def _plain(value: Any) -> Any:
         return value.model_dump()
     if isinstance(value, dict):
         return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
     return copy.deepcopy(value)
 
 
@@ -156,20 +158,23 @@ class Variants:
         }
 
 
-def shape(field) -> tuple[type[Section] | Variants | None, bool, bool]:
-    """(section or variants, whether by name, whether it may be nothing) of a field; (None, ...) for a plain value."""
+def shape(field) -> tuple[type[Section] | Variants | None, type | None, bool]:
+    """(section or variants, ``dict`` or ``list`` of them or None for one, whether it may be nothing) of a field.
+
+    (None, None, ...) for a plain value.
+    """
     inner = [option for option in typing.get_args(field.annotation) if option is not types.NoneType]
     optional = types.NoneType in typing.get_args(field.annotation)
     annotation = inner[0] if optional else field.annotation
-    named = typing.get_origin(annotation) is dict
-    content = typing.get_args(annotation)[1] if named else annotation
+    held = typing.get_origin(annotation) if typing.get_origin(annotation) in (dict, list) else None
+    content = typing.get_args(annotation)[-1] if held else annotation
     about = next(
         (entry for entry in (*field.metadata, *getattr(content, "__metadata__", ())) if isinstance(entry, Variants)),
         None,
     )
     if not about and isinstance(content, type) and issubclass(content, Section):
         about = content
-    return about, named and about is not None, optional
+    return about, held if about else None, optional
 
 
 def fill(
@@ -206,7 +211,7 @@ def fill(
 
 
 def _fill_field(field, value: Any, key: str, context: dict) -> Any:
-    about, named, optional = shape(field)
+    about, held, optional = shape(field)
     if about is None:
         unique = (field.json_schema_extra or {}).get("uniqueItems") and isinstance(value, list)
         if unique and len({repr(entry) for entry in value}) < len(value):
@@ -214,8 +219,12 @@ def _fill_field(field, value: Any, key: str, context: dict) -> Any:
         return value
     if value is None and optional:
         return None
-    if not named:
+    if held is None:
         return _build(about, value, key, context)
+    if held is list:
+        if not isinstance(value, list):
+            raise Mistake(key, f"is {shown(value)}: must be a list of mappings.")
+        return [_build(about, entry, join(key, str(n)), context) for n, entry in enumerate(value)]
     filled = {}
     for name, entry in mapping(value, key).items():
         if not NAME.fullmatch(name):

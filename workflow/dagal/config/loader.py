@@ -159,7 +159,7 @@ def _value(node: yaml.Node, path: str, key: str, places: Places, above: tuple) -
             f"{path}:{node.start_mark.line + 1}: {node.tag} is no plain list or mapping; write one without the tag."
         )
     if isinstance(node, yaml.SequenceNode):
-        return [_value(entry, path, f"{key}.{n}", {}, above) for n, entry in enumerate(node.value)]
+        return [_value(entry, path, f"{key}.{n}", places, above) for n, entry in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode):
         if node.tag == "tag:yaml.org,2002:timestamp":
             return node.value

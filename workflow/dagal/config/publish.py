@@ -18,9 +18,12 @@ CHAPTERS = {
     "Methods": ("methods",),
     "Adversaries": ("adversaries",),
     "Signals and video": ("signals", "video"),
-    "Stopping, baselines and analyses": ("stopping", "supervised", "lambda_study", "plots"),
+    "Stopping, baselines and analyses": ("stopping", "supervised", "repeats", "lambda_study", "published", "plots"),
     "Machine": ("jobs_per_gpu",),
 }
+# one section, sections by name, a list of them: its type in words, and what follows its key in the keys below it
+KINDS = {None: "a mapping", dict: "a mapping of names", list: "a list of mappings"}
+BELOW = {None: "", dict: ".<name>", list: ".<n>"}
 EXTENDS = {
     "type": "string",
     "description": "The study that this one changes: the path of its file, relative to this one.",
@@ -30,8 +33,9 @@ INTRODUCTION = """# Settings
 Every key that a study may set. This page is generated from `workflow/dagal/config/` (`make docs`); how a study is written is told
 in [config/README.md](../config/README.md).
 
-Types: a *name* holds letters, digits and `_`; `<name>` in a key stands for any name. Keys that only some loaders, architectures,
-kinds or tasks have say so in front of their meaning. *required*: there is no default. *nothing* is written `null` or left empty.
+Types: a *name* holds letters, digits and `_`; `<name>` in a key stands for any name, `<n>` for a place in a list. Keys that only
+some loaders, architectures, kinds or tasks have say so in front of their meaning. *required*: there is no default. *nothing* is
+written `null` or left empty.
 Papers: **000** Zolfaghari Bengar et al., "When Deep Learners Change Their Mind"; **001** Pantea, "Human-in-the-Loop ML Project";
 **002** the survey that holds the camera traps of Norouzzadeh et al.; **003** Zolfaghari Bengar, "Reducing Label Effort with Deep
 Active Learning" (thesis); **004** Kim et al., "Task-Aware Variational Adversarial Active Learning".
@@ -87,14 +91,16 @@ def _section_schema(about: type[Section] | Variants) -> dict:
 
 
 def _field_schema(field) -> dict:
-    about, named, optional = shape(field)
+    about, held, optional = shape(field)
     if about is None:
         schema = schema_of(field)
         schema.pop("papers", None)
         schema.pop("otherwise", None)
         return schema
     schema = _section_schema(about)
-    if named:
+    if held is list:
+        schema = {"type": "array", "items": schema}
+    elif held is dict:
         names = {"pattern": "^[A-Za-z0-9_]+$", "maxLength": MOST_LETTERS}
         content = {"anyOf": [schema, {"type": "null"}]} if field is Study.model_fields["methods"] else schema
         schema = {"type": "object", "propertyNames": names, "additionalProperties": content}
@@ -107,20 +113,17 @@ def rows(about: type[Section] | Variants, prefix: str = "") -> list[tuple[str, s
     """(key, type, default, meaning, papers) of every key of a section and of what is below it."""
     found = []
     for name, field in fields_of(about).items():
-        key, (inner, named, optional) = join(prefix, name), shape(field)
+        key, (inner, held, optional) = join(prefix, name), shape(field)
         extra = field.json_schema_extra or {}
         owners = list(about.owners(name)) if isinstance(about, Variants) else []
         everywhere = isinstance(about, Variants) and all(name in section.model_fields for section in sections_of(about))
         meaning = field.description if everywhere or not owners else f"*{', '.join(owners)}*: {field.description}"
-        if inner is None:
-            kind = words(schema_of(field))
-        else:
-            kind = "a mapping" + (" of names" if named else "") + (" or nothing" if optional else "")
+        kind = words(schema_of(field)) if inner is None else KINDS[held] + (" or nothing" if optional else "")
         if isinstance(about, Variants) and name == about.key:
             kind = f"one of {', '.join(about.table())}"
         found.append((key, kind, default_of(field), meaning, extra.get("papers", "")))
         if inner is not None and not getattr(inner, "repeated", False):
-            found += rows(inner, f"{key}.<name>" if named else key)
+            found += rows(inner, key + BELOW[held])
     return found
 
 

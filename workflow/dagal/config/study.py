@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from dagal import tasks
 from dagal.config.adversaries import Adversary
@@ -154,6 +154,65 @@ class Plots(Section):
     )
 
 
+def fractions(value: object) -> object:
+    for name, numbers in value.items() if isinstance(value, dict) else ():
+        if not (isinstance(numbers, list) and all(map(is_fraction, numbers))):
+            raise ValueError(
+                f"{name} must have a list of fractions of 1, such as [0.9074] for 90.74 %, and not {shown(numbers)}."
+            )
+    return value
+
+
+def is_fraction(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1
+
+
+Printed = Annotated[
+    dict[str, list],
+    BeforeValidator(fractions),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": {"type": "number", "minimum": -1, "maximum": 1}},
+        }
+    ),
+]
+GAINS = ("gain_over_random", "gain_over_plain")  # what gains.csv has against each of them
+
+
+class Published(Section):
+    source: str = setting("Where it is printed: the paper with its table, figure or section.")
+    measure: str = setting(
+        "What was measured: `accuracy`, `mean_ap` or `mean_iou`, that of the study's task; `error` (1 - accuracy); "
+        f"{' or '.join(f'`{name}`' for name in GAINS)}, differences of it at the same labels, as in `gains.csv`."
+    )
+    labels: list[Size] = setting(
+        "Numbers of labels that were trained on; `all` is for supervised baselines.", min_length=1, unique=True
+    )
+    methods: Printed = setting(
+        "Method -> its value at each of `labels`, a fraction of 1 as in `metrics.csv`: 0.9074 for 90.74 %.", {}
+    )
+    learners: Printed = setting("Learner -> the values of its supervised baselines, in the same way.", {})
+
+    def check(self, key: str) -> None:
+        if not self.methods and not self.learners:
+            raise Mistake(key, "names neither methods nor learners; give the values of some.")
+        if self.methods and "all" in self.labels:
+            raise Mistake(
+                f"{key}.labels",
+                "holds all, which no method asks for; put the values of learners into an entry of their own.",
+            )
+        if self.learners and self.measure in GAINS:
+            raise Mistake(f"{key}.learners", f"has no {self.measure}: supervised baselines are compared with nothing.")
+        for section in ("methods", "learners"):
+            for name, values in getattr(self, section).items():
+                if len(values) != len(self.labels):
+                    raise Mistake(
+                        f"{key}.{section}.{name}",
+                        f"has {len(values)} value(s) for {len(self.labels)} number(s) of labels; give one for each.",
+                    )
+
+
 class Regions(Section):
     kind: str = setting("Cells of a grid, or superpixels, by SLIC.")
     initial: Literal["images", "regions"] = setting(
@@ -249,6 +308,11 @@ class Study(Section):
         "How `weight: auto` is chosen: the first query of the first seed at every weight; the smallest weight after which the L1 loss no longer falls.",
         LambdaStudy,
         papers="003, secs. 4.4.1 and 4.5.1",
+    )
+    published: list[Published] = setting(
+        "Numbers that a paper printed, shown beside the measured ones in `published.csv` and on the page; no result depends on them "
+        "([published numbers](studies.md#published-numbers)).",
+        [],
     )
     plots: Plots = part("Appearance of the figures.", Plots)
     jobs_per_gpu: Whole = setting(

@@ -183,9 +183,10 @@ def tell_raw_changes(study: Study) -> None:
 def parts(settings: dict, like: dict | None = None) -> Iterator[tuple[str, object]]:
     """(key, value) of every setting that results depend on, at the keys of ``like``; a value that is not there is None.
 
-    Learners and methods that only one of two studies has, further cycles and seeds, the looks of figures and where jobs run change no result.
+    Learners and methods that only one of two studies has, further cycles and seeds, published numbers, the looks of figures and where
+    jobs run change no result.
     """
-    free = ("study", "cycles", "seeds", "plots", "jobs_per_gpu", "supervised", "repeats", "lambda_study")
+    free = ("study", "cycles", "seeds", "plots", "jobs_per_gpu", "supervised", "repeats", "lambda_study", "published")
 
     def walk(key: str, value, pattern) -> Iterator[tuple[str, object]]:
         if isinstance(pattern, dict) and (isinstance(value, dict) or value is None):

@@ -272,6 +272,6 @@ def seeds(n_seeds: int, shared: Iterable[str]) -> list[Finding]:
             Finding("seeds", "study", "1", "2", WARNING, "With one seed nothing tells a difference from chance.")
         )
     for name in shared if n_seeds > 1 else ():
-        sentence = f"All seeds share one training of the backbone {name}, whose chance no interval knows; set backbones.{name}.per_seed."
+        sentence = f"All seeds share one training of the backbone {name}, whose chance no interval knows; delete backbones.{name}.per_seed."
         found.append(Finding("seeds", name, "shared", "per seed", WARNING, sentence))
     return or_well("seeds", found, f"{n_seeds} seeds, each with trainings of its own.")

@@ -26,7 +26,7 @@ def make(job):
         charts.looks(study.methods),
         content.titles(study),
         content.full_lines(study),
-        alt.Legend(symbolSize=70),
+        legend=alt.Legend(symbolSize=70),
     )
     drawn = charts.on_paper(charts.styled(chart, 280))
     artifacts.write_text(job.output.svg, vl_convert.vegalite_to_svg(drawn))

@@ -15,6 +15,7 @@ ITEMS = Registry(
         "training_spread": "dagal.report.tables.training_spread:ITEM",
         "checks": "dagal.report.tables.checks:ITEM",
         "gains": "dagal.report.tables.gains:ITEM",
+        "published": "dagal.report.tables.published:ITEM",
         "costs": "dagal.report.tables.costs:ITEM",
         "supervised_table": "dagal.report.tables.supervised:ITEM",
         "stopping_tables": "dagal.report.tables.stopping:ITEM",

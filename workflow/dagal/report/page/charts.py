@@ -121,11 +121,13 @@ def learning_curves(
     looks: list[dict],
     titles: dict[str, str],
     full: pd.DataFrame | None = None,
+    published: pd.DataFrame | None = None,
     legend=None,
 ) -> alt.Chart:
     """Performance against labels; ``shown`` chooses one of ``titles``, ``band`` (sd, ci or none) what is shaded, ``seeds`` single chains.
 
-    ``curves`` and ``models``: as `dagal.report.page.results` makes them; ``full``: label and value of horizontal lines.
+    ``curves`` and ``models``: as `dagal.report.page.results` makes them; ``full``: label and value of horizontal lines; ``published``:
+    method, source, labels, value and in which of ``titles`` it belongs (``shown``) of hollow points.
     """
     params = [
         hidden(),
@@ -196,6 +198,23 @@ def learning_curves(
                 y=y, x=alt.value(0), text="label:N"
             ),
         ]
+    if published is not None:
+        tooltip = ["method:N", "source:N", number("labels", "labels", ",.0f"), number("value", "published", ".2f")]
+        # as above: one that does not belong is nothing, where a curve is
+        means_of = {name: curves[f"{name}_mean"].dropna().head(1).tolist() for name in titles}
+        layers.append(
+            alt.Chart(published)
+            .transform_calculate(y=f"datum.shown == shown ? datum.value : {json.dumps(means_of)}[shown][0]")
+            .mark_point(filled=False, opacity=1, strokeWidth=1.8)
+            .encode(
+                x,
+                alt.Y("y:Q"),
+                color=colour,
+                shape=by_method(alt.Shape, looks, "shape", legend),
+                size=alt.condition(f"datum.shown == shown && {HIDDEN}", alt.value(110), alt.value(0)),
+                tooltip=tooltip,
+            )
+        )
     return alt.layer(*layers, title=alt.TitleParams(text=alt.expr("titles[shown]"))).add_params(*params)
 
 

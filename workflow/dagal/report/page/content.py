@@ -127,6 +127,7 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "summary": rows,
         "learners": len({row["learner"] for row in rows}) > 1,
         "charts": figures_drawn,
+        "published": as_rows(published(study)),
         "power": in_points(study.table("power")),
         "spread": in_points(study.table("training_spread")),
         "needed": as_rows(needed(study)),
@@ -137,6 +138,17 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "settings": json.dumps(study.settings, indent=1, sort_keys=True),
         "versions": versions(study.about),
     }
+
+
+def published(study: Results) -> pd.DataFrame | None:
+    """published.csv in percent or points; None where the study has no such table."""
+    table = study.table("published")
+    if table is None:
+        return None
+    order = ["source", "measure", "method", "learner", "labels", "published", "measured", "se", "difference", "seeds"]
+    table = table.assign(measure=table["measure"].str.replace("_", " "))
+    table = table.assign(**{name: 100 * table[name] for name in ("published", "measured", "se", "difference")})
+    return table[[*order, "measured_labels"]].rename(columns={"measured_labels": "measured at"})
 
 
 def needed(study: Results) -> pd.DataFrame | None:
@@ -283,15 +295,17 @@ def drawn(
     def add(key: str, chart: alt.Chart, height: int, text: str, **further) -> None:
         found[key] = {"spec": charts.styled(chart, height), "alt": text, **further}
 
+    printed = published_points(study)
     ends = "; ".join(f"{row['method']} {row['final'][0]:.1f} %" for row in rows if row["final"])
     add(
         "curve",
-        charts.learning_curves(curves, models, looks, titles(study), full_lines(study)),
+        charts.learning_curves(curves, models, looks, titles(study), full_lines(study), printed),
         380,
         f"Learning curves: {named(study.measure)} against labeled images. At the end: {ends}.",
         has_bands=bool(curves["value_sd_low"].notna().any()),
         has_gain=bool(curves["gain_mean"].notna().any()),
         has_full=bool(curves["full_mean"].notna().any()),
+        has_published=printed is not None,
     )
     ends = ("mean", "low", "high")
     saved = pd.DataFrame(
@@ -378,6 +392,18 @@ def full_lines(study: Results) -> pd.DataFrame | None:
     mean = table.groupby(["learner", "size"], sort=False)[study.measure].mean().mul(100).reset_index(name="value")
     of = (mean["learner"] + ", ") if mean["learner"].nunique() > 1 else ""
     return mean.assign(label="supervised, " + of + mean["size"] + " labels")[["label", "value"]]
+
+
+def published_points(study: Results) -> pd.DataFrame | None:
+    """published.csv as points of the learning curves, in percent or points; None if no number of it belongs there."""
+    table = study.table("published")
+    if table is None:
+        return None
+    views = {study.measure: "value", "error": "value", "gain_over_random": "gain"}
+    table = table[(table["method"] != "") & table["measure"].isin(list(views))]
+    value = table["published"].where(table["measure"] != "error", 1 - table["published"])
+    found = table.assign(value=100 * value, shown=table["measure"].map(views))
+    return None if found.empty else found[["method", "source", "labels", "value", "shown"]]
 
 
 def class_shares(study: Results) -> pd.DataFrame | None:
