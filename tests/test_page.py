@@ -66,8 +66,17 @@ def made_up(folder, study="pets"):
     tables.write(at / "supervised.csv", supervised, "%.6g")
     checks = [("chance", "entropy", "ok", "Fine."), ("diverged", "entropy seed 1", "bad", "Its loss is nan.")]
     tables.write(at / "checks.csv", pd.DataFrame(checks, columns=["check", "where", "verdict", "sentence"]), "%s")
-    costs = [(method, seed, cycle, 3.0) for method in METHODS for seed in SEEDS for cycle in range(1, CYCLES + 1)]
-    tables.write(at / "costs.csv", pd.DataFrame(costs, columns=["branch", "seed", "cycle", "seconds"]), "%.6g")
+    costs = [
+        (method, seed, cycle, 3.0, "train", "H100" if seed else None, 100.0 * cycle)
+        for method in METHODS
+        for seed in SEEDS
+        for cycle in range(1, CYCLES + 1)
+    ]
+    tables.write(
+        at / "costs.csv",
+        pd.DataFrame(costs, columns=["branch", "seed", "cycle", "seconds", "rule", "gpu", "gpu_memory_mb"]),
+        "%.6g",
+    )
     data = at.parent / "datasets" / settings["dataset"]["name"]
     rng = np.random.default_rng(0)
     if not data.exists():
@@ -120,6 +129,17 @@ def test_means_and_bands_are_those_of_scipy(folder):
     assert one[["gain_mean", "gain_ci_low"]].tolist() == pytest.approx([10, 10])
     assert one["full_mean"] == pytest.approx(np.mean(values) / 0.8)
     assert curves.loc["random", "gain_mean"].tolist() == [0, 0, 0]
+
+
+def test_use_of_gpus_and_what_discriminators_tell_apart(folder, tmp_path):
+    study = results.read(folder)
+    (row,) = content.gpu_use(study).to_dict("records")
+    assert row == {"job": "train", "GPU": "H100", "jobs": 6, "mean_seconds": 3, "peak_memory_MB": 200}
+    assert content.told_apart(study) is None
+    told = [("vaal", 0, 1, 0.6), ("vaal", 1, 1, 0.8), ("vaal", 0, 2, 0.5)]
+    tables.write(tmp_path / "adversary_auc.csv", pd.DataFrame(told, columns=["method", "seed", "cycle", "auc"]), "%.6g")
+    (row,) = content.told_apart(results.Results(tmp_path, study.about)).to_dict("records")
+    assert row == {"method": "vaal", "query 1": pytest.approx(0.7), "query 2": 0.5}
 
 
 def test_one_seed_has_no_interval(folder):
@@ -299,10 +319,24 @@ def test_figures_for_a_paper_have_their_data_and_no_colour_of_the_page(folder, t
     run(publication.make, {"metrics": str(folder / "metrics.csv")}, outputs)
     svg = Path(outputs["svg"]).read_text()
     assert svg.startswith("<svg") and "var(" not in svg and "currentColor" not in svg and "entropy" in svg
-    assert Path(outputs["pdf"]).read_bytes().startswith(b"%PDF")
+    pdf = Path(outputs["pdf"]).read_bytes()
+    assert pdf.startswith(b"%PDF")
+    run(publication.make, {"metrics": str(folder / "metrics.csv")}, outputs)
+    assert Path(outputs["pdf"]).read_bytes() == pdf
     data = tables.read(outputs["data"]).set_index(["method", "cycle"])
     assert data.loc[("peek", 2), "value_mean"] == pytest.approx(81)
     assert r"entropy & $71.0 \pm 12.7$" in Path(outputs["latex"]).read_text()
+
+
+def test_resources_of_a_pdf_are_sorted_in_place():
+    """As svg2pdf writes them, in two orders; what else looks alike stays."""
+    one, other = (
+        b"  /A <<\n    /xo9 26 0 R\n    /xo10 8 0 R\n  >>\n",
+        b"  /A <<\n    /xo10 8 0 R\n    /xo9 26 0 R\n  >>\n",
+    )
+    assert publication.in_order(one) == publication.in_order(other) == other
+    kept = b"<<\n  /Root 2 0 R\n  /Info 35 0 R\n>>"
+    assert publication.in_order(kept) == kept
 
 
 # ---- what is written
