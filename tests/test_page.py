@@ -233,7 +233,7 @@ def study_of(folder, task, images, truth):
     return results.Results(folder / "s", {"settings": settings})
 
 
-def test_frames_have_their_boxes_and_estimated_errors(tmp_path):
+def test_frames_have_their_boxes_and_estimated_errors_of_every_model(tmp_path, monkeypatch):
     images = {
         "images": np.zeros((3, 50, 100, 3), np.uint8),
         "video": [0, 0, 0],
@@ -242,23 +242,37 @@ def test_frames_have_their_boxes_and_estimated_errors(tmp_path):
     }
     truth = {"boxes": [[0, 0, 10, 5], [20, 10, 40, 20]], "box_labels": [0, 1], "offsets": [0, 0, 1, 2]}
     study = study_of(tmp_path, "detection", images, truth)
-    ids = np.array([1, 2])
-    first = [{"file": "v, frame 5", "boxes": [["truth", 0, 0, 0, 10, 10]]}]
-    second = [{"file": "v, frame 9", "boxes": [["truth", 1, 20, 20, 20, 20]]}]
-    assert gallery.of_detection(study, ids, 320) == first + second
-    start = study.folder / "seed3/start-net/cycle0"
+    study.settings["methods"] = {"random": {"tracker": "flow"}, "coherent": {"tracker": "flow"}}
+    models = [(3, method, "net", cycle) for method in study.settings["methods"] for cycle in (0, 1, 2)]
+    models = pd.DataFrame(models, columns=["seed", "method", "learner", "cycle"]).assign(deployable=True)
+    tables.write(study.folder / "metrics.csv", models, "%d")
+    study = results.Results(study.folder, study.about)
+    assert gallery.of_detection(study, np.array([1, 2]), 320) == [
+        {"file": "v, frame 5", "boxes": [["truth", 0, 0, 0, 10, 10]]},
+        {"file": "v, frame 9", "boxes": [["truth", 1, 20, 20, 20, 20]]},
+    ]
+    start, later = study.folder / "seed3/start-net/cycle0", study.folder / "seed3/coherent/cycle1"
     found = {"ids": [0, 1], "offsets": [0, 0, 2], "boxes": [[50, 0, 60, 50], [0, 0, 1, 1]], "labels": [1, 1]}
     found["probabilities"] = [[0.1, 0.2, 0.7], [0.6, 0.2, 0.2]]
     artifacts.write(start / "detections.h5", "detections", ORIGIN, found)
-    first[0]["boxes"].append(["detection", 1, 50, 0, 10, 100])  # the other one is too unsure
-    assert gallery.of_detection(study, ids, 320) == first + second
-    first[0]["boxes"].pop()
+    artifacts.write(later / "detections.h5", "detections", ORIGIN, found | {"ids": [1, 2]})
     nodes = {"node_frame": [1, 1, 2, 2], "node_box": [[0, 0, 100, 50]] * 4, "node_label": [0, 0, 1, 1]}
     nodes |= {"is_candidate": [False, False, True, True], "real": [True, False, True, False]}
-    artifacts.write(start / "coherence_flow.h5", "coherence", ORIGIN, nodes)
-    first[0]["boxes"] += [[kind, 0, 0, 0, 100, 100] for kind in ("detection", "false_positive")]
-    second[0]["boxes"].append(["false_negative", 1, 0, 0, 100, 100])
-    assert gallery.of_detection(study, ids, 320) == first + second
+    artifacts.write(later / "coherence_flow.h5", "coherence", ORIGIN, nodes)
+    (study.folder / "seed3/coherent/cycle2").mkdir()
+    (study.folder / "seed3/coherent/cycle2/detections.h5").symlink_to(
+        later / "detections.h5"
+    )  # of a chain that stopped
+    asking = {("random", 1): [{"id": "1"}], ("coherent", 2): [{"id": "2"}]}
+    sure = {0: [["detection", 1, 50, 0, 10, 100]]}  # the other one is too unsure
+    estimated = [[kind, 0, 0, 0, 100, 100] for kind in ("detection", "false_positive")]
+    missed = [["false_negative", 1, 0, 0, 100, 100]]
+    assert gallery.boxes_found(study, asking) == {
+        1: {"random": sure, "coherent": sure | {1: estimated}},
+        2: {"coherent": {1: missed}},
+    }
+    monkeypatch.setattr(gallery, "MOST_BOXES", 3)  # those of the models behind the queries
+    assert gallery.boxes_found(study, asking) == {1: {"random": sure}, 2: {"coherent": {1: missed}}}
 
 
 def test_scenes_have_their_maps(tmp_path):
