@@ -280,6 +280,8 @@ def planted(folder, fault=""):
     files = {name: folder / f"{place}.h5" for name, place in (
         ("adversaries", "seed0/start-mlp/cycle0/adversary_vaal"), ("features", "backbones/net/features"),
     )}  # fmt: skip
+    sound = {"discriminator": np.linspace(0, 1, len(POOL)), "discriminator_loss": [1.3], "kl": [4.0], "auc": 0.6}
+    artifacts.write(folder / "seed0/start-mlp/cycle0/adversary_small.h5", "adversary", ORIGIN, sound)
     files["features"].parent.mkdir(parents=True)
     outputs = np.full(len(POOL), 0.5) if fault == "adversary" else np.linspace(0, 1, len(POOL))
     data = {"discriminator": outputs, "discriminator_loss": np.array([1.4, 1.3]), "kl": np.array([9.0, 4.0])}
@@ -291,6 +293,7 @@ def planted(folder, fault=""):
     header = ["method", "reference", "difference", "difference_sd"]
     artifacts.write_csv(spread, header, [["entropy", "random", 0.05, 0.06 if fault == "training" else 0.01]])
     lists |= {name: [str(path)] for name, path in files.items()}
+    lists["adversaries"].append(str(folder / "seed0/start-mlp/cycle0/adversary_small.h5"))  # of the same node
     return paths | lists | {"training_spread": str(spread), "stop_records": []}
 
 
@@ -311,6 +314,8 @@ def test_every_planted_fault_is_found_and_a_sound_study_raises_none(fault, tmp_p
     rows = artifacts.read_csv(output.checks)
     assert {row["check"] for row in rows if row["verdict"] != "ok"} == {fault} - {""}
     assert {row["check"] for row in rows} == {*FAULTS[1:]}
+    (of_adversaries,) = (row["sentence"] for row in rows if row["check"] == "adversary")
+    assert ("2 adversaries", "vaal of start-mlp")[fault == "adversary"] in of_adversaries
 
 
 def test_what_is_read_of_each_task():

@@ -193,14 +193,14 @@ def at_chance(finals: Mapping[tuple[str, int], float], n_classes: int, n_test: i
 
 
 def adversaries(trained: Mapping[tuple[str, int, int], tuple]) -> list[Finding]:
-    """Whether the queries of adversaries can mean anything. (Branch, seed, cycle) of each -> outputs (n,) of D over the pool, the loss
+    """Whether the queries of adversaries can mean anything. (Name, seed, cycle) of each -> outputs (n,) of D over the pool, the loss
     of D and the divergence of the latent (S,) over the training, and the area under the ROC curve of D after it.
 
     An area of .5 alone is no fault, nor is a loss of 2 ln 2: there the VAE has won, and D may still rank the pool. D is idle where it
     also says the same of all images. An area of 1 is a finding: the VAE never confuses D, whatever its adversarial term.
     """
     found, areas = {}, []
-    for (branch, seed, cycle), (discriminator_n, loss_S, kl_S, area) in trained.items():
+    for (name, seed, cycle), (discriminator_n, loss_S, kl_S, area) in trained.items():
         spread, area = float(np.std(discriminator_n)), float(area)
         areas.append(area)
         for key, fault in (
@@ -209,20 +209,20 @@ def adversaries(trained: Mapping[tuple[str, int, int], tuple]) -> list[Finding]:
             ("empty", not kl_S[-1] > EMPTY),
         ):
             if fault:
-                found.setdefault((branch, key), []).append((seed, cycle, spread, area, loss_S[-1], kl_S[-1]))
+                found.setdefault((name, key), []).append((seed, cycle, spread, area, loss_S[-1], kl_S[-1]))
     rows = []
-    for (branch, key), ends in found.items():
+    for (name, key), ends in found.items():
         seed, cycle, spread, area, loss, kl = ends[0]
-        n = sum(of == branch for of, _, _ in trained)
+        n = sum(of == name for of, _, _ in trained)
         where = f"({len(ends)} of {n} trainings, first in cycle {cycle} of seed {seed})"
-        rows.append(Finding("adversary", branch, *{
+        rows.append(Finding("adversary", name, *{
             "idle": (f"spread {spread:.2g}, AUC {area:.3f}", f"{SPREAD:g}", BAD,
-                f"The discriminator of {branch} says the same of all images, labeled or not {where}: what it asks for is arbitrary."),
+                f"The discriminator of {name} says the same of all images of the pool {where}: what it asks for is arbitrary."),
             "certain": (f"AUC {area:.3f}, loss {loss:.2g}", f"{CERTAIN:g}, {PERFECT:g}", WARNING,
-                f"The discriminator of {branch} tells labeled from unlabeled images without error {where}: the auto-encoder never "
+                f"The discriminator of {name} tells labeled from unlabeled images without error {where}: the auto-encoder never "
                 "confuses it, and it may know the labeled ones by heart; try a larger weight."),
             "empty": (f"KL {kl:.2g}", f"{EMPTY:g}", BAD,
-                f"The latent of {branch} holds nothing {where}, posterior collapse: lower beta."),
+                f"The latent of {name} holds nothing {where}, posterior collapse: lower beta."),
         }[key]))  # fmt: skip
     said = f" (AUC of the discriminator: {min(areas):.2f} to {max(areas):.2f})" if areas else ""
     return or_well("adversary", rows, f"{len(trained)} adversaries tell images apart{said}.")

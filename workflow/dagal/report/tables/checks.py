@@ -115,13 +115,14 @@ def losses(paths: list[str]) -> dict[tuple[str, int, int], np.ndarray]:
 
 
 def adversaries_of(source) -> dict[tuple[str, int, int], list]:
-    """(Branch, seed, cycle) of each adversary -> what `checks.adversaries` takes."""
+    """What `checks.adversaries` takes; a branch may have several adversaries."""
     last_cycle, found = last_cycles(source.stop_records), {}
     for path in source.adversaries:
         seed, branch, cycle = artifacts.node(path)
         if not passed_through(last_cycle, seed, branch, cycle + 1):
+            name = f"{Path(path).stem.removeprefix('adversary_')} of {branch}"
             names = "discriminator", "discriminator_loss", "kl", "auc"
-            found[branch, seed, cycle] = artifacts.read(path, "adversary", *names)
+            found[name, seed, cycle] = artifacts.read(path, "adversary", *names)
     return found
 
 
