@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,3 +186,29 @@ def with_flipped_labels(workflow: Workflow, source: Path, known: set) -> int:
         labels[hidden] = (labels[hidden] + 3) % 10
         file["labels"][...] = labels
     return len(hidden)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no Chromium")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    yield chrome
+    chrome.quit()
+
+
+def until(browser, condition, seconds=20):
+    """Wait until an expression of JavaScript is true in the page."""
+    end = time.monotonic() + seconds
+    while not browser.execute_script(f"return Boolean({condition})"):
+        assert time.monotonic() < end, f"{condition} did not come true"
+        time.sleep(0.02)

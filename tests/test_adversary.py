@@ -85,6 +85,16 @@ def test_kl_by_hand_and_against_torch():
     assert adversary.kl_divergence(mean, log_variance).item() == pytest.approx(reference.sum(1).mean().item(), rel=1e-6)
 
 
+def test_what_a_discriminator_tells_apart_by_brute_force():
+    rng = np.random.default_rng(0)
+    of_labeled, of_unlabeled = (rng.integers(0, 8, size).astype(np.float32) / 8 for size in (30, 70))  # with ties
+    expected = np.mean([(a > b) + (a == b) / 2 for a in of_labeled for b in of_unlabeled])
+    assert adversary.told_apart(of_labeled, of_unlabeled) == pytest.approx(expected)
+    assert adversary.told_apart(of_unlabeled + 1, of_unlabeled) == 1
+    assert adversary.told_apart(np.ones(3), np.ones(5)) == 0.5
+    assert np.isnan(adversary.told_apart(np.array([np.nan]), of_unlabeled))
+
+
 def test_adversarial_loss_makes_both_pools_look_labeled():
     logit_L, logit_U = torch.tensor([2.0, -1.0], requires_grad=True), torch.tensor([0.5, -3.0], requires_grad=True)
     value = adversary.adversarial_loss(logit_L, logit_U)

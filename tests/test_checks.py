@@ -151,19 +151,35 @@ def test_a_model_at_chance():
 
 
 @pytest.mark.parametrize(
-    ("outputs", "loss", "kl", "expected"),
+    ("outputs", "loss", "kl", "area", "expected"),
     [
-        (RNG.random(99), 1.386, 5.0, []),
-        (np.full(99, 0.5), 1.386, 5.0, ["bad"]),
-        (np.full(99, np.nan), 1.386, 5.0, ["bad"]),
-        (RNG.random(99), 1e-4, 5.0, ["warning"]),
-        (RNG.random(99), 1.2, 1e-6, ["bad"]),
-        (np.zeros(99), 0.0, 0.0, ["bad", "warning", "bad"]),
+        (RNG.random(99), 1.386, 5.0, 0.7, ["ok"]),
+        (RNG.random(99), 1.386, 5.0, 0.5, ["ok"]),  # the VAE has won
+        (np.full(99, 0.5), 1.386, 5.0, 0.5, ["bad"]),
+        (np.linspace(0.5, 0.5005, 99), 1.386, 5.0, 0.55, ["bad"]),
+        (np.linspace(0.5, 0.5005, 99), 1.386, 5.0, 0.8, ["ok"]),  # small differences that mean something
+        (np.full(99, 0.5), 1.2, 5.0, 0.9, ["bad"]),
+        (np.full(99, np.nan), 1.386, 5.0, np.nan, ["bad"]),
+        (RNG.random(99), 1e-4, 5.0, 0.99, ["warning"]),
+        (RNG.random(99), 0.3, 5.0, 1.0, ["warning"]),  # the loss has other targets, those of SRAAL
+        (RNG.random(99), 1.2, 1e-6, 0.7, ["bad"]),
+        (np.zeros(99), 0.0, 0.0, 0.5, ["bad", "warning", "bad"]),
     ],
 )
-def test_a_collapsed_adversary(outputs, loss, kl, expected):
-    found = checks.adversary("vaal", outputs, np.array([1.4, loss]), np.array([9, kl]))
+def test_a_collapsed_adversary(outputs, loss, kl, area, expected):
+    end = outputs, np.array([1.4, loss]), np.array([9, kl]), area
+    found = checks.adversaries({("vaal", 0, 1): end})
     assert [one.verdict for one in found] == expected
+
+
+def test_adversaries_of_a_method_are_one_finding():
+    sound = RNG.random(99), np.array([1.3]), np.array([5.0]), 0.62
+    ends = {("vaal", seed, cycle): sound for seed in (0, 1) for cycle in (1, 2)}
+    (found,) = checks.adversaries(ends)
+    assert "4 adversaries" in found.sentence and "0.62 to 0.62" in found.sentence
+    certain = {("vaal", 1, cycle): (*sound[:3], 1.0) for cycle in (1, 2)}
+    (found,) = checks.adversaries(ends | certain)
+    assert found.where == "vaal" and "2 of 4 trainings, first in cycle 1 of seed 1" in found.sentence
 
 
 def test_a_collapsed_backbone():
@@ -264,9 +280,12 @@ def planted(folder, fault=""):
     files = {name: folder / f"{place}.h5" for name, place in (
         ("adversaries", "seed0/start-mlp/cycle0/adversary_vaal"), ("features", "backbones/net/features"),
     )}  # fmt: skip
+    sound = {"discriminator": np.linspace(0, 1, len(POOL)), "discriminator_loss": [1.3], "kl": [4.0], "auc": 0.6}
+    artifacts.write(folder / "seed0/start-mlp/cycle0/adversary_small.h5", "adversary", ORIGIN, sound)
     files["features"].parent.mkdir(parents=True)
     outputs = np.full(len(POOL), 0.5) if fault == "adversary" else np.linspace(0, 1, len(POOL))
     data = {"discriminator": outputs, "discriminator_loss": np.array([1.4, 1.3]), "kl": np.array([9.0, 4.0])}
+    data["auc"] = 0.5
     artifacts.write(files["adversaries"], "adversary", ORIGIN, data)
     features = np.ones((500, 8)) if fault == "backbone" else np.random.default_rng(2).normal(0, 1, (500, 8))
     artifacts.write(files["features"], "features", ORIGIN, {"features": features})
@@ -274,6 +293,7 @@ def planted(folder, fault=""):
     header = ["method", "reference", "difference", "difference_sd"]
     artifacts.write_csv(spread, header, [["entropy", "random", 0.05, 0.06 if fault == "training" else 0.01]])
     lists |= {name: [str(path)] for name, path in files.items()}
+    lists["adversaries"].append(str(folder / "seed0/start-mlp/cycle0/adversary_small.h5"))  # of the same node
     return paths | lists | {"training_spread": str(spread), "stop_records": []}
 
 
@@ -294,6 +314,8 @@ def test_every_planted_fault_is_found_and_a_sound_study_raises_none(fault, tmp_p
     rows = artifacts.read_csv(output.checks)
     assert {row["check"] for row in rows if row["verdict"] != "ok"} == {fault} - {""}
     assert {row["check"] for row in rows} == {*FAULTS[1:]}
+    (of_adversaries,) = (row["sentence"] for row in rows if row["check"] == "adversary")
+    assert ("2 adversaries", "vaal of start-mlp")[fault == "adversary"] in of_adversaries
 
 
 def test_what_is_read_of_each_task():
@@ -305,4 +327,9 @@ def test_what_is_read_of_each_task():
     assert "device" not in ITEMS.find("checks").settings(Study(load(images)), None)["learners"]["mlp"]
     assert len(found["adversaries"]) == 4 and len(found["ends"]) == 6 and len(found["histories"]) == 2 * (1 + 3 * 2)
     videos = ITEMS.find("checks").reads(Study(load(written("experiments/video_small.yaml"))), None)
-    assert set(videos) == {"images", "starts", "ends", "histories"}
+    assert set(videos) == {"images", "starts", "ends", "histories", "adversaries", "stop_records"}
+    masks = Study(
+        load(written("experiments/segmentation_small.yaml") | {"methods": {"vaal": {}}, "seeds": [0], "cycles": 1})
+    )
+    (of_masks,) = ITEMS.find("checks").reads(masks, None)["adversaries"]
+    assert of_masks.endswith("/cycle0/adversary_vaal.h5") and ITEMS.find("adversary_auc").when(masks)

@@ -133,6 +133,15 @@ def test_labels_saved_by_hand():
     assert found["reached"].tolist() == [2, 1] and np.isnan(found.loc["worse", "saved"]) and "random" not in found.index
 
 
+def test_what_is_saved_of_each_cost_by_hand():
+    """Labels of the method cost 3 boxes, those of random 2; its second query found no box and counts for nothing."""
+    metrics = by_hand({"random": [[0.5, 0.6, 0.8]], "better": [[0.5, 0.8, 0.9]]})
+    metrics["boxes"] = metrics["labels"] * metrics["method"].map({"random": 2, "better": 3})
+    metrics.loc[(metrics["method"] == "better") & (metrics["cycle"] == 2), "boxes"] = 60
+    (row,) = comparison.saved_in(metrics, "accuracy", "t", ["boxes"]).to_dict("records")
+    assert row["saved"] == 20 and row["boxes_saved"] == 80 - 60
+
+
 def test_power_says_what_the_seeds_can_show():
     metrics = measured(5)
     found = frame(comparison.power(metrics, "accuracy"), comparison.NEEDED, "method", "quantity")
@@ -180,7 +189,7 @@ def run(name, folder, **inputs):
         __getitem__ = SimpleNamespace.__getattribute__
 
     output = Files(**{one: str(folder / f"{one}.csv") for one in item.writes})
-    params = SimpleNamespace(measure="accuracy", interval="t")
+    params = SimpleNamespace(measure="accuracy", interval="t", get=lambda key, default: default)
     item.make(SimpleNamespace(input=SimpleNamespace(get=paths.get, **paths), output=output, params=params))
     return {one: pd.read_csv(path) for one, path in vars(output).items()}
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import h5py
@@ -24,6 +25,7 @@ from dagal.errors import UserError
 from dagal.inspect import clean, content, diff, export, status, trace, usage, verify
 from dagal.inspect.results import Results, described, opened, read
 from dagal.plan import Study, environment, job, record
+from dagal.report.registry import ITEMS
 
 ROOT = Path(__file__).parents[1]
 METHODS = {"random": {}, "entropy": {}, "label_dispersion": {}}
@@ -556,6 +558,29 @@ def test_what_the_environment_forces_is_part_of_the_processor(monkeypatch):
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
     assert hardware.processor() == f"{plain}; ATEN_CPU_CAPABILITY=default; ONEDNN_MAX_CPU_ISA=SSE41"
+
+
+def test_a_gpu_and_its_peak_memory_are_among_the_costs(tmp_path, monkeypatch):
+    """By a stand-in for what torch tells of a GPU."""
+    assert hardware.gpu() is None  # this process has loaded torch or not, and uses none
+    plain = hardware.processor()
+    told = {"is_initialized": True, "get_device_name": "NVIDIA H100", "max_memory_allocated": 3 << 19}
+    cuda = SimpleNamespace(**{name: lambda value=value: value for name, value in told.items()})
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert hardware.processor() == f"{plain}; NVIDIA H100"
+    name, memory = hardware.gpu()
+    path = tmp_path / "seed0/start-mlp/cycle0/train.benchmark.tsv"
+    artifacts.write_costs(path, ["2", "1", "80", "NA", "NA"], "made up", (name, f"{memory:.2f}"))
+    source = SimpleNamespace(benchmarks=[path], stop_records=[])
+    output = SimpleNamespace(costs=tmp_path / "costs.csv")
+    ITEMS.find("costs").make(SimpleNamespace(input=source, output=output, params=SimpleNamespace(study="pets")))
+    (row,) = artifacts.read_csv(output.costs)
+    assert (row["seconds"], row["startup_seconds"], row["gpu"], row["gpu_memory_mb"]) == (
+        "2",
+        "",
+        "NVIDIA H100",
+        "1.50",
+    )
 
 
 def test_the_commit_of_a_clone(tmp_path):

@@ -153,6 +153,11 @@ def test_joint_training_is_that_of_the_kept_ranks_and_the_subset(results):
     (last,) = artifacts.read(start / "signals.h5", "signals", "predicted_loss")
     expected = adversary.discriminate(networks, images[2].split(256), last)
     np.testing.assert_allclose(adversary_of(results, "ta_vaal_joint")[1], expected, rtol=1e-3, atol=1e-5)
+    (of_labeled,) = artifacts.read(start / "signals.h5", "signals", "labeled_predicted_loss")
+    of_labeled = adversary.discriminate(networks, images[0].split(256), of_labeled)
+    pairs = of_labeled[:, None] - expected
+    area = np.mean((pairs > 0) + (pairs == 0) / 2)
+    assert artifacts.read(start / "adversary_joint.h5", "adversary", "auc")[0] == pytest.approx(area, abs=1e-3)
 
 
 def test_class_balance_spreads_the_queries_of_vaal(results):
@@ -191,6 +196,9 @@ def test_tables_behind_the_adversary_figures(results):
         assert mine["id"].tolist() == ids.tolist() and mine["discriminator"].tolist() == pytest.approx(looks_labeled)
         assert mine["loss"].tolist() == pytest.approx(real_loss(results, learner)[1], rel=1e-4, abs=1e-6)
         assert set(mine.loc[mine["queried"] == 1, "id"]) == set(query(results, method))
+    told_apart = pd.read_csv(results / "adversary_auc.csv").set_index("method")
+    assert list(told_apart.index) == list(ADVERSARIES) and told_apart["auc"].between(0, 1).all()
+    assert told_apart["lowest"].to_dict() == pytest.approx(pool.groupby("method")["discriminator"].min().to_dict())
     ends = losses.groupby("method").agg({"reconstruction": ["first", "last"], "step": "last"})
     assert (ends["reconstruction"]["last"] < 0.6 * ends["reconstruction"]["first"]).all()
     assert (ends["step"]["last"] == 150).all()

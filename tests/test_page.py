@@ -6,13 +6,12 @@ import json
 import os
 import re
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL
+from conftest import SMALL, until
 from PIL import Image
 from scipy import stats
 from test_report import run
@@ -72,8 +71,17 @@ def made_up(folder, study="pets"):
     tables.write(at / "published.csv", printed, "%.6g")
     checks = [("chance", "entropy", "ok", "Fine."), ("diverged", "entropy seed 1", "bad", "Its loss is nan.")]
     tables.write(at / "checks.csv", pd.DataFrame(checks, columns=["check", "where", "verdict", "sentence"]), "%s")
-    costs = [(method, seed, cycle, 3.0) for method in METHODS for seed in SEEDS for cycle in range(1, CYCLES + 1)]
-    tables.write(at / "costs.csv", pd.DataFrame(costs, columns=["branch", "seed", "cycle", "seconds"]), "%.6g")
+    costs = [
+        (method, seed, cycle, 3.0, "train", "H100" if seed else None, 100.0 * cycle)
+        for method in METHODS
+        for seed in SEEDS
+        for cycle in range(1, CYCLES + 1)
+    ]
+    tables.write(
+        at / "costs.csv",
+        pd.DataFrame(costs, columns=["branch", "seed", "cycle", "seconds", "rule", "gpu", "gpu_memory_mb"]),
+        "%.6g",
+    )
     data = at.parent / "datasets" / settings["dataset"]["name"]
     rng = np.random.default_rng(0)
     if not data.exists():
@@ -126,6 +134,17 @@ def test_means_and_bands_are_those_of_scipy(folder):
     assert one[["gain_mean", "gain_ci_low"]].tolist() == pytest.approx([10, 10])
     assert one["full_mean"] == pytest.approx(np.mean(values) / 0.8)
     assert curves.loc["random", "gain_mean"].tolist() == [0, 0, 0]
+
+
+def test_use_of_gpus_and_what_discriminators_tell_apart(folder, tmp_path):
+    study = results.read(folder)
+    (row,) = content.gpu_use(study).to_dict("records")
+    assert row == {"job": "train", "GPU": "H100", "jobs": 6, "mean_seconds": 3, "peak_memory_MB": 200}
+    assert content.told_apart(study) is None
+    told = [("vaal", 0, 1, 0.6), ("vaal", 1, 1, 0.8), ("vaal", 0, 2, 0.5)]
+    tables.write(tmp_path / "adversary_auc.csv", pd.DataFrame(told, columns=["method", "seed", "cycle", "auc"]), "%.6g")
+    (row,) = content.told_apart(results.Results(tmp_path, study.about)).to_dict("records")
+    assert row == {"method": "vaal", "query 1": pytest.approx(0.7), "query 2": 0.5}
 
 
 def test_one_seed_has_no_interval(folder):
@@ -219,7 +238,7 @@ def study_of(folder, task, images, truth):
     return results.Results(folder / "s", {"settings": settings})
 
 
-def test_frames_have_their_boxes_and_estimated_errors(tmp_path):
+def test_frames_have_their_boxes_and_estimated_errors_of_every_model(tmp_path, monkeypatch):
     images = {
         "images": np.zeros((3, 50, 100, 3), np.uint8),
         "video": [0, 0, 0],
@@ -228,23 +247,37 @@ def test_frames_have_their_boxes_and_estimated_errors(tmp_path):
     }
     truth = {"boxes": [[0, 0, 10, 5], [20, 10, 40, 20]], "box_labels": [0, 1], "offsets": [0, 0, 1, 2]}
     study = study_of(tmp_path, "detection", images, truth)
-    ids = np.array([1, 2])
-    first = [{"file": "v, frame 5", "boxes": [["truth", 0, 0, 0, 10, 10]]}]
-    second = [{"file": "v, frame 9", "boxes": [["truth", 1, 20, 20, 20, 20]]}]
-    assert gallery.of_detection(study, ids, 320) == first + second
-    start = study.folder / "seed3/start-net/cycle0"
+    study.settings["methods"] = {"random": {"tracker": "flow"}, "coherent": {"tracker": "flow"}}
+    models = [(3, method, "net", cycle) for method in study.settings["methods"] for cycle in (0, 1, 2)]
+    models = pd.DataFrame(models, columns=["seed", "method", "learner", "cycle"]).assign(deployable=True)
+    tables.write(study.folder / "metrics.csv", models, "%d")
+    study = results.Results(study.folder, study.about)
+    assert gallery.of_detection(study, np.array([1, 2]), 320) == [
+        {"file": "v, frame 5", "boxes": [["truth", 0, 0, 0, 10, 10]]},
+        {"file": "v, frame 9", "boxes": [["truth", 1, 20, 20, 20, 20]]},
+    ]
+    start, later = study.folder / "seed3/start-net/cycle0", study.folder / "seed3/coherent/cycle1"
     found = {"ids": [0, 1], "offsets": [0, 0, 2], "boxes": [[50, 0, 60, 50], [0, 0, 1, 1]], "labels": [1, 1]}
     found["probabilities"] = [[0.1, 0.2, 0.7], [0.6, 0.2, 0.2]]
     artifacts.write(start / "detections.h5", "detections", ORIGIN, found)
-    first[0]["boxes"].append(["detection", 1, 50, 0, 10, 100])  # the other one is too unsure
-    assert gallery.of_detection(study, ids, 320) == first + second
-    first[0]["boxes"].pop()
+    artifacts.write(later / "detections.h5", "detections", ORIGIN, found | {"ids": [1, 2]})
     nodes = {"node_frame": [1, 1, 2, 2], "node_box": [[0, 0, 100, 50]] * 4, "node_label": [0, 0, 1, 1]}
     nodes |= {"is_candidate": [False, False, True, True], "real": [True, False, True, False]}
-    artifacts.write(start / "coherence_flow.h5", "coherence", ORIGIN, nodes)
-    first[0]["boxes"] += [[kind, 0, 0, 0, 100, 100] for kind in ("detection", "false_positive")]
-    second[0]["boxes"].append(["false_negative", 1, 0, 0, 100, 100])
-    assert gallery.of_detection(study, ids, 320) == first + second
+    artifacts.write(later / "coherence_flow.h5", "coherence", ORIGIN, nodes)
+    (study.folder / "seed3/coherent/cycle2").mkdir()
+    (study.folder / "seed3/coherent/cycle2/detections.h5").symlink_to(
+        later / "detections.h5"
+    )  # of a chain that stopped
+    asking = {("random", 1): [{"id": "1"}], ("coherent", 2): [{"id": "2"}]}
+    sure = {0: [["detection", 1, 50, 0, 10, 100]]}  # the other one is too unsure
+    estimated = [[kind, 0, 0, 0, 100, 100] for kind in ("detection", "false_positive")]
+    missed = [["false_negative", 1, 0, 0, 100, 100]]
+    assert gallery.boxes_found(study, asking) == {
+        1: {"random": sure, "coherent": sure | {1: estimated}},
+        2: {"coherent": {1: missed}},
+    }
+    monkeypatch.setattr(gallery, "MOST_BOXES", 3)  # those of the models behind the queries
+    assert gallery.boxes_found(study, asking) == {1: {"random": sure}, 2: {"coherent": {1: missed}}}
 
 
 def test_scenes_have_their_maps(tmp_path):
@@ -305,10 +338,24 @@ def test_figures_for_a_paper_have_their_data_and_no_colour_of_the_page(folder, t
     run(publication.make, {"metrics": str(folder / "metrics.csv")}, outputs)
     svg = Path(outputs["svg"]).read_text()
     assert svg.startswith("<svg") and "var(" not in svg and "currentColor" not in svg and "entropy" in svg
-    assert Path(outputs["pdf"]).read_bytes().startswith(b"%PDF")
+    pdf = Path(outputs["pdf"]).read_bytes()
+    assert pdf.startswith(b"%PDF")
+    run(publication.make, {"metrics": str(folder / "metrics.csv")}, outputs)
+    assert Path(outputs["pdf"]).read_bytes() == pdf
     data = tables.read(outputs["data"]).set_index(["method", "cycle"])
     assert data.loc[("peek", 2), "value_mean"] == pytest.approx(81)
     assert r"entropy & $71.0 \pm 12.7$" in Path(outputs["latex"]).read_text()
+
+
+def test_resources_of_a_pdf_are_sorted_in_place():
+    """As svg2pdf writes them, in two orders; what else looks alike stays."""
+    one, other = (
+        b"  /A <<\n    /xo9 26 0 R\n    /xo10 8 0 R\n  >>\n",
+        b"  /A <<\n    /xo10 8 0 R\n    /xo9 26 0 R\n  >>\n",
+    )
+    assert publication.in_order(one) == publication.in_order(other) == other
+    kept = b"<<\n  /Root 2 0 R\n  /Info 35 0 R\n>>"
+    assert publication.in_order(kept) == kept
 
 
 # ---- what is written
@@ -351,32 +398,6 @@ def test_folder_without_results_is_one_sentence(tmp_path):
 
 
 # ---- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no Chromium")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    yield chrome
-    chrome.quit()
-
-
-def until(browser, condition, seconds=20):
-    """Wait until an expression of JavaScript is true in the page."""
-    end = time.monotonic() + seconds
-    while not browser.execute_script(f"return Boolean({condition})"):
-        assert time.monotonic() < end, f"{condition} did not come true"
-        time.sleep(0.02)
 
 
 def test_page_in_chromium(folder, tmp_path, browser):

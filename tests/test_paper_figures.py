@@ -102,6 +102,13 @@ def test_gains_are_means_of_differences_seed_by_seed():
     assert len(found) == 9
 
 
+def test_gains_stand_beside_what_the_labels_of_both_have_cost():
+    table = metrics(CURVES)
+    table["boxes"] = table["labels"] * table["method"].map({"random": 2, "entropy": 3, "entropy_cb": 4}) + table["seed"]
+    found = gains(table, PAIRS[2:], "accuracy", costs=["boxes"])
+    assert found["boxes"].tolist() == [40.5, 60.5, 80.5] and found["boxes_reference"].tolist() == [30.5, 45.5, 60.5]
+
+
 def test_gain_of_a_chain_that_stopped_is_over_the_seeds_and_cycles_of_both():
     table = metrics(CURVES | {"entropy": [CURVES["entropy"][0][:2], CURVES["entropy"][1]]})
     found = gains(table, PAIRS[:1], "accuracy")

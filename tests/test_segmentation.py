@@ -617,6 +617,7 @@ def test_a_study_of_all_methods_whose_hidden_masks_reach_nothing(tmp_path):
     start = results / "seed0/start-small/cycle0"
     for name in ("vaal", "ta_vaal", "sraal"):
         of_pool, looks_labeled = artifacts.read(start / f"adversary_{name}.h5", "adversary", "ids", "discriminator")
+        assert 0 <= artifacts.read(start / f"adversary_{name}.h5", "adversary", "auc")[0] <= 1
         is_asked = np.isin(of_pool, queries[name])
         assert looks_labeled[is_asked].max() <= looks_labeled[~is_asked].min() < looks_labeled.max(), name
     check_signals_of_pool(start, one.folder / "results/datasets/halves/images.h5")

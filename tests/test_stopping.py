@@ -198,7 +198,7 @@ def test_a_study_that_stops_at_once_then_later_then_by_kappa(tmp_path):
     stop.check(at_once)
     drawn = list((stop.results / "figures").glob("*.png"))
     assert len(drawn) == 13 and all(path.stat().st_size > 3000 for path in drawn)
-    for table in ("informativeness", "class_entropy", "discriminator", "adversary_losses"):
+    for table in ("informativeness", "class_entropy", "discriminator", "adversary_losses", "adversary_auc"):
         assert len((stop.results / f"{table}.csv").read_text().splitlines()) == 1, table
     with pytest.raises(UserError, match="its chain had stopped"):
         artifacts.read(stop.results / "seed0/vaal/cycle1/query.h5", "query", "ids")

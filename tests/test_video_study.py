@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, Workflow, edited
+from conftest import ROOT, Workflow, edited, until
 
 from dagal import artifacts
 from dagal.tasks import detection
@@ -211,6 +211,32 @@ def test_hidden_boxes_reach_nothing_before_the_oracle(finished, results, tmp_pat
         pd.read_csv(folder / "video/coherence_quality.csv")["actual"] for folder in (results, tmp_path / "results")
     ]
     assert not quality[0].equals(quality[1])  # what is told after the fact does change
+
+
+def test_a_frame_is_followed_through_the_models_on_the_page(results, browser):
+    browser.set_window_size(1200, 900)
+    browser.get((results / "video/report/index.html").as_uri())
+    thumb = "document.querySelector('.query[data-method=temporal_coherence] .thumb')"
+    until(browser, thumb)
+    browser.execute_script(f"{thumb}.click()")
+    inside = "document.querySelector('dialog .inside')"
+    drawn = f"return [...{inside}.querySelectorAll('.frame rect')].map((box) => box.getAttribute('class'))"
+    (button,) = browser.execute_script(f"return [...{inside}.querySelectorAll('[aria-pressed=true]')]")
+    assert (button.get_attribute("data-of"), button.get_attribute("data-at")) == ("temporal_coherence", "0")
+    (gallery,) = browser.execute_script(
+        "return Object.values(JSON.parse(document.getElementById('data').textContent).galleries)"
+    )
+    image = str(gallery["queries"]["temporal_coherence"]["1"][0][5])
+    found = gallery["boxes"][image]["temporal_coherence"]["0"]
+    true = gallery["pictures"][image]["boxes"]
+    assert found and browser.execute_script(drawn) == [kind for kind, *_ in [*true, *found]]
+    others = browser.execute_script(f"return [...{inside}.querySelectorAll('[aria-pressed=false]')]")
+    places = [(one.get_attribute("data-of"), one.get_attribute("data-at")) for one in others]
+    assert ("tc_siamfc", "0") in places  # by its own tracker
+    others[places.index(("tc_siamfc", "0"))].click()
+    kinds = [kind for kind, *_ in gallery["boxes"][image]["tc_siamfc"]["0"]]
+    assert browser.execute_script(drawn) == ["truth"] * len(true) + kinds
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 def test_show_prints_every_artifact(results):

@@ -28,6 +28,7 @@ HEADER_BYTES = 60_000  # what an attribute may take of the 64 kB that HDF5 has f
 REFERENCE_BYTES = 16  # of a text of any length
 # seconds, processor time and peak memory (MiB) of a job, and seconds and memory of its start
 COSTS = ("s", "cpu_time", "max_rss", "startup_s", "startup_rss")
+GPU = ("gpu", "gpu_memory_mb")  # its name, and the most memory (MiB) that tensors took on it
 
 
 @dataclass(frozen=True)
@@ -222,14 +223,14 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(storage.verified_table(path).decode(errors="surrogateescape"), newline="")))
 
 
-def write_costs(path: str | Path, values: Iterable[str], processor: str) -> None:
-    """Write what a job cost, in the columns of Snakemake's own benchmark files, `COSTS`, its processor and a checksum."""
-    rows = [[*COSTS, "processor", "checksum"], [*values, processor, storage.FIELD]]
+def write_costs(path: str | Path, values: Iterable[str], processor: str, gpu: Iterable[str] = ("NA", "NA")) -> None:
+    """Write what a job cost, in the columns of Snakemake's own benchmark files, `COSTS`, and on the `GPU`; its processor; a checksum."""
+    rows = [[*COSTS, *GPU, "processor", "checksum"], [*values, *gpu, processor, storage.FIELD]]
     storage.write_bytes(path, storage.with_field("".join("\t".join(row) + "\n" for row in rows).encode()))
 
 
 def read_costs(path: str | Path) -> dict[str, str]:
-    """What a job cost, by `COSTS`, "NA" where it is not known, and on which ``processor``. Raises UserError if the file is damaged."""
+    """What a job cost, by `COSTS` and `GPU`, "NA" where it is not known, and on which ``processor``. Raises UserError if the file is damaged."""
     names, values = storage.verified_bytes(path).decode().splitlines()
     return dict(zip(names.split("\t"), values.split("\t"), strict=True))
 

@@ -29,11 +29,17 @@ FORCED = (
 
 def processor() -> str:
     """The kind of processor of this process, what the environment forces upon it, and the GPU if it uses one, in one line."""
+    used = gpu()
     parts = [described(first_processor(), platform.machine()), *forced(os.environ)]
+    return "; ".join([*parts, used[0]] if used else parts)
+
+
+def gpu() -> tuple[str, float] | None:
+    """The GPU that this process uses, and the most memory (MiB) that its tensors have taken there; None where it uses none."""
     torch = sys.modules.get("torch")  # a job that has not loaded it uses no GPU
-    if torch and torch.cuda.is_initialized():
-        parts.append(torch.cuda.get_device_name())
-    return "; ".join(parts)
+    if not (torch and torch.cuda.is_initialized()):
+        return None
+    return torch.cuda.get_device_name(), torch.cuda.max_memory_allocated() / 2**20
 
 
 def first_processor() -> str:

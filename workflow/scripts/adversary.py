@@ -23,7 +23,7 @@ job.ready()
 ids = unlabeled(source.split, source.labeled)
 at_U = np.searchsorted(ids, ranked(ids, job.params.ranked, seed, cycle + 1))  # what the next query ranks
 signals, probabilities = job.task.signals["probs_N_C"]
-reads, ranks = {}, None
+reads, ranks_L, ranks = {}, None, None
 if settings["kind"] == "ta_vaal":
 
     def ranks_of(losses_L, losses_U):
@@ -31,7 +31,7 @@ if settings["kind"] == "ta_vaal":
 
     last = ranks_of(*artifacts.read(source.signals, signals, *LOSSES))
     epochs = zip(*artifacts.read(source.ranks, "ranks", *LOSSES), strict=True) if source.ranks else []
-    ranks = last[1][1].numpy()
+    ranks_L, ranks = last[0][1].numpy(), last[1][1].numpy()
     trained_on = adversary.ranks_of_steps(settings["ranks"], last, [ranks_of(*losses) for losses in epochs])
     reads = {"ranks": [pair and (pair[0], pair[1][:, at_U]) for pair in trained_on]}
 elif settings["kind"] == "sraal":
@@ -52,10 +52,14 @@ with inference.inputs_of(source.inputs) as inputs, artifacts.opened(source.label
         *pools, settings, training_seed, device, channel_mean=mean_C, channel_std=std_C, checkpoint=checkpoint, **reads
     )
     every = pools[1] if len(at_U) == len(ids) else inference.images_of(inputs, ids, cpu, height=height)
-    batches = (batch.to(device) for batch in every.split(4 * settings["batch_size"]))
-    looks_labeled = adversary.discriminate(networks, batches, ranks)
+
+    def discriminated(images, ranks):
+        return adversary.discriminate(networks, (b.to(device) for b in images.split(4 * settings["batch_size"])), ranks)
+
+    looks_labeled = discriminated(every, ranks)
+    auc = adversary.told_apart(discriminated(pools[0], ranks_L), looks_labeled)  # one more pass over the labeled images
 history["discriminator_loss"] = history.pop("discriminator")
-data = {"ids": ids, "discriminator": looks_labeled, **history}
+data = {"ids": ids, "discriminator": looks_labeled, "auc": auc, **history}
 artifacts.write(job.output.adversary, adversary.ADVERSARY, job.origin, data)
 checkpoint.remove()
-print(f"{len(ids):,} unlabeled images: D from {looks_labeled.min():.4f} to {looks_labeled.max():.4f}")
+print(f"{len(ids):,} unlabeled images: D from {looks_labeled.min():.4f} to {looks_labeled.max():.4f}, AUC {auc:.3f}")

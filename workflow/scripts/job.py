@@ -90,7 +90,7 @@ def costs(started: float) -> tuple[float, float, float]:
 
 
 def write_costs(path: str, started: float, startup: list[float]) -> None:
-    """Write `costs` of the job, seconds and memory of its start, "NA" if not told, and its processor; a job that cannot write them has failed.
+    """Write `costs` of the job, seconds and memory of its start, "NA" if not told, its processor and GPU; a job that cannot write them has failed.
 
     Snakemake samples the processes below its shell, too coarsely for short jobs, and never sees one that a warm server forked.
     """
@@ -98,7 +98,8 @@ def write_costs(path: str, started: float, startup: list[float]) -> None:
     start = [f"{startup[0]:.4f}", f"{startup[1]:.2f}"] if startup else ["NA", "NA"]
     try:
         values = [f"{seconds:.4f}", f"{cpu_seconds:.4f}", f"{memory:.2f}", *start]
-        artifacts.write_costs(path, values, hardware.processor())
+        used = hardware.gpu()
+        artifacts.write_costs(path, values, hardware.processor(), (used[0], f"{used[1]:.2f}") if used else ("NA", "NA"))
     except UserError as error:  # which would change no exit status here
         explain(UserError, error, None)
         sys.stderr.flush()

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -33,6 +34,7 @@ ADVERSARY = Kind(
     {
         "ids": "unlabeled ids (n,), ascending",
         "discriminator": "probability of being labeled (n,) that the discriminator gives; the smallest are queried",
+        "auc": "chance that the discriminator gives a labeled image more than an unlabeled one, after the training; scalar",
         "step": "last training step of each stretch (S,) over which losses are averaged",
         "reconstruction": "reconstruction loss of the VAE (S,)",
         "kl": "Kullback-Leibler divergence of the VAE (S,)",
@@ -369,6 +371,18 @@ def discriminate(adversary: Adversary, batches: Iterable[torch.Tensor], ranks: n
         parts.append(torch.sigmoid(adversary.discriminator(latents_B_D, ranks_B)).cpu().numpy())
         done += size
     return np.concatenate(parts)
+
+
+def told_apart(looks_labeled_L: np.ndarray, looks_labeled_U: np.ndarray) -> float:
+    """How well D tells labeled from unlabeled images: the area under its ROC curve, nan if an output is.
+
+    The chance that a labeled image gets more than an unlabeled one, half of it if both get the same: 1/2 where the VAE hides the pools, 1
+    where D never errs.
+    """
+    if not (np.isfinite(looks_labeled_L).all() and np.isfinite(looks_labeled_U).all()):
+        return np.nan
+    is_labeled = np.repeat([1, 0], [len(looks_labeled_L), len(looks_labeled_U)])
+    return float(roc_auc_score(is_labeled, np.concatenate([looks_labeled_L, looks_labeled_U])))
 
 
 def latents(adversary: Adversary, batches: Iterable[torch.Tensor]) -> np.ndarray:

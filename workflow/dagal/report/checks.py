@@ -18,8 +18,10 @@ DUPLICATES = 0.01  # share of the test set that is bad; a single one is a warnin
 ALIKE = 3  # root mean squared difference, of 255, up to which two thumbnails are nearly equal
 PLAIN = 15  # standard deviation within a thumbnail below which it shows too little to be compared
 CHANCE_ERRORS = 2  # standard errors above chance below which a model has learnt nothing
-SPREAD = 0.001  # of the discriminator's outputs over the pool, below which it tells no image from another
-PERFECT = 0.01  # loss of the discriminator below which it tells the two pools apart without error
+SPREAD = 0.001  # of the discriminator's outputs over the pool, below which it tells no image from another,
+TELLS = 0.1  # unless its area under the ROC curve is so far from .5
+CERTAIN = 0.999  # area above which, and
+PERFECT = 0.01  # loss of the discriminator below which, it tells the two pools apart without error
 EMPTY = 0.001  # nats of a posterior that holds nothing
 DIRECTIONS = 0.05, 0.1  # of `spread_of_directions`: collapsed, and nearly
 UNLIKELY = 0.001  # probability at which chance no longer explains a query of one class
@@ -190,24 +192,40 @@ def at_chance(finals: Mapping[tuple[str, int], float], n_classes: int, n_test: i
     return or_well("chance", rows, "Every chain ends above chance.")
 
 
-def adversary(name: str, discriminator_n: np.ndarray, loss_S: np.ndarray, kl_S: np.ndarray) -> list[Finding]:
-    """Whether an adversary's query can mean anything: outputs of D over the pool, its loss, and the divergence of the latent at the end.
+def adversaries(trained: Mapping[tuple[str, int, int], tuple]) -> list[Finding]:
+    """Whether the queries of adversaries can mean anything. (Name, seed, cycle) of each -> outputs (n,) of D over the pool, the loss
+    of D and the divergence of the latent (S,) over the training, and the area under the ROC curve of D after it.
 
-    A loss of 2 ln 2 alone is no fault: there the VAE has won, and D may still rank the pool.
+    An area of .5 alone is no fault, nor is a loss of 2 ln 2: there the VAE has won, and D may still rank the pool. D is idle where it
+    also says the same of all images. An area of 1 is a finding: the VAE never confuses D, whatever its adversarial term.
     """
-    found, spread = [], float(np.std(discriminator_n))
-    if not spread > SPREAD:
-        sentence = (
-            f"The discriminator of {name} says the same of all images of the pool: what it asks for is arbitrary."
-        )
-        found.append(Finding("adversary", name, f"spread {spread:.2g}", f"{SPREAD:g}", BAD, sentence))
-    if not loss_S[-1] > PERFECT:
-        sentence = f"The discriminator of {name} tells labeled from unlabeled images without error: it has learnt them by heart."
-        found.append(Finding("adversary", name, f"loss {loss_S[-1]:.2g}", f"{PERFECT:g}", WARNING, sentence))
-    if not kl_S[-1] > EMPTY:
-        sentence = f"The latent of {name} holds nothing (posterior collapse): lower beta."
-        found.append(Finding("adversary", name, f"KL {kl_S[-1]:.2g}", f"{EMPTY:g}", BAD, sentence))
-    return found
+    found, areas = {}, []
+    for (name, seed, cycle), (discriminator_n, loss_S, kl_S, area) in trained.items():
+        spread, area = float(np.std(discriminator_n)), float(area)
+        areas.append(area)
+        for key, fault in (
+            ("idle", not spread > (0 if abs(area - 0.5) >= TELLS else SPREAD)),
+            ("certain", area > CERTAIN or not loss_S[-1] > PERFECT),
+            ("empty", not kl_S[-1] > EMPTY),
+        ):
+            if fault:
+                found.setdefault((name, key), []).append((seed, cycle, spread, area, loss_S[-1], kl_S[-1]))
+    rows = []
+    for (name, key), ends in found.items():
+        seed, cycle, spread, area, loss, kl = ends[0]
+        n = sum(of == name for of, _, _ in trained)
+        where = f"({len(ends)} of {n} trainings, first in cycle {cycle} of seed {seed})"
+        rows.append(Finding("adversary", name, *{
+            "idle": (f"spread {spread:.2g}, AUC {area:.3f}", f"{SPREAD:g}", BAD,
+                f"The discriminator of {name} says the same of all images of the pool {where}: what it asks for is arbitrary."),
+            "certain": (f"AUC {area:.3f}, loss {loss:.2g}", f"{CERTAIN:g}, {PERFECT:g}", WARNING,
+                f"The discriminator of {name} tells labeled from unlabeled images without error {where}: the auto-encoder never "
+                "confuses it, and it may know the labeled ones by heart; try a larger weight."),
+            "empty": (f"KL {kl:.2g}", f"{EMPTY:g}", BAD,
+                f"The latent of {name} holds nothing {where}, posterior collapse: lower beta."),
+        }[key]))  # fmt: skip
+    said = f" (AUC of the discriminator: {min(areas):.2f} to {max(areas):.2f})" if areas else ""
+    return or_well("adversary", rows, f"{len(trained)} adversaries tell images apart{said}.")
 
 
 def spread_of_directions(features_n_D: np.ndarray) -> float:

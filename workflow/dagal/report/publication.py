@@ -1,5 +1,6 @@
 """metrics.csv and summary.csv -> what goes into a paper: the learning curves as SVG and PDF with their data, and a table in LaTeX."""
 
+import re
 from pathlib import Path
 
 from dagal import artifacts, storage
@@ -30,10 +31,21 @@ def make(job):
     )
     drawn = charts.on_paper(charts.styled(chart, 280))
     artifacts.write_text(job.output.svg, vl_convert.vegalite_to_svg(drawn))
-    storage.write_bytes(job.output.pdf, vl_convert.vegalite_to_pdf(drawn))
+    storage.write_bytes(job.output.pdf, in_order(vl_convert.vegalite_to_pdf(drawn)))
     tables.write(job.output.data, curves, "%.6g")
     rows = results.summary(study)
     artifacts.write_text(job.output.latex, latex(rows, content.named(study.measure)))
+
+
+def in_order(pdf: bytes) -> bytes:
+    """The PDF with the entries of its resources sorted, which svg2pdf writes in another order each time.
+
+    They are lines such as ``/xo0 8 0 R``; sorted, they take the same bytes, so the offsets that the file ends with stay true. A PDF with
+    several fonts still differs from run to run, in the numbers of its objects.
+    """
+    return re.sub(
+        rb"(?: +/[a-z]+\d+ \d+ 0 R\n){2,}", lambda run: b"".join(sorted(run[0].splitlines(keepends=True))), pdf
+    )
 
 
 def latex(rows: list[dict], measure: str) -> str:

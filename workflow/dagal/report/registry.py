@@ -25,6 +25,7 @@ ITEMS = Registry(
         "informativeness": "dagal.report.tables.informativeness:ITEM",
         "dispersion": "dagal.report.tables.dispersion:ITEM",
         "class_entropy": "dagal.report.tables.class_entropy:ITEM",
+        "adversary_auc": "dagal.report.tables.adversary_auc:ITEM",
         "adversary_tables": "dagal.report.tables.adversaries:ITEM",
         "prediction_loss": "dagal.report.tables.prediction_loss:ITEM",
         "decision_boundary": "dagal.report.tables.decision_boundary:ITEM",

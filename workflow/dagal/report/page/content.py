@@ -132,6 +132,8 @@ def sections(study: Results, looks: list[dict], number: int) -> dict:
         "spread": in_points(study.table("training_spread")),
         "needed": as_rows(needed(study)),
         "speed": as_rows(study.table("speed")),
+        "told_apart": as_rows(told_apart(study)),
+        "gpu": as_rows(gpu_use(study)),
         "gallery": gallery.gallery(study, gallery.BYTES // number),
         "figures": figures(study.folder, PICTURE_BYTES // number),
         "paper": described(study.about.get("described", "")),
@@ -159,6 +161,28 @@ def needed(study: Results) -> pd.DataFrame | None:
     order = dict.fromkeys(table["method"])
     found = table.pivot(index="method", columns=study.measure, values="labels").loc[list(order)]
     return found.rename(columns=lambda level: f"{100 * level:.0f} %").round().reset_index()
+
+
+def told_apart(study: Results) -> pd.DataFrame | None:
+    """The area under the ROC curve of the discriminator behind each query, of a method (row) in a cycle (column), mean over the seeds."""
+    table = study.table("adversary_auc")
+    if table is None:
+        return None
+    order = dict.fromkeys(table["method"])
+    found = table.pivot_table("auc", "method", "cycle").reindex(list(order)).round(3)
+    return found.rename(columns=lambda cycle: f"query {cycle}").reset_index()
+
+
+def gpu_use(study: Results) -> pd.DataFrame | None:
+    """Of each kind of job and GPU the number of jobs, their mean seconds and the largest memory; None where no job used one."""
+    table = study.table("costs")
+    if table is None or "gpu" not in table or table["gpu"].isna().all():
+        return None
+    found = table.groupby(["rule", "gpu"], sort=False)
+    found = found.agg(
+        jobs=("seconds", "size"), mean_seconds=("seconds", "mean"), peak_memory_MB=("gpu_memory_mb", "max")
+    )
+    return found.reset_index().rename(columns={"rule": "job", "gpu": "GPU"})
 
 
 def named(measure: str) -> str:

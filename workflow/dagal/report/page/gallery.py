@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ MOST = 12  # images of a query
 SIDES = {"detection": 320, "segmentation": 192}  # longest side of a thumbnail, pixels
 SIDE = 128  # of other tasks
 SAMPLE = 8  # thumbnails whose mean size tells how many there is room for
+MOST_BOXES = 20_000  # of all models on a page
 HUES = 20  # of classes in masks, before they come back
 
 
@@ -52,7 +54,7 @@ def gallery(results: Results, room: int = BYTES) -> dict | None:
     answers = ANSWERS.get(results.settings["task"], of_any)(results, np.array(ids), side)
     for i, answer in zip(ids, answers, strict=True):
         pictures[i] |= answer
-    asked_for = when_asked(all_rows)
+    asked_for, task = when_asked(all_rows), results.settings["task"]
     asked_ids = sorted({int(row["id"]) for rows in shown.rows.values() for row in rows})
     names = class_names(results)
     return {
@@ -71,7 +73,8 @@ def gallery(results: Results, room: int = BYTES) -> dict | None:
             for method in dict.fromkeys(method for method, _ in shown.rows)
         },
         "asked": {i: asked_for[i] for i in asked_ids},
-        "seen": predictions(results, np.array(ids)) if results.settings["task"] == "classification" else {},
+        "seen": predictions(results, np.array(ids)) if task == "classification" else {},
+        "boxes": boxes_found(results, shown.rows) if task == "detection" else {},
     }
 
 
@@ -147,45 +150,26 @@ def of_classification(results: Results, ids: np.ndarray, side: int) -> list[dict
 
 
 def of_detection(results: Results, ids: np.ndarray, side: int) -> list[dict]:
-    """Video, frame and boxes of each frame: (kind, class, x, y, width, height in percent of the picture).
+    """Video and frame of each frame, and its true boxes as `drawn` has them; where a person labels nobody has these."""
+    from dagal.tasks.detection.detections import read_truth
 
-    True boxes, and detections of the first model whose errors were estimated, each ``detection`` or ``false_positive``, and
-    ``false_negative`` where an object is estimated to be missed.
-    """
-    from dagal.tasks.detection.detections import read, read_truth
+    found = [[] for _ in ids]
+    truth = results.dataset_file("truth.h5")
+    if truth.exists():
+        offsets, boxes, labels = read_truth(truth, ids)
+        of_frame = drawn(results, np.full(len(labels), "truth"), labels, boxes)
+        found = [of_frame[first:last] for first, last in itertools.pairwise(offsets)]
+    return [{"file": file, "boxes": boxes} for file, boxes in zip(files_of(results, ids), found, strict=True)]
 
+
+def drawn(results: Results, kinds_M, labels_M: np.ndarray, boxes_M_4: np.ndarray) -> list[list]:
+    """Boxes as the page draws them: [kind, class, x, y, width, height], in percent of the picture."""
     with artifacts.opened(results.dataset_file("images.h5"), "images") as file:
         height, width = file["images"].shape[1:3]
-    percent = 100 / np.array([width, height, width, height])
-    drawn = {int(i): [] for i in ids}
-
-    def draw(i, kind, box, label):
-        x0, y0, x1, y1 = np.round(box * percent, 1).tolist()
-        drawn[int(i)].append([kind, int(label), x0, y0, round(x1 - x0, 1), round(y1 - y0, 1)])
-
-    truth = results.dataset_file("truth.h5")
-    if truth.exists():  # nobody has it where a person labels
-        offsets, boxes, labels = read_truth(truth, ids)
-        for place, i in enumerate(ids):
-            for k in range(offsets[place], offsets[place + 1]):
-                draw(i, "truth", boxes[k], labels[k])
-    coherence = sorted(results.folder.glob(f"seed{results.first_seed}/start-*/cycle0/coherence_*.h5"))
-    detections = sorted(results.folder.glob(f"seed{results.first_seed}/start-*/cycle0/detections.h5"))
-    if coherence and coherence[0].with_name("detections.h5").exists():
-        names = ("node_frame", "node_box", "node_label", "is_candidate", "real")
-        for frame, box, label, is_candidate, real in zip(
-            *artifacts.read(coherence[0], "coherence", *names), strict=True
-        ):
-            kind = ("false_negative" if real else None) if is_candidate else ("detection" if real else "false_positive")
-            if kind and int(frame) in drawn:
-                draw(frame, kind, box, label)
-    elif detections:
-        found, (offsets, boxes, labels, scores) = read(detections[0])
-        for place in np.flatnonzero(np.isin(found, ids)):
-            for k in range(offsets[place], offsets[place + 1]):
-                if scores[k] >= 0.5:
-                    draw(found[place], "detection", boxes[k], labels[k])
-    return [{"file": file, "boxes": drawn[int(i)]} for file, i in zip(files_of(results, ids), ids, strict=True)]
+    boxes_M_4 = np.round(boxes_M_4.reshape(-1, 4) * (100 / np.array([width, height, width, height])), 1)
+    boxes_M_4[:, 2:] = np.round(boxes_M_4[:, 2:] - boxes_M_4[:, :2], 1)
+    rows = zip(kinds_M.tolist(), labels_M.tolist(), boxes_M_4.tolist(), strict=True)
+    return [[kind, label, *box] for kind, label, box in rows]
 
 
 def of_segmentation(results: Results, ids: np.ndarray, side: int) -> list[dict]:
@@ -208,6 +192,53 @@ def hues(number: int) -> np.ndarray:
 
     found = [colorsys.hls_to_rgb((k * 0.381966) % 1, 0.45 + 0.2 * (k % 2), 0.7) for k in range(number)]
     return np.array([[round(255 * part) for part in colour] for colour in found], np.uint8)
+
+
+def boxes_found(results: Results, asking: dict[tuple[str, int], list[dict]]) -> dict[int, dict[str, dict[int, list]]]:
+    """id -> method -> cycle -> boxes (see `drawn`) of each model of the first seed that looked at a frame not yet labeled.
+
+    ``asking``: the rows of each query that are shown. Of more boxes than `MOST_BOXES` only those of the model behind a query stay.
+    """
+    ids = np.unique([image_of(row) for rows in asking.values() for row in rows])
+    asked = {(image_of(row), method, cycle - 1) for (method, cycle), rows in asking.items() for row in rows}
+    models = results.metrics[results.metrics["seed"] == results.first_seed]
+    found = {
+        (frame, method, int(cycle)): boxes
+        for method, cycle in models[["method", "cycle"]].itertuples(index=False)
+        for frame, boxes in boxes_of(results, method, int(cycle), ids).items()
+    }
+    if sum(map(len, found.values())) > MOST_BOXES:
+        found = {key: boxes for key, boxes in found.items() if key in asked}
+    nested = {}
+    for (frame, method, cycle), boxes in found.items():
+        nested.setdefault(frame, {}).setdefault(method, {})[cycle] = boxes
+    return nested
+
+
+def boxes_of(results: Results, method: str, cycle: int, ids: np.ndarray) -> dict[int, list]:
+    """id -> boxes of a model, of those of the frames that it looked at: each ``detection`` or, as the tracker of the method has it,
+
+    ``false_positive``, and ``false_negative`` where an object is estimated to be missed; without a tracker the detections of at least .5.
+    """
+    from dagal.tasks.detection.detections import read
+
+    path = results.file(results.first_seed, method, cycle, "detections.h5")
+    if not path.is_file() or path.is_symlink():  # a link says that the chain had stopped
+        return {}
+    looked_at, (offsets, boxes, labels, scores) = read(path)
+    frames, shown = np.repeat(looked_at, np.diff(offsets)), scores >= 0.5
+    kinds = np.full(len(frames), "detection")
+    coherence = path.with_name(f"coherence_{results.settings['methods'][method]['tracker']}.h5")
+    if coherence.is_file():
+        names = ("node_frame", "node_box", "node_label", "is_candidate", "real")
+        frames, boxes, labels, is_candidate, real = artifacts.read(coherence, "coherence", *names)
+        shown = ~is_candidate | real
+        kinds = np.where(is_candidate, "false_negative", np.where(real, "detection", "false_positive"))
+    shown = np.flatnonzero(shown & np.isin(frames, ids))
+    found = {int(i): [] for i in ids[np.isin(ids, looked_at)]}
+    for frame, box in zip(frames[shown], drawn(results, kinds[shown], labels[shown], boxes[shown]), strict=True):
+        found[int(frame)].append(box)
+    return found
 
 
 def predictions(results: Results, ids: np.ndarray) -> dict[int, dict[str, list]]:

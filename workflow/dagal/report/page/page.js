@@ -194,10 +194,12 @@
     dialog.showModal();
   }
 
-  function frame(gallery, id, text, source = gallery.pictures[id].src) {
+  // true boxes of an image, and those that the model of a method and cycle found in it
+  const boxesOf = (gallery, id, method, cycle) => [...(gallery.pictures[id].boxes ?? []), ...(gallery.boxes[id]?.[method]?.[cycle] ?? [])];
+
+  function frame(gallery, id, text, boxes = [], source = gallery.pictures[id].src) {
     const made = element("span", { class: gallery.small ? "frame pixels" : "frame" }, element("img", { src: source, alt: text }));
     made.firstChild.style.aspectRatio = gallery.ratio;
-    const boxes = source === gallery.pictures[id].src ? gallery.pictures[id].boxes ?? [] : [];
     if (boxes.length) {
       const drawn = element("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" });
       for (const [kind, label, x, y, width, height] of boxes) {
@@ -217,9 +219,19 @@
     if (named(gallery, picture.truth)) rows.push(["true class", named(gallery, picture.truth)]);
     if (predicted !== null) rows.push(["predicted", `${predicted}${probability === null ? "" : ` (${Math.round(100 * probability)} %)`}`]);
     const facts = element("dl", { class: "facts" }, ...rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))));
-    const left = element("div", {}, frame(gallery, image, `image ${image}`));
-    if (picture.map) left.append(frame(gallery, image, `true map of image ${image}`, picture.map), key(gallery));
-    open(false, left, element("div", {}, element("h2", {}, region === null ? `Image ${image}` : `Image ${image}, region ${region}`), facts, followed(gallery, id, image)));
+    const shown = (of, at) => frame(gallery, image, `image ${image}`, boxesOf(gallery, image, of, at));
+    const left = element("div", {}, shown(method, cycle - 1));
+    if (picture.map) left.append(frame(gallery, image, `true map of image ${image}`, [], picture.map), key(gallery));
+    if (picture.boxes) left.append(gallery.key.cloneNode(true));
+    const table = followed(gallery, id, image);
+    for (const button of all("[data-of]", table)) {
+      button.addEventListener("click", () => {
+        all("[data-of]", table).forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+        left.firstChild.replaceWith(shown(button.dataset.of, button.dataset.at));
+      });
+      button.setAttribute("aria-pressed", String(button.dataset.of === method && Number(button.dataset.at) === cycle - 1));
+    }
+    open(false, left, element("div", {}, element("h2", {}, region === null ? `Image ${image}` : `Image ${image}, region ${region}`), facts, table));
   }
 
   // the colours of classes in maps
@@ -236,20 +248,29 @@
   // who asked for an image when, and what their models said of it until then
   function followed(gallery, id, image) {
     const asked = gallery.asked[id];
-    const seen = gallery.seen[image] ?? {};
+    const seen = gallery.seen[image] ?? {}, boxes = gallery.boxes[image] ?? {};
     const cycles = Object.keys(Object.values(gallery.queries)[0]).map(Number);
-    const columns = Object.keys(seen).length ? [0, ...cycles] : cycles;
+    const columns = Object.keys({ ...seen, ...boxes }).length ? [0, ...cycles] : cycles;
     const head = element("tr", {}, element("th", { scope: "col" }, "cycle"), ...columns.map((cycle) => element("th", { scope: "col" }, String(cycle))));
     const body = Object.keys(gallery.queries).map((method) => {
       const said = Object.fromEntries((seen[method] ?? []).map(([cycle, label, percent]) => [cycle, `${named(gallery, label)}, ${percent} %`]));
       return element("tr", {}, element("th", { scope: "row" }, method), ...columns.map((cycle) => {
         const now = asked[method]?.[0] === cycle;
-        const text = now ? `asked (no. ${asked[method][1]})` : said[cycle] ?? "";
+        const found = boxes[method]?.[cycle];
+        const text = now ? `asked (no. ${asked[method][1]})` : found ? drawing(found, method, cycle) : said[cycle] ?? "";
         return element("td", now ? { class: "asked" } : {}, text);
       }));
     });
-    const told = Object.keys(seen).length ? "What the models of each cycle took it for until it was labeled, as far as a method needed to know; and when it was asked for." : "When each method asked for it, and its place in the order of choice.";
+    const told = Object.keys(boxes).length ? "What the models of each cycle found in it until it was labeled, as far as a query needed to know: press to draw the boxes. And when it was asked for." : Object.keys(seen).length ? "What the models of each cycle took it for until it was labeled, as far as a method needed to know; and when it was asked for." : "When each method asked for it, and its place in the order of choice.";
     return element("div", { class: "scroll" }, element("table", {}, element("caption", {}, told), element("thead", {}, head), element("tbody", {}, ...body)));
+  }
+
+  // a button that draws what a model found
+  function drawing(boxes, method, cycle) {
+    const number = (kind) => boxes.filter((box) => box[0] === kind).length;
+    const wrong = number("false_positive"), missed = number("false_negative");
+    const text = `${number("detection") + wrong} found${wrong ? `, ${wrong} false` : ""}${missed ? `, ${missed} missed` : ""}`;
+    return element("button", { type: "button", "data-of": method, "data-at": cycle }, text);
   }
 
   function thumb(gallery, method, cycle, row) {
@@ -260,7 +281,7 @@
     const said = known ? (right ? `✓ ${truth}` : `✗ ${predicted}, is ${truth}`) : truth || predicted || (region === null ? `#${order}` : `#${order}, region ${region}`);
     const text = `${order}. image ${image}${region === null ? "" : `, region ${region}`}${truth ? `, true class ${truth}` : ""}${predicted === null ? "" : `, predicted ${predicted}${probability === null ? "" : ` with ${Math.round(100 * probability)} percent`}`}`;
     const label = element("span", { class: `said ${known ? (right ? "right" : "wrong") : ""}`, "aria-hidden": "true" }, said);
-    const button = element("button", { type: "button", class: "thumb", title: text }, frame(gallery, image, text), label);
+    const button = element("button", { type: "button", class: "thumb", title: text }, frame(gallery, image, text, boxesOf(gallery, image, method, cycle - 1)), label);
     button.addEventListener("click", () => enlarge(gallery, method, cycle, row));
     return element("li", {}, button);
   }
@@ -268,6 +289,7 @@
   for (const place of all("[data-gallery]")) {
     const gallery = data.galleries[place.dataset.gallery];
     const cycles = [...new Set(Object.values(gallery.queries).flatMap(Object.keys))];
+    gallery.key = place.querySelector(".key");
     place.style.setProperty("--thumb", gallery.small ? "4.8rem" : gallery.seen && Object.keys(gallery.seen).length ? "6rem" : "11rem");
     const fill = (cycle) => {
       const rows = Object.entries(gallery.queries).filter(([, queries]) => queries[cycle]).map(([method, queries]) => {

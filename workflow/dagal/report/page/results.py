@@ -154,8 +154,8 @@ def summary(results: Results) -> list[dict]:
     the study has them, else t intervals from the deviations of summary.csv.
     """
     table = results.table("summary").set_index("method")
-    seconds = cycle_seconds(results)
-    rows = []
+    seconds, rows = cycle_seconds(results), []
+    learners = {method: about["learner"] for method, about in results.methods.items()}
     for method, about in results.methods.items():
         row = table.loc[method]
         saved = interval(results, "labels_saved", method)
@@ -168,6 +168,7 @@ def summary(results: Results) -> list[dict]:
                 "labels": float(row["labels"]),
                 "final": interval(results, results.measure, method) or from_deviation(row, results.measure, 100),
                 "aubc": interval(results, "aubc", method) or from_deviation(row, "aubc", 100),
+                "reference": random_of(method, learners) == method,
                 "saved": saved or from_deviation(row, "labels_saved", 1),
                 "seconds": seconds.get(method),
             }

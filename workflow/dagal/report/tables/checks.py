@@ -28,6 +28,8 @@ def make(job):
         found += checks.training(artifacts.read_csv(source.training_spread))
     if params.classifies:
         found += of_classification(source)
+    if source.adversaries:
+        found += checks.adversaries(adversaries_of(source))
     artifacts.write_csv(job.output.checks, checks.Finding._fields, found)
     for one in found:
         if one.verdict != checks.OK:
@@ -57,14 +59,6 @@ def of_classification(source) -> list[checks.Finding]:
     largest = {seed: np.bincount(labels_N[pool]).max() / len(pool) for seed, pool in pools.items()}
     found += checks.one_class(queries, largest)
 
-    collapsed = []
-    for path in source.adversaries:
-        seed, branch, cycle = artifacts.node(path)
-        if not passed_through(last_cycle, seed, branch, cycle + 1):
-            read = artifacts.read(path, "adversary", "discriminator", "discriminator_loss", "kl")
-            collapsed += checks.adversary(f"{branch}, seed {seed}, cycle {cycle}", *read)
-    if source.adversaries:
-        found += checks.or_well("adversary", collapsed, f"{len(source.adversaries)} adversaries tell images apart.")
     collapsed = []
     for path in source.features:
         with artifacts.opened(path, "features", cached=False) as file:
@@ -120,6 +114,18 @@ def losses(paths: list[str]) -> dict[tuple[str, int, int], np.ndarray]:
     return found
 
 
+def adversaries_of(source) -> dict[tuple[str, int, int], list]:
+    """What `checks.adversaries` takes; a branch may have several adversaries."""
+    last_cycle, found = last_cycles(source.stop_records), {}
+    for path in source.adversaries:
+        seed, branch, cycle = artifacts.node(path)
+        if not passed_through(last_cycle, seed, branch, cycle + 1):
+            name = f"{Path(path).stem.removeprefix('adversary_')} of {branch}"
+            names = "discriminator", "discriminator_loss", "kl", "auc"
+            found[name, seed, cycle] = artifacts.read(path, "adversary", *names)
+    return found
+
+
 def duplicates(path: str) -> list[checks.Finding]:
     """`checks.duplicates` and `checks.near_duplicates` between the published parts of the images; the latter from 8 x 8 pixels on."""
     if Path(path).stat().st_size > MOST_BYTES:
@@ -169,6 +175,8 @@ def reads(study, at):
         "starts": [study.path(node, "labeled") for node in starts],
         "ends": [study.path(node, "labeled") for node in ends],
         "histories": [study.path(node, "history") for node in study.nodes()],
+        "adversaries": sorted({adversaries.adversary(study, *one) for one in adversaries.queries(study)}),
+        "stop_records": study.stop_records(),
     }
     if not classifies(study):
         return found
@@ -180,10 +188,8 @@ def reads(study, at):
         "metrics": [study.path(node, "metrics") for node in ends],
         "signals": [study.path(node, "signals") for node in looked_at],
         "predictions": [study.path(node, "predictions") for node in looked_at],
-        "adversaries": sorted({adversaries.adversary(study, *one) for one in adversaries.queries(study)}),
         "training_spread": study.table("training_spread") if study.settings["repeats"] else [],
         "features": sorted({study.learner_input(node) for node in starts if study.learner_of(node).get("backbone")}),
-        "stop_records": study.stop_records(),
     }
 
 

@@ -1,5 +1,7 @@
 """metrics.csv -> what the seeds can tell of the methods: intervals, pairs, labels saved, power."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dagal.report import significance, tables
@@ -13,7 +15,7 @@ from dagal.report.statistics import (
     paired_wilcoxon,
     random_of,
 )
-from dagal.report.tables.summary import all_data, reads
+from dagal.report.tables.summary import all_data, costs, reads
 
 ESTIMATE = ["method", "deployable", "quantity", "seeds", "mean", "low", "high", "sd", "se"]
 PAIR = [
@@ -43,18 +45,19 @@ def make(job):
     found = {
         "estimates": pd.DataFrame(estimates(metrics, measure, kind, full), columns=ESTIMATE),
         "pairwise": pd.DataFrame(pairwise(metrics, measure, kind), columns=PAIR),
-        "labels_saved": pd.DataFrame(saved(metrics, measure, kind), columns=SAVED),
+        "labels_saved": saved_in(metrics, measure, kind, job.params.get("costs", ())),
         "power": pd.DataFrame(power(metrics, measure), columns=NEEDED),
     }
     for name, table in found.items():
         tables.write(job.output[name], table, "%.6g")
 
 
-def curves_of(metrics, measure: str) -> dict[str, dict[int, tuple]]:
-    """Method -> seed -> (labels, performance) by cycle."""
+def curves_of(metrics, measure: str, cost: str = "labels") -> dict[str, dict[int, tuple]]:
+    """Method -> seed -> (labels, or what else they ``cost``, performance) by cycle; a cycle that costs nothing is left out."""
+    paid = metrics[metrics.groupby(["method", "seed"])[cost].diff().fillna(1) > 0]
     return {
-        method: {seed: (one["labels"].to_numpy(), one[measure].to_numpy()) for seed, one in group.groupby("seed")}
-        for method, group in metrics.groupby("method", sort=False)
+        method: {seed: (one[cost].to_numpy(), one[measure].to_numpy()) for seed, one in group.groupby("seed")}
+        for method, group in paid.groupby("method", sort=False)
     }
 
 
@@ -119,9 +122,9 @@ def pairwise(metrics, measure: str, kind: str) -> list[list]:
     return rows
 
 
-def against_random(metrics, measure: str):
+def against_random(metrics, measure: str, cost: str = "labels"):
     """(method, its random method, curves of both by seed: those of the seeds that both have) of every method that has one."""
-    curves, learners = curves_of(metrics, measure), of_methods(metrics, "learner")
+    curves, learners = curves_of(metrics, measure, cost), of_methods(metrics, "learner")
     for method in curves:
         reference = random_of(method, learners)
         if reference not in (None, method):
@@ -129,13 +132,23 @@ def against_random(metrics, measure: str):
             yield method, reference, *({seed: curves[name][seed] for seed in seeds} for name in (method, reference))
 
 
-def saved(metrics, measure: str, kind: str) -> list[list]:
-    """Rows of `SAVED`: labels fewer than random needs for its own final performance; and the ratio of the labels of both.
+def saved_in(metrics, measure: str, kind: str, costs: Sequence[str] = ()):
+    """`saved`, with a column ``..._saved`` for each of the ``costs`` that the task measures: boxes, pixels or clicks fewer than random."""
+    import pandas as pd
+
+    table, mean = pd.DataFrame(saved(metrics, measure, kind), columns=SAVED), SAVED.index("saved")
+    return table.assign(
+        **{f"{cost}_saved": [row[mean] for row in saved(metrics, measure, kind, cost)] for cost in costs}
+    )
+
+
+def saved(metrics, measure: str, kind: str, cost: str = "labels") -> list[list]:
+    """Rows of `SAVED`: labels (or ``cost``) fewer than random needs for its own final performance; and the ratio of those of both.
 
     Means only where every seed gets there: of the others it is not known how many labels they need.
     """
     deployable, rows = of_methods(metrics, "deployable"), []
-    for method, reference, own, random in against_random(metrics, measure):
+    for method, reference, own, random in against_random(metrics, measure, cost):
         saved_S = np.array([labels_saved(*own[seed], *random[seed]) for seed in own])
         needed_S = np.array([labels_needed(*curve, curve[1][-1]) for curve in random.values()])
         seeds, mean, low, high, sd, _ = significance.describe(saved_S, kind)
@@ -165,17 +178,14 @@ ITEM = Item(
     make=make,
     reads=reads,
     writes={name: f"{{results}}/{name}.csv" for name in ("estimates", "pairwise", "labels_saved", "power")},
-    settings=lambda study, at: {
-        "measure": study.measures[0],
-        "interval": interval(study),
-    },
+    settings=lambda study, at: {"measure": study.measures[0], "interval": interval(study)} | costs(study),
     caption=f"""
     What the seeds can tell. *Estimates*: mean over seeds with its 95 % interval, standard deviation and error. *Pairs*: the row's
     method against the other, paired by seed: difference in area under the budget curve; the share of cycles with a query in which the
     row is significantly better (paired t-test at .05; *holm*: corrected for all pairs and cycles), and Wilcoxon's p, all empty below
     {MIN_SEEDS} seeds; Hedges' g; and the probabilities that the true difference is more than a point of accuracy in favour of the row,
     within a point, or against it, which also mean something at 3 seeds. *Labels saved* against random with interval, where every
-    seed gets there. *Power*: the smallest true difference to random that so many seeds find in 4 of 5 studies, and how many seeds the
+    seed gets there, of boxes and masks also boxes, pixels and clicks saved. *Power*: the smallest true difference to random that so many seeds find in 4 of 5 studies, and how many seeds the
     observed difference asks for.
     """,
     category="Tables",

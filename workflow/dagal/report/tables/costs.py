@@ -1,4 +1,4 @@
-"""Benchmark files of the jobs -> costs.csv: wall time, processor time and peak memory of each."""
+"""Benchmark files of the jobs -> costs.csv: wall time, processor time and peak memory of each, of a GPU too."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,10 +24,10 @@ def make(job):
             if passed_through(last_cycle, seed, branch, cycle if rule.startswith(OF_THE_CYCLE) else cycle + 1):
                 continue
         measured = artifacts.read_costs(path)
-        numbers = [None if measured[name] == "NA" else measured[name] for name in artifacts.COSTS]
-        rows.append([job.params.study, seed, branch, cycle, rule, *numbers])
+        known = [None if measured[name] == "NA" else measured[name] for name in (*artifacts.COSTS, *artifacts.GPU)]
+        rows.append([job.params.study, seed, branch, cycle, rule, *known])
     header = ["study", "seed", "branch", "cycle", "rule", "seconds", "cpu_seconds", "peak_memory_mb"]
-    header += ["startup_seconds", "startup_memory_mb"]
+    header += ["startup_seconds", "startup_memory_mb", *artifacts.GPU]
     artifacts.write_csv(job.output.costs, header, rows)
 
 
@@ -95,7 +95,7 @@ ITEM = Item(
     caption="""
     Wall time, processor time and peak resident memory of every pre-training, training, inference, scoring and selection job,
     as the job itself has them from the operating system; for the jobs behind a query also of their start (libraries, device, model),
-    which does not depend on the size of the pool.
+    which does not depend on the size of the pool; of those on a GPU also its name and the most memory that tensors took there.
     """,
     category="Tables",
     labels={"costs": "time and memory per job"},

@@ -20,7 +20,7 @@ STEP = 0.05  # of accuracy, between the rows of labels_needed.csv
 def make(job):
     import pandas as pd
 
-    metrics, measure, costs = tables.read(job.input.metrics), job.params.measure, job.params.get("costs") or []
+    metrics, measure, units = tables.read(job.input.metrics), job.params.measure, job.params.get("costs", ())
     curves = curves_of(metrics, "labels", measure)
     deployable = metrics.groupby("method")["deployable"].first()
     learners = metrics.groupby("method", sort=False)["learner"].first().to_dict()
@@ -33,7 +33,7 @@ def make(job):
         ends = {labels[-1] for labels, _ in seeds}  # chains may stop at different numbers
         labels = ends.pop() if len(ends) == 1 else np.mean([labels[-1] for labels, _ in seeds])
         row = {"method": method, "deployable": deployable[method], "seeds": len(seeds), "labels": labels}
-        row |= {cost: np.mean(last_of(metrics, method, cost)) for cost in costs}
+        row |= {cost: np.mean(last_of(metrics, method, cost)) for cost in units}
         row[f"{measure}_mean"], row[f"{measure}_std"] = mean_std(final)
         if with_all:
             row["relative_to_all"] = np.mean(final) / with_all[learners[method]]
@@ -50,7 +50,7 @@ def make(job):
     table = pd.DataFrame(rows)
     tables.write(job.output.summary, table, "%.4f")
     of_labels = needed(curves, measure, job.params.interval)
-    for cost in costs:
+    for cost in units:
         of_labels[cost] = needed(curves_of(metrics, cost, measure), measure)["labels"]
     tables.write(job.output.labels_needed, of_labels, "%.6g")
     print(table.to_string(index=False))
@@ -107,6 +107,11 @@ def reads(study, at):
     return {"metrics": study.table("metrics")} | further
 
 
+def costs(study) -> dict:
+    """The setting ``costs`` of a table that tells what labels cost besides their number, of a task that measures it."""
+    return {"costs": list(study.task.costs)} if study.task.costs else {}
+
+
 def mean_std(values):
     """Mean and standard deviation over seeds (n - 1); empty where there is none."""
     return np.mean(values), np.std(values, ddof=1) if len(values) > 1 else np.nan
@@ -116,16 +121,13 @@ ITEM = Item(
     make=make,
     reads=reads,
     writes={"summary": "{results}/summary.csv", "labels_needed": "{results}/labels_needed.csv"},
-    settings=lambda study, at: (
-        {"measure": study.measures[0], "interval": interval(study)}
-        | ({"costs": list(study.task.costs)} if study.task.costs else {})
-    ),
+    settings=lambda study, at: {"measure": study.measures[0], "interval": interval(study)} | costs(study),
     caption="""
     Mean and standard deviation over seeds of the final accuracy and of the area under the budget curve (trapezoid over the
     label range, divided by it). *Labels saved*: how many labels fewer than random a method needs for random's final
     accuracy (empty where a seed never gets there). *Relative to all*: the mean final accuracy, divided by that of the same learner
     trained on all labels. *Labels needed*: with how many labels a method reaches each multiple of .05, mean over seeds with its
-    95 % interval, straight between the cycles, and of masks also with how many labeled pixels and clicks; empty where a seed never
+    95 % interval, straight between the cycles, of boxes and masks also with how many boxes, or labeled pixels and clicks; empty where a seed never
     gets there (*reached*: how many do). *p*: two-sided Wilcoxon signed-rank test of the areas against random, paired by
     seed; empty below 6 seeds, where it cannot fall under .05.
     """,

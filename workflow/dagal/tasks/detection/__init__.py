@@ -61,6 +61,7 @@ TASK = Task(
     default=SPREAD,
     measures=("mean_ap", "boxes", "false_positives_per_frame", "false_negatives_per_frame"),
     per_class="ap_per_class",
+    costs=("boxes",),
     learners=Registry(dict.fromkeys(DETECTORS, "dagal.config.learners:Detector")),
     stages=STAGES,
     by_person=BY_PERSON,
