@@ -87,9 +87,9 @@ class Workflow:
         return [sys.executable, "-m", "snakemake", *self.options(*arguments)]
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        if self.root == ROOT:
+        if self.root == ROOT and "PYTHONPATH" not in self.environment:
             done = FORKED.run(self.options(*arguments), self.folder, self.environment)
-        else:  # another copy of the library than the server has imported
+        else:  # another copy of the library than the server has imported, or a plug-in besides
             done = subprocess.run(
                 self.command(*arguments), capture_output=True, text=True, cwd=self.folder, env=self.environment
             )
