@@ -273,7 +273,9 @@ def test_costs_are_those_of_all_trainings_and_queries():
     settings = {"methods": {"entropy": {"learner": "net"}, "margin": {"learner": "frozen"}}, "supervised": [30]}
     paths = costs.benchmarks(Study(load(SMALL | IMAGES | settings)))
     of_seed = [
-        path.removeprefix("results/small/seed0/").removesuffix(".benchmark.tsv") for path in paths if "seed0/" in path
+        path.removeprefix("results/small/seed0/").removesuffix(".benchmark.tsv")
+        for path in paths
+        if "small/seed0/" in path
     ]
     assert of_seed == [
         *(f"entropy/cycle1/{job}" for job in ("pseudo_labels", "score", "select", "signals", "train")),

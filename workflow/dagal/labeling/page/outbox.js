@@ -28,6 +28,7 @@ class Kept {
       transaction.oncomplete = resolve;
       transaction.onerror = transaction.onabort = () => reject(transaction.error);
       act(transaction.objectStore("answers"));
+      transaction.commit(); // at once: of a page that is left, only what is committed is kept
     });
   }
 }
