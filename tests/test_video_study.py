@@ -32,7 +32,7 @@ STUDY = {
     "seeds": [0],
     "learners": {
         "detector": {
-            "architecture": "faster_rcnn_small", "epochs": 1, "initial_epochs": 30, "warm_start": True, "batch_size": 4,
+            "architecture": "faster_rcnn_small", "epochs": 1, "initial_epochs": 16, "warm_start": True, "batch_size": 4,
             "optimizer": {"name": "adam", "lr": 0.002}, "score_threshold": 0.3, "device": "cpu",
         }
     },
@@ -173,7 +173,10 @@ def test_warm_start_goes_on_from_the_parent(results):
         name: artifacts.read(results / f"video/seed0/{name}/history.h5", "history", "loss")[0]
         for name in ("start-detector/cycle0", "random_r/cycle1")
     }
-    assert len(loss["start-detector/cycle0"]) == 30 and len(loss["random_r/cycle1"]) == 1
+    assert (
+        len(loss["start-detector/cycle0"]) == STUDY["learners"]["detector"]["initial_epochs"]
+        and len(loss["random_r/cycle1"]) == 1
+    )
     assert loss["random_r/cycle1"][0] < loss["start-detector/cycle0"][0] / 1.5
 
 
