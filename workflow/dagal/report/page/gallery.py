@@ -216,9 +216,10 @@ def boxes_found(results: Results, asking: dict[tuple[str, int], list[dict]]) -> 
 
 
 def boxes_of(results: Results, method: str, cycle: int, ids: np.ndarray) -> dict[int, list]:
-    """id -> boxes of a model, of those of the frames that it looked at: each ``detection`` or, as the tracker of the method has it,
+    """id -> boxes of a model, as `drawn` has them, of those of the frames that it looked at.
 
-    ``false_positive``, and ``false_negative`` where an object is estimated to be missed; without a tracker the detections of at least .5.
+    Each is a ``detection`` or, as the tracker of the method estimates, a ``false_positive``, and a ``false_negative`` where an object is
+    missed; without a tracker the detections of at least .5.
     """
     from dagal.tasks.detection.detections import read
 

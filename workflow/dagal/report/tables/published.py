@@ -8,19 +8,8 @@ from dagal.report import tables
 from dagal.report.item import Item
 from dagal.report.tables import gains
 
-COLUMNS = [
-    "source",
-    "measure",
-    "method",
-    "learner",
-    "labels",
-    "published",
-    "measured_labels",
-    "seeds",
-    "measured",
-    "se",
-]
-COLUMNS += ["difference"]
+COLUMNS = ["source", "measure", "method", "learner", "labels", "published", "measured_labels"]
+COLUMNS += ["seeds", "measured", "se", "difference"]
 
 
 def make(job):
